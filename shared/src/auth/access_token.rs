@@ -1,0 +1,176 @@
+//! Access tokens: JSON Web Tokens by RFC 9068 and RFC 8725. With [`super::jwt_crypto`] the only home of `jsonwebtoken`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::{Algorithm, Header, Validation};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::key_ring::KeyRing;
+use crate::domain::{SessionId, UserId};
+
+/// The media type in the header (RFC 9068 §2.1), which keeps other JWTs of the same key from passing for access tokens.
+const TYPE: &str = "at+jwt";
+/// Seconds by which the clocks of two machines may differ. AWS keeps its clocks within milliseconds.
+const LEEWAY_SECONDS: u64 = 5;
+/// Bytes. Ours have about 500; anything longer is not one of ours and not worth parsing.
+const MAX_BYTES: usize = 4096;
+
+/// For whom and for how long tokens are issued, and whose are accepted.
+#[derive(Clone, Debug)]
+pub struct TokenPolicy {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: String,
+    /// From `iat` to `exp`, whole seconds.
+    pub lifetime: Duration,
+}
+
+/// Who sends a request, by an access token whose signature and times were found right.
+///
+/// Whether the session still stands, only the database knows: every statement made for a user asks it along the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// `sid`.
+    pub id: SessionId,
+    /// `sub`.
+    pub user: UserId,
+}
+
+impl Session {
+    /// A session of `user` that begins `now`.
+    pub fn new(user: UserId, now: SystemTime) -> Self {
+        Self {
+            id: SessionId::new(now),
+            user,
+        }
+    }
+}
+
+/// Why a text is no access token of ours. For the log; the caller is told no more than that it is invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidAccessToken {
+    /// Longer than any token of ours.
+    #[error("the token has more than {MAX_BYTES} bytes")]
+    TooLong,
+    /// No JWT, a bad signature, another algorithm, issuer or audience, or claims of wrong types.
+    #[error("the token is malformed or not signed by this service")]
+    Jwt(#[from] jsonwebtoken::errors::Error),
+    /// `typ` is missing or another one.
+    #[error("the token is not of type {TYPE}")]
+    Type,
+    /// `crit` names extensions, none of which is understood here (RFC 7515 §4.1.11).
+    #[error("the token has critical extensions")]
+    Critical,
+    /// No key of the ring has this `kid`.
+    #[error("the token names an unknown key")]
+    UnknownKey,
+    /// Past `exp`.
+    #[error("the token has expired")]
+    Expired,
+    /// Before `nbf`, or `iat` lies in the future.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: UserId,
+    sid: SessionId,
+    iat: u64,
+    nbf: u64,
+    exp: u64,
+    jti: Uuid,
+}
+
+/// Signs a token for `session` with the newest key of the ring.
+///
+/// # Errors
+/// The signature could not be made, which no input can bring about.
+pub fn issue(
+    ring: &KeyRing,
+    policy: &TokenPolicy,
+    session: Session,
+    now: SystemTime,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    let issued_at = unix_seconds(now);
+    let claims = Claims {
+        iss: policy.issuer.clone(),
+        aud: policy.audience.clone(),
+        sub: session.user,
+        sid: session.id,
+        iat: issued_at,
+        nbf: issued_at,
+        exp: issued_at + policy.lifetime.as_secs(),
+        jti: SessionId::new(now).uuid(),
+    };
+    let key = ring.newest();
+    let header = Header {
+        typ: Some(TYPE.to_owned()),
+        kid: Some(key.id.clone()),
+        ..Header::new(Algorithm::HS256)
+    };
+    jsonwebtoken::encode(&header, &claims, &key.signing)
+}
+
+/// Reads a token: whose session it stands for.
+///
+/// The key is looked up by `kid` in the ring and the algorithm is the key's, never the token's; header members that
+/// carry or point to keys (`jwk jku x5u x5c`) are not looked at.
+///
+/// # Errors
+/// See [`InvalidAccessToken`].
+pub fn verify(
+    ring: &KeyRing,
+    policy: &TokenPolicy,
+    token: &str,
+    now: SystemTime,
+) -> Result<Session, InvalidAccessToken> {
+    if token.len() > MAX_BYTES {
+        return Err(InvalidAccessToken::TooLong);
+    }
+    let header = jsonwebtoken::decode_header(token)?;
+    if !header.typ.as_deref().is_some_and(is_access_token_type) {
+        return Err(InvalidAccessToken::Type);
+    }
+    if header.crit.is_some() {
+        return Err(InvalidAccessToken::Critical);
+    }
+    let key = header
+        .kid
+        .as_deref()
+        .and_then(|id| ring.find(id))
+        .ok_or(InvalidAccessToken::UnknownKey)?;
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_issuer(&[&policy.issuer]);
+    validation.set_audience(&[&policy.audience]);
+    // The library reads the system's clock; the times are checked below by the one that was handed in.
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    let claims: Claims = jsonwebtoken::decode(token, &key.verifying, &validation)?.claims;
+    let now = unix_seconds(now);
+    if claims.exp.saturating_add(LEEWAY_SECONDS) <= now {
+        return Err(InvalidAccessToken::Expired);
+    }
+    if claims.nbf.max(claims.iat) > now + LEEWAY_SECONDS {
+        return Err(InvalidAccessToken::NotYetValid);
+    }
+    Ok(Session {
+        id: claims.sid,
+        user: claims.sub,
+    })
+}
+
+/// RFC 7515 §4.1.9: media types are compared without case, and `application/` may be left out.
+fn is_access_token_type(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    typ.strip_prefix("application/").unwrap_or(&typ) == TYPE
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,233 @@
+//! PostgreSQL: the only SQL, each statement beside the function that runs it. No HTTP.
+//!
+//! A request is one statement. It is sent unnamed (`query_typed`), which takes one round trip and suits every proxy; the
+//! session check rides in it as its first part.
+
+mod connector;
+pub mod data;
+pub mod migrations;
+pub mod sessions;
+mod tls;
+pub mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use deadpool_postgres::{ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use self::connector::Connector;
+use crate::clock::Clock;
+use crate::error::BoxError;
+use crate::secrets::{Keys, Secrets};
+
+/// Why a statement has no result. Constraints that a caller can violate are told apart by the modules below.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection, no answer in time, or a server that is starting, stopping or full.
+    #[error("the database is out of reach")]
+    Unavailable(#[source] BoxError),
+    /// The server refused the statement.
+    #[error("the database refused the statement")]
+    Refused(#[source] Box<tokio_postgres::Error>),
+    /// A row holds what this program would not have written.
+    #[error("a row of {table} cannot be read")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// What is wrong.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl Error {
+    /// The named constraint that refused the statement.
+    fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Refused(error) => error.as_db_error()?.constraint(),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a statement may be sent again when nobody knows if the first one ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeat {
+    /// A second run gives the same answer and leaves the same rows.
+    Harmless,
+    /// A second run would find the first one's work and refuse.
+    Harmful,
+}
+
+type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
+
+/// Opening a connection, TLS and sign-in included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// A statement, its locks included. Two of these and a connection fit into the functions' 15 s.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// After this long without a statement the environment may have been frozen and the socket be dead without a sign.
+const SUSPECT_AFTER: Duration = Duration::from_secs(10);
+/// How long a suspect connection gets to show that it lives.
+const SUSPECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Runs of a statement that lost against a concurrent one: serialization failures and deadlocks, which left nothing behind.
+const CONFLICT_ATTEMPTS: usize = 3;
+
+/// A pool of connections, one for each request that is served at a time.
+pub struct Database {
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    /// Milliseconds since 1970 of the last answer. By the wall clock: the monotonic one stands still in a frozen machine.
+    answered_at: AtomicU64,
+}
+
+/// What became of one attempt.
+enum Attempt {
+    Answered(Option<Row>),
+    /// The connection is gone; whether the statement ran is unknown.
+    Lost(BoxError),
+    Refused(tokio_postgres::Error),
+}
+
+impl Database {
+    pub(crate) fn new<K: Keys>(secrets: Arc<Secrets<K>>, clock: Arc<dyn Clock>, connections: usize) -> Self {
+        let manager = deadpool_postgres::Manager::from_connect(
+            tokio_postgres::Config::new(),
+            Connector::new(secrets),
+            // `Clean` would send `discard all`, on which RDS Proxy pins the connection.
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .runtime(Runtime::Tokio1)
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .wait_timeout(Some(STATEMENT_TIMEOUT))
+            .build();
+        // The builder only fails for timeouts without a runtime, and there is one.
+        let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
+        Self {
+            pool,
+            clock,
+            answered_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Opens a connection ahead of the first request. If there is none to be had, the request will tell.
+    pub(crate) async fn warm_up(&self) {
+        match self.pool.get().await {
+            Ok(_) => self.answered(),
+            Err(error) => tracing::warn!("no database connection yet: {}", crate::telemetry::chain(&error)),
+        }
+    }
+
+    /// Runs a statement that has at most one row.
+    async fn query_opt(&self, repeat: Repeat, sql: &str, parameters: &Parameters<'_>) -> Result<Option<Row>, Error> {
+        let mut conflicts = 0;
+        let mut losses = 0;
+        loop {
+            let suspect = self.is_suspect() && losses == 0;
+            let client = self.connection(suspect && repeat == Repeat::Harmful).await?;
+            let patience = if suspect { SUSPECT_TIMEOUT } else { STATEMENT_TIMEOUT };
+            // A repeatable statement is its own probe; one that is not was probed for, and may take its time.
+            let patience = if repeat == Repeat::Harmful {
+                STATEMENT_TIMEOUT
+            } else {
+                patience
+            };
+            match self.attempt(client, sql, parameters, patience).await {
+                Attempt::Answered(row) => {
+                    self.answered();
+                    return Ok(row);
+                }
+                Attempt::Lost(_) if repeat == Repeat::Harmless && losses == 0 => losses += 1,
+                Attempt::Lost(source) => return Err(Error::Unavailable(source)),
+                Attempt::Refused(error) if is_conflict(&error) && conflicts + 1 < CONFLICT_ATTEMPTS => conflicts += 1,
+                Attempt::Refused(error) => return Err(refused(error)),
+            }
+        }
+    }
+
+    async fn attempt(&self, client: Object, sql: &str, parameters: &Parameters<'_>, patience: Duration) -> Attempt {
+        let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+        let parameters: Vec<_> = parameters.collect();
+        let answer = timeout(patience, client.query_typed_opt(sql, &parameters)).await;
+        let attempt = match answer {
+            Ok(Ok(row)) => return Attempt::Answered(row),
+            Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && client.is_closed() => {
+                Attempt::Lost(Box::new(error))
+            }
+            // A failover has turned the writer behind this connection into a reader: the next one finds the new writer.
+            Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                Attempt::Lost(Box::new(error))
+            }
+            Ok(Err(error)) => return Attempt::Refused(error),
+            Err(elapsed) => Attempt::Lost(Box::new(elapsed)),
+        };
+        // It must not go back into the pool: it is dead, or still at work on what was given up.
+        drop(Object::take(client));
+        attempt
+    }
+
+    /// A connection from the pool or a new one; with `probe`, one that has just answered.
+    async fn connection(&self, probe: bool) -> Result<Object, Error> {
+        let client = self.pool.get().await.map_err(unreachable_database)?;
+        if !probe {
+            return Ok(client);
+        }
+        match timeout(SUSPECT_TIMEOUT, client.check_connection()).await {
+            Ok(Ok(())) => Ok(client),
+            _ => {
+                drop(Object::take(client));
+                self.pool.get().await.map_err(unreachable_database)
+            }
+        }
+    }
+
+    fn answered(&self) {
+        self.answered_at.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn is_suspect(&self) -> bool {
+        let idle_ms = self.now_ms().abs_diff(self.answered_at.load(Ordering::Relaxed));
+        u128::from(idle_ms) > SUSPECT_AFTER.as_millis()
+    }
+
+    fn now_ms(&self) -> u64 {
+        let since_epoch = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn unreachable_database(error: PoolError) -> Error {
+    Error::Unavailable(Box::new(error))
+}
+
+/// Two transactions got into each other's way and this one was undone.
+fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+    )
+}
+
+/// A server that is overloaded, starting or stopping will answer another time; anything else is a fault.
+fn refused(error: tokio_postgres::Error) -> Error {
+    let passing = error.code().is_none_or(|state| {
+        is_conflict(&error)
+            || ["08", "53", "57", "58"]
+                .iter()
+                .any(|class| state.code().starts_with(class))
+            || *state == SqlState::LOCK_NOT_AVAILABLE
+    });
+    if passing {
+        Error::Unavailable(Box::new(error))
+    } else {
+        Error::Refused(Box::new(error))
+    }
+}

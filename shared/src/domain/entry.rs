@@ -1,0 +1,85 @@
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::{Key, Value, Version, VersionMatch, rfc3339};
+
+/// A stored value with what is known about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// What it is stored under.
+    pub key: Key,
+    /// The value itself.
+    pub value: Value,
+    /// The number of the write that made it what it is.
+    pub version: Version,
+    /// When the key came into being.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub created_at: SystemTime,
+    /// When the value was last written.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub updated_at: SystemTime,
+    /// When it will be gone, if it ever will.
+    #[serde(
+        serialize_with = "rfc3339::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_at: Option<SystemTime>,
+}
+
+/// What a write demands of the value that it is about to replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing: it creates or replaces.
+    None,
+    /// There is no value; otherwise it is refused as one that exists.
+    Absent,
+    /// There is a value in such a version; otherwise it is refused as not found, or as one in another version.
+    Present(VersionMatch),
+}
+
+/// How long a value lives: a whole number of seconds from 1 to ten years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime(Duration);
+
+/// A lifetime that is no whole number of seconds, or out of range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expires_in must be a whole number of seconds from 1 to {}", Lifetime::MAX_SECONDS)]
+pub struct InvalidLifetime;
+
+impl Lifetime {
+    /// Ten years of 365 days.
+    const MAX_SECONDS: u32 = 10 * 365 * 24 * 60 * 60;
+
+    /// The moment at which something that starts to live `now` is gone.
+    pub fn from(self, now: SystemTime) -> SystemTime {
+        now + self.0
+    }
+}
+
+impl TryFrom<f64> for Lifetime {
+    type Error = InvalidLifetime;
+
+    fn try_from(seconds: f64) -> Result<Self, InvalidLifetime> {
+        if seconds.fract() == 0.0 && (1.0..=f64::from(Self::MAX_SECONDS)).contains(&seconds) {
+            Ok(Self(Duration::from_secs_f64(seconds)))
+        } else {
+            Err(InvalidLifetime)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifetime_is_a_whole_number_of_seconds_from_1_to_ten_years() {
+        for seconds in [1.0, 60.0, 315_360_000.0] {
+            assert!(Lifetime::try_from(seconds).is_ok(), "{seconds}");
+        }
+        for seconds in [0.0, -1.0, 0.5, 1.5, 315_360_001.0, 1e300, f64::NAN, f64::INFINITY] {
+            assert_eq!(Lifetime::try_from(seconds), Err(InvalidLifetime), "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use std::str::FromStr;
+
+use serde::Serialize;
+
+/// The name of a stored value, compared byte for byte: 1–255 characters, at most 900 bytes of UTF-8.
+///
+/// `/` divides it into segments, none of which is empty, `.` or `..`: HTTP clients and gateways drop those from a path,
+/// so such a key could be written but never addressed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Key(String);
+
+/// Why a text cannot name a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKey {
+    /// Empty, or more than 255 characters or 900 bytes.
+    #[error(
+        "key must be 1 to {} characters and at most {} bytes of UTF-8",
+        Key::MAX_CHARS,
+        Key::MAX_BYTES
+    )]
+    Length,
+    /// A control character, which no URL or log shows faithfully.
+    #[error("key must not contain control characters")]
+    ControlCharacter,
+    /// A segment that paths lose on their way.
+    #[error("key must not contain an empty segment, `.` or `..` between its slashes")]
+    Segment,
+    /// Percent-encoding that is cut short or does not decode to UTF-8.
+    #[error("key must be percent-encoded UTF-8 in the path")]
+    Encoding,
+}
+
+impl Key {
+    const MAX_CHARS: usize = 255;
+    /// With the owner's id it stays below the 1 KiB that Aurora DSQL allows for a primary key.
+    const MAX_BYTES: usize = 900;
+
+    /// The key as it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        if text.is_empty() || text.len() > Self::MAX_BYTES || text.chars().count() > Self::MAX_CHARS {
+            Err(InvalidKey::Length)
+        } else if text.chars().any(char::is_control) {
+            Err(InvalidKey::ControlCharacter)
+        } else if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            Err(InvalidKey::Segment)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<String, InvalidKey> {
+        text.parse::<Key>().map(|key| key.as_str().to_owned())
+    }
+
+    #[test]
+    fn printable_text_of_every_plane_is_kept_as_it_is() {
+        for text in [
+            "a",
+            "settings/theme",
+            "a b",
+            "100%",
+            "%2F",
+            "a_b\\c'd\"",
+            "…",
+            "naïve",
+            "日本語",
+            "😀/👩‍👩‍👧",
+            "𝔘",
+            "..a",
+            "a..",
+            "...",
+            "a/.b",
+        ] {
+            assert_eq!(parse(text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn the_longest_key_has_255_characters_and_900_bytes() {
+        assert!(parse(&"k".repeat(255)).is_ok());
+        assert_eq!(parse(&"k".repeat(256)), Err(InvalidKey::Length));
+        assert!(parse(&"😀".repeat(225)).is_ok());
+        assert_eq!(parse(&"😀".repeat(226)), Err(InvalidKey::Length));
+        assert_eq!(parse(""), Err(InvalidKey::Length));
+    }
+
+    #[test]
+    fn control_characters_are_refused() {
+        for text in ["a\0", "a\nb", "\u{7f}", "\u{85}", "\u{9f}", "\t"] {
+            assert_eq!(parse(text), Err(InvalidKey::ControlCharacter), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn segments_that_a_path_would_lose_are_refused() {
+        for text in ["/", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a/."] {
+            assert_eq!(parse(text), Err(InvalidKey::Segment), "{text:?}");
+        }
+    }
+}

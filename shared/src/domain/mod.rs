@@ -1,0 +1,25 @@
+//! What the service is about: types that cannot hold a wrong value. No I/O, no HTTP, no SQL.
+//!
+//! Each type has one door, `FromStr` or `TryFrom`, and an error whose `Display` tells the caller what to change.
+//! The tests beside a type are its specification.
+
+mod email;
+mod entry;
+mod ids;
+mod key;
+mod password;
+mod profile;
+pub mod rfc3339;
+mod username;
+mod value;
+mod version;
+
+pub use email::{Email, InvalidEmail};
+pub use entry::{Condition, Entry, InvalidLifetime, Lifetime};
+pub use ids::{SessionId, UserId};
+pub use key::{InvalidKey, Key};
+pub use password::{InvalidPassword, Password, PasswordAttempt};
+pub use profile::{Age, FullName, Gender, InvalidAge, InvalidFullName, InvalidGender};
+pub use username::{InvalidUsername, Username};
+pub use value::{InvalidValue, Value};
+pub use version::{Version, VersionMatch};

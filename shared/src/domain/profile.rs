@@ -1,0 +1,126 @@
+//! The three facts about a person that an account carries besides its names.
+
+use std::str::FromStr;
+
+/// What to call the user: 1–100 characters after trimming, no control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullName(String);
+
+/// A name that is empty, too long or not printable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("full_name must be 1 to {} printable characters", FullName::MAX)]
+pub struct InvalidFullName;
+
+impl FullName {
+    const MAX: usize = 100;
+
+    /// The trimmed name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FullName {
+    type Err = InvalidFullName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFullName> {
+        printable(text, Self::MAX).map(Self).ok_or(InvalidFullName)
+    }
+}
+
+/// How the user describes their gender: any text of 1–50 characters after trimming, no control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gender(String);
+
+/// A gender that is empty, too long or not printable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("gender must be 1 to {} printable characters", Gender::MAX)]
+pub struct InvalidGender;
+
+impl Gender {
+    const MAX: usize = 50;
+
+    /// The trimmed text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Gender {
+    type Err = InvalidGender;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGender> {
+        printable(text, Self::MAX).map(Self).ok_or(InvalidGender)
+    }
+}
+
+fn printable(text: &str, longest: usize) -> Option<String> {
+    let text = text.trim();
+    let length = text.chars().count();
+    ((1..=longest).contains(&length) && !text.chars().any(char::is_control)).then(|| text.to_owned())
+}
+
+/// Age in years: a whole number from 1 to 150.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(i16);
+
+/// An age that is no whole number, or out of range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("age must be a whole number from {} to {}", Age::MIN, Age::MAX)]
+pub struct InvalidAge;
+
+impl Age {
+    const MIN: i16 = 1;
+    const MAX: i16 = 150;
+
+    /// Years.
+    pub fn years(self) -> i16 {
+        self.0
+    }
+}
+
+/// JSON knows one kind of number: `30`, `30.0` and `3e1` are the same age.
+impl TryFrom<f64> for Age {
+    type Error = InvalidAge;
+
+    fn try_from(years: f64) -> Result<Self, InvalidAge> {
+        let whole = years.fract() == 0.0 && (f64::from(Self::MIN)..=f64::from(Self::MAX)).contains(&years);
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 150 fits")]
+        whole.then_some(Self(years as i16)).ok_or(InvalidAge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_name_is_trimmed_and_has_1_to_100_characters_of_any_script() {
+        let parse = |text: &str| text.parse::<FullName>().map(|name| name.as_str().to_owned());
+        assert_eq!(parse("  Ada Lovelace "), Ok("Ada Lovelace".to_owned()));
+        assert!(parse(&"名".repeat(100)).is_ok());
+        for text in ["", "   ", "a\0b", "a\nb", &"名".repeat(101)] {
+            assert_eq!(parse(text), Err(InvalidFullName), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_gender_is_trimmed_and_has_1_to_50_characters() {
+        let parse = |text: &str| text.parse::<Gender>().map(|gender| gender.as_str().to_owned());
+        assert_eq!(parse(" non-binary "), Ok("non-binary".to_owned()));
+        assert!(parse(&"x".repeat(50)).is_ok());
+        for text in ["", " ", "a\tb", &"x".repeat(51)] {
+            assert_eq!(parse(text), Err(InvalidGender), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_a_whole_number_from_1_to_150() {
+        for years in [1.0, 30.0, 150.0] {
+            assert_eq!(Age::try_from(years).map(|age| f64::from(age.years())), Ok(years));
+        }
+        for years in [0.0, -1.0, 0.5, 30.5, 151.0, 1e300, f64::NAN, f64::INFINITY] {
+            assert_eq!(Age::try_from(years), Err(InvalidAge), "{years}");
+        }
+    }
+}

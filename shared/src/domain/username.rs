@@ -1,0 +1,81 @@
+use std::str::FromStr;
+
+/// The name a user signs in with: 3–50 of `A–Z a–z 0–9 . _ -`, unique whatever its case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username(String);
+
+/// A username that breaks the rule its message states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "username must be {} to {} characters, each one of A-Z a-z 0-9 . _ -",
+    Username::MIN,
+    Username::MAX
+)]
+pub struct InvalidUsername;
+
+impl Username {
+    const MIN: usize = 3;
+    const MAX: usize = 50;
+
+    /// The name as its owner wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form in which two names are the same name. ASCII only, so lower case is all there is to it.
+    pub fn canonical(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+impl FromStr for Username {
+    type Err = InvalidUsername;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUsername> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if (Self::MIN..=Self::MAX).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidUsername)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_to_fifty_characters_are_accepted() {
+        for text in ["abc", "A.b_c-9", "...", &"x".repeat(50)] {
+            assert_eq!(
+                text.parse::<Username>().map(|name| name.as_str().to_owned()).as_deref(),
+                Ok(text)
+            );
+        }
+    }
+
+    #[test]
+    fn anything_shorter_longer_or_with_another_character_is_refused() {
+        for text in [
+            "",
+            "ab",
+            &"x".repeat(51),
+            "a b",
+            "abc\0",
+            "naïve",
+            "a/b",
+            "a@b",
+            "abc\n",
+            "ＡＢＣ",
+        ] {
+            assert_eq!(text.parse::<Username>(), Err(InvalidUsername), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_share_their_canonical_form() {
+        let canonical = |text: &str| text.parse::<Username>().map(|name| name.canonical());
+        assert_eq!(canonical("Ada.L"), canonical("aDA.l"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Conditional requests (RFC 9110 §13): entity tags are the versions of values, always strong.
+
+use super::Request;
+use crate::domain::{Version, VersionMatch};
+use crate::error::{ApiError, Code};
+
+/// `If-Match`, if it is there. A weak tag or one that is no version of ours is valid, but names nothing.
+///
+/// # Errors
+/// The header is no list of entity tags.
+pub fn if_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
+    named(request, "if-match", |tag| !tag.weak)
+}
+
+/// `If-None-Match`, if it is there. Its tags are compared weakly (RFC 9110 §13.1.2).
+///
+/// # Errors
+/// The header is no list of entity tags.
+pub fn if_none_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
+    named(request, "if-none-match", |_| true)
+}
+
+fn named(
+    request: &Request,
+    name: &'static str,
+    counts: impl Fn(&Tag<'_>) -> bool,
+) -> Result<Option<VersionMatch>, ApiError> {
+    Ok(tags(request, name)?.map(|tags| match tags {
+        Tags::Any => VersionMatch::Any,
+        Tags::Listed(tags) => {
+            VersionMatch::Among(tags.iter().filter(|tag| counts(tag)).filter_map(Tag::version).collect())
+        }
+    }))
+}
+
+enum Tags<'a> {
+    Any,
+    Listed(Vec<Tag<'a>>),
+}
+
+struct Tag<'a> {
+    weak: bool,
+    opaque: &'a str,
+}
+
+impl Tag<'_> {
+    fn version(&self) -> Option<Version> {
+        let number: i64 = self.opaque.parse().ok()?;
+        // `+1` and `01` parse as well, but no version is written so.
+        (number.to_string() == self.opaque).then(|| Version::from(number))
+    }
+}
+
+fn tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>, ApiError> {
+    let refuse = || {
+        let message = format!(r#"{name} must be * or a list of entity tags such as "1", "2""#);
+        ApiError::invalid(name, Code::InvalidRequest, message)
+    };
+    let mut tags = Vec::new();
+    let mut lines = 0;
+    for line in request.headers.get_all(name) {
+        lines += 1;
+        let line = line.to_str().map_err(|_| refuse())?.trim();
+        if line == "*" && request.headers.get_all(name).iter().count() == 1 {
+            return Ok(Some(Tags::Any));
+        }
+        let mut rest = line;
+        while !rest.is_empty() {
+            let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+            let (opaque, after) = quoted
+                .strip_prefix('"')
+                .and_then(|opened| opened.split_once('"'))
+                .ok_or_else(refuse)?;
+            tags.push(Tag { weak, opaque });
+            rest = after.trim_start();
+            if !rest.is_empty() {
+                rest = rest.strip_prefix(',').ok_or_else(refuse)?.trim_start();
+            }
+        }
+    }
+    match (lines, tags.is_empty()) {
+        (0, _) => Ok(None),
+        (_, true) => Err(refuse()),
+        _ => Ok(Some(Tags::Listed(tags))),
+    }
+}

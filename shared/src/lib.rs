@@ -1,0 +1,31 @@
+//! What the functions share: the rules of the contract, sign-in, the database, and the way from an event to an answer.
+//!
+//! # Invariants
+//!
+//! What a machine holds is named in brackets; the rest is held by whoever reads this.
+//!
+//! - `domain`, `auth` and `db` do not know HTTP, and `domain` does no I/O.
+//! - A function depends on `shared` and on no other function. \[test `layout`\]
+//! - Only [`runtime::respond`] makes a response, and no handler names a status for a failure: that is [`error`]'s.
+//! - Each hazard has one home: the environment in [`config`], the clock in [`clock`], bcrypt in
+//!   [`auth::password_hash`], `jsonwebtoken` in [`auth::access_token`], [`auth::key_ring`] and [`auth::jwt_crypto`], the
+//!   AWS SDK in [`secrets`], the Lambda runtime in [`runtime`]. \[clippy `disallowed-methods`\]
+//! - A route stands in its function's `ROUTE`, `template.yaml`, `events/` and the watch router in `Cargo.toml`.
+//!   \[test `routes`\]
+//! - Nothing a client sends can panic, and if it did, it would cost that request only. \[test `panics`\]
+//! - A request for a user is one statement, and the session check is part of it.
+
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod domain;
+pub mod error;
+pub mod http;
+pub mod runtime;
+pub mod secrets;
+pub mod telemetry;
+
+pub use app::App;
+pub use error::ApiError;

@@ -1,0 +1,328 @@
+//! Database credentials and signing keys: the only home of the AWS SDK.
+//!
+//! In AWS they come from Secrets Manager by one `BatchGetSecretValue` at the start, and again when they turn out to be out
+//! of date. Locally `DATABASE_URL` and `JWT_SECRET` stand in, each for its secret.
+
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig};
+use aws_smithy_http_client::tls;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio_postgres::config::SslMode;
+use zeroize::Zeroizing;
+
+use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
+use crate::clock::Clock;
+use crate::config::{self, ConfigError};
+use crate::error::BoxError;
+
+/// The signing keys that a function has: a type, so that one which has none cannot even name a token.
+pub trait Keys: Sized + Send + Sync + 'static {
+    /// Whether the secret has to be there.
+    const NEEDED: bool;
+
+    /// Reads the secret's text, which is there if it is needed.
+    ///
+    /// # Errors
+    /// The text is no key ring.
+    fn parse(text: &str) -> Result<Self, InvalidKeyRing>;
+}
+
+impl Keys for KeyRing {
+    const NEEDED: bool = true;
+
+    fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
+        Self::parse(text)
+    }
+}
+
+/// For a function that neither issues nor checks tokens.
+pub struct NoKeys;
+
+impl Keys for NoKeys {
+    const NEEDED: bool = false;
+
+    fn parse(_: &str) -> Result<Self, InvalidKeyRing> {
+        Ok(Self)
+    }
+}
+
+/// Why there are no secrets to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The signing secret is no good.
+    #[error(transparent)]
+    KeyRing(#[from] InvalidKeyRing),
+    /// The address of the database is no good.
+    #[error("{name} is no database address such as postgres://user:password@host:5432/name")]
+    DatabaseAddress {
+        /// The environment variable or the secret.
+        name: &'static str,
+        /// What is wrong with it. Never its text.
+        #[source]
+        source: BoxError,
+    },
+    /// Secrets Manager did not answer, or refused.
+    #[error("Secrets Manager did not hand out the secrets")]
+    SecretsManager(#[source] BoxError),
+    /// Secrets Manager handed out less than it was asked for.
+    #[error("Secrets Manager has no text for {0}: check that it exists and that the function may read it")]
+    NotHandedOut(String),
+}
+
+/// The current credentials and keys, and the way to newer ones.
+pub struct Secrets<K> {
+    source: Source,
+    current: RwLock<Current<K>>,
+    refreshed_at: Mutex<SystemTime>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Current<K> {
+    database: Arc<tokio_postgres::Config>,
+    keys: Arc<K>,
+}
+
+/// Where the texts of the two secrets come from.
+struct Source {
+    database: Place,
+    keys: Option<Place>,
+    client: Option<Client>,
+}
+
+enum Place {
+    Environment(Zeroizing<String>),
+    SecretsManager(String),
+}
+
+/// The least time between two refreshes: tokens with made-up key ids must not turn into calls that are paid for.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// Bounds a call to Secrets Manager, retries included, well below the functions' timeout.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The roots that AWS's own endpoints chain to. Scanning the system's store would cost 5 ms at every start.
+const AMAZON_ROOTS: &str = include_str!("../roots/amazon.pem");
+
+impl<K: Keys> Secrets<K> {
+    /// Reads the environment, and Secrets Manager where the environment says so.
+    ///
+    /// # Errors
+    /// Something is missing, wrong or out of reach; the message says what to do.
+    pub async fn load(clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
+        let database = Place::from_env("DATABASE_URL", "DATABASE_SECRET_ARN").ok_or(ConfigError::Missing {
+            name: "DATABASE_URL",
+            advice: "set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN",
+        })?;
+        let keys = match K::NEEDED {
+            false => None,
+            true => Some(Place::from_env("JWT_SECRET", "JWT_SECRET_ARN").ok_or(ConfigError::Missing {
+                name: "JWT_SECRET",
+                advice: "set it to at least 32 random bytes, such as `openssl rand -hex 32` makes, or JWT_SECRET_ARN to a secret's ARN",
+            })?),
+        };
+        let remote = [Some(&database), keys.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|place| place.arn().is_some());
+        let client = if remote { Some(client()?) } else { None };
+        let source = Source { database, keys, client };
+        let current = RwLock::new(source.fetch().await?);
+        Ok(Self {
+            source,
+            current,
+            refreshed_at: Mutex::new(clock.now()),
+            clock,
+        })
+    }
+
+    /// How to reach the database, as far as is known.
+    pub fn database(&self) -> Arc<tokio_postgres::Config> {
+        Arc::clone(&self.read().database)
+    }
+
+    /// The signing keys, as far as is known.
+    pub fn keys(&self) -> Arc<K> {
+        Arc::clone(&self.read().keys)
+    }
+
+    /// Fetches both again, unless that was done less than 30 seconds ago or nothing can have changed.
+    ///
+    /// # Errors
+    /// Secrets Manager does not answer, or what it has is no good; the old ones stay.
+    pub async fn refresh(&self) -> Result<(), SecretsError> {
+        if self.source.client.is_none() {
+            return Ok(());
+        }
+        let mut refreshed_at = self.refreshed_at.lock().await;
+        let now = self.clock.now();
+        if now
+            .duration_since(*refreshed_at)
+            .is_ok_and(|passed| passed < REFRESH_INTERVAL)
+        {
+            return Ok(());
+        }
+        *refreshed_at = now;
+        let fetched = self.source.fetch().await?;
+        *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fetched;
+        Ok(())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Current<K>> {
+        // Nothing can panic while the lock is held; a poisoned one still holds whole values.
+        self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn from_env(text: &'static str, arn: &'static str) -> Option<Self> {
+        let stand_in = config::optional(text).map(|text| Self::Environment(Zeroizing::new(text)));
+        stand_in.or_else(|| config::optional(arn).map(Self::SecretsManager))
+    }
+
+    fn arn(&self) -> Option<&str> {
+        match self {
+            Self::Environment(_) => None,
+            Self::SecretsManager(arn) => Some(arn),
+        }
+    }
+}
+
+impl Source {
+    async fn fetch<K: Keys>(&self) -> Result<Current<K>, SecretsError> {
+        let arns: Vec<String> = [Some(&self.database), self.keys.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|place| place.arn().map(str::to_owned))
+            .collect();
+        let texts = match &self.client {
+            Some(client) => fetch(client, arns).await?,
+            None => Vec::new(),
+        };
+        let text_of = |arn: &str| {
+            let found = texts.iter().find(|(given, _)| given == arn);
+            found
+                .map(|(_, text)| text.as_str())
+                .ok_or_else(|| SecretsError::NotHandedOut(arn.to_owned()))
+        };
+        let database = match &self.database {
+            Place::Environment(url) => parse_url(url)?,
+            Place::SecretsManager(arn) => parse_database_secret(text_of(arn)?)?,
+        };
+        let keys = match &self.keys {
+            None => K::parse("")?,
+            Some(Place::Environment(text)) => K::parse(text)?,
+            Some(Place::SecretsManager(arn)) => K::parse(text_of(arn)?)?,
+        };
+        Ok(Current {
+            database: Arc::new(database),
+            keys: Arc::new(keys),
+        })
+    }
+}
+
+/// One call for all secrets: ARN or name as it was asked for, and text.
+async fn fetch(client: &Client, ids: Vec<String>) -> Result<Vec<(String, Zeroizing<String>)>, SecretsError> {
+    let answer = client
+        .batch_get_secret_value()
+        .set_secret_id_list(Some(ids.clone()))
+        .send()
+        .await
+        .map_err(|error| SecretsError::SecretsManager(Box::new(error)))?;
+    let mut values = answer.secret_values.unwrap_or_default();
+    Ok(ids
+        .into_iter()
+        .filter_map(|id| {
+            let found = values
+                .iter_mut()
+                .find(|value| value.arn() == Some(&id) || value.name() == Some(&id))?;
+            Some((id, Zeroizing::new(found.secret_string.take()?)))
+        })
+        .collect())
+}
+
+/// The SDK's small shape: no chain of credential providers, which would cost 50 ms, and no second TLS library.
+fn client() -> Result<Client, SecretsError> {
+    let variable = |name: &'static str| {
+        config::optional(name).ok_or(ConfigError::Missing {
+            name,
+            advice: "Lambda sets it; set it for a secret's ARN",
+        })
+    };
+    let credentials = Credentials::new(
+        variable("AWS_ACCESS_KEY_ID")?,
+        variable("AWS_SECRET_ACCESS_KEY")?,
+        config::optional("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let trust = tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+    let context = tls::TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| SecretsError::SecretsManager(Box::new(error)))?;
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .tls_context(context)
+        .build_https();
+    let mut settings = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(variable("AWS_REGION")?))
+        .credentials_provider(credentials)
+        .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build())
+        .http_client(http);
+    if let Some(url) =
+        config::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| config::optional("AWS_ENDPOINT_URL"))
+    {
+        settings = settings.endpoint_url(url);
+    }
+    Ok(Client::from_conf(settings.build()))
+}
+
+fn parse_url(url: &str) -> Result<tokio_postgres::Config, SecretsError> {
+    url.trim().parse().map_err(|source| SecretsError::DatabaseAddress {
+        name: "DATABASE_URL",
+        source: Box::new(source),
+    })
+}
+
+/// What RDS writes into the secrets that it manages; where it leaves out the address, settings tell it.
+#[derive(Deserialize)]
+struct DatabaseSecret {
+    username: String,
+    password: Zeroizing<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    dbname: Option<String>,
+}
+
+fn parse_database_secret(text: &str) -> Result<tokio_postgres::Config, SecretsError> {
+    let secret: DatabaseSecret = serde_json::from_str(text).map_err(|source| SecretsError::DatabaseAddress {
+        name: "DATABASE_SECRET_ARN",
+        source: Box::new(source),
+    })?;
+    let host = config::optional("DATABASE_HOST")
+        .or(secret.host)
+        .ok_or(ConfigError::Missing {
+            name: "DATABASE_HOST",
+            advice: "set it to the database's address, which its secret does not tell",
+        })?;
+    let port = config::integer("DATABASE_PORT", 1, u16::MAX.into(), secret.port.unwrap_or(5432).into())?;
+    let mut database = tokio_postgres::Config::new();
+    database
+        .user(secret.username)
+        .password(secret.password.as_bytes())
+        .host(host)
+        .port(port.try_into().unwrap_or(5432))
+        .dbname(
+            config::optional("DATABASE_NAME")
+                .or(secret.dbname)
+                .unwrap_or_else(|| "postgres".to_owned()),
+        )
+        .ssl_mode(SslMode::Require);
+    Ok(database)
+}

@@ -1,0 +1,41 @@
+//! The log: events as JSON lines in Lambda, as text elsewhere. Never a body, a token, a password or an address.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::config;
+
+/// Sends events to standard output and panics into the log. Safe to repeat.
+///
+/// Lambda's logging controls set `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`.
+pub fn init() {
+    let level = config::optional("AWS_LAMBDA_LOG_LEVEL")
+        .and_then(|level| level.parse().ok())
+        .unwrap_or(LevelFilter::INFO);
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false);
+    let json = config::optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+    // Only fails where a subscriber is installed already.
+    let _ = if json {
+        tracing::subscriber::set_global_default(subscriber.json().flatten_event(true).finish())
+    } else {
+        tracing::subscriber::set_global_default(subscriber.finish())
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
+    }));
+}
+
+/// An error and everything below it in one line. The only place that prints a chain.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a string cannot fail.
+        let _ = write!(line, ": {cause}");
+        source = cause.source();
+    }
+    line
+}
