@@ -7,6 +7,7 @@ use std::{env, error::Error, fs};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+#[expect(clippy::disallowed_methods, reason = "cargo talks to build scripts by the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     let mut source = String::from("static DATABASE_ROOTS: &[TrustAnchor<'static>] = &[\n");
     for file in ["roots/amazon.pem", "roots/rds.pem"] {
@@ -24,10 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn write_anchor(source: &mut String, certificate: &CertificateDer<'_>) -> Result<(), Box<dyn Error>> {
     let anchor = webpki::anchor_from_trusted_cert(certificate)?;
     let der = |bytes: &[u8]| format!("rustls_pki_types::Der::from_slice(&{bytes:?})");
-    let constraints = anchor
-        .name_constraints
-        .as_ref()
-        .map_or("None".to_owned(), |bytes| format!("Some({})", der(bytes)));
+    let constraints =
+        anchor.name_constraints.as_ref().map_or("None".to_owned(), |bytes| format!("Some({})", der(bytes)));
     writeln!(
         source,
         "    TrustAnchor {{ subject: {}, subject_public_key_info: {}, name_constraints: {constraints} }},",

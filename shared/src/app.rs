@@ -34,12 +34,7 @@ impl<K: Keys> App<K> {
     /// Puts the parts together. `connections` is the number of requests that are served at a time.
     pub fn new(settings: Settings, secrets: Arc<Secrets<K>>, clock: Arc<dyn Clock>, connections: usize) -> Self {
         let database = Database::new(Arc::clone(&secrets), Arc::clone(&clock), connections);
-        Self(Arc::new(Parts {
-            database,
-            settings,
-            secrets,
-            clock,
-        }))
+        Self(Arc::new(Parts { database, settings, secrets, clock }))
     }
 
     /// The database.
@@ -103,12 +98,7 @@ impl App<KeyRing> {
     /// # Errors
     /// Only by a fault in this program.
     pub fn issue_access_token(&self, session: Session) -> Result<String, ApiError> {
-        Ok(access_token::issue(
-            &self.0.secrets.keys(),
-            &self.0.settings.tokens,
-            session,
-            self.now(),
-        )?)
+        Ok(access_token::issue(&self.0.secrets.keys(), &self.0.settings.tokens, session, self.now())?)
     }
 }
 

@@ -62,14 +62,9 @@ impl Settings {
     /// A variable has a value out of its range.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
-            bcrypt_cost: integer(
-                "BCRYPT_COST",
-                LOWEST_COST.into(),
-                HIGHEST_COST.into(),
-                DEFAULT_COST.into(),
-            )?
-            .try_into()
-            .unwrap_or(DEFAULT_COST),
+            bcrypt_cost: integer("BCRYPT_COST", LOWEST_COST.into(), HIGHEST_COST.into(), DEFAULT_COST.into())?
+                .try_into()
+                .unwrap_or(DEFAULT_COST),
             tokens: TokenPolicy {
                 issuer: optional("JWT_ISSUER").unwrap_or_else(|| "keyhold".to_owned()),
                 audience: optional("JWT_AUDIENCE").unwrap_or_else(|| "keyhold".to_owned()),
@@ -108,14 +103,9 @@ pub(crate) fn integer(name: &'static str, lowest: i64, highest: i64, default: i6
     let Some(given) = optional(name) else {
         return Ok(default);
     };
-    given
-        .trim()
-        .parse()
-        .ok()
-        .filter(|number| (lowest..=highest).contains(number))
-        .ok_or_else(|| ConfigError::Invalid {
-            name,
-            expected: format!("a whole number from {lowest} to {highest}"),
-            given,
-        })
+    given.trim().parse().ok().filter(|number| (lowest..=highest).contains(number)).ok_or_else(|| ConfigError::Invalid {
+        name,
+        expected: format!("a whole number from {lowest} to {highest}"),
+        given,
+    })
 }

@@ -81,11 +81,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of `field`; `message` tells the caller what to change.
     pub fn new(field: &'static str, code: Code, message: impl ToString) -> Self {
-        Self {
-            field,
-            code,
-            message: message.to_string(),
-        }
+        Self { field, code, message: message.to_string() }
     }
 }
 
@@ -266,9 +262,5 @@ impl From<jsonwebtoken::errors::Error> for ApiError {
 /// A limit that is named in a message.
 pub(crate) fn payload_too_large(field: &'static str, limit: usize) -> ApiError {
     debug_assert!(limit >= Value::MAX_BYTES);
-    ApiError::invalid(
-        field,
-        Code::PayloadTooLarge,
-        format!("the {field} must be at most {limit} bytes"),
-    )
+    ApiError::invalid(field, Code::PayloadTooLarge, format!("the {field} must be at most {limit} bytes"))
 }

@@ -1,18 +1,20 @@
 //! From an invocation to an answer: the only home of the Lambda runtime, and the only place that makes a response.
 
+#![expect(clippy::disallowed_methods, reason = "this is the home of the Lambda runtime")]
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use lambda_http::http::{HeaderMap, StatusCode};
-use lambda_http::lambda_runtime::{self, Runtime};
+use lambda_http::lambda_runtime::{Diagnostic, Runtime};
 use lambda_http::{Body, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -40,10 +42,19 @@ where
     type Future = F;
 }
 
-/// Serves an endpoint until its environment ends. Returns only if it cannot start, having said why.
+/// Serves an endpoint until its environment ends. Fails only if it cannot start, having said why.
 pub async fn serve<K: Keys>(route: Route, handle: impl Handler<K>) -> ExitCode {
     telemetry::init();
-    exit_code(async { run(start().await?, route, handle).await }.await)
+    let served = async {
+        let app = start().await?;
+        let service = service_fn(move |event: LambdaEvent<Payload>| {
+            let (app, handle, route) = (app.clone(), handle.clone(), route.clone());
+            async move { Ok::<_, Infallible>(respond(app, &route, handle, event.payload.as_str()).await) }
+        });
+        until_the_end(Runtime::new(service).run_concurrent()).await;
+        Ok(())
+    };
+    exit_code(served.await)
 }
 
 /// Serves a function that is no endpoint but a piece of work without input, such as `migrate`: in Lambda once for each
@@ -54,25 +65,39 @@ where
     T: Serialize + Send + 'static,
 {
     telemetry::init();
-    exit_code(
-        async {
-            let app = start().await?;
-            if config::is_lambda() {
-                let service = service_fn(move |_: LambdaEvent<IgnoredAny>| task(app.clone()));
-                return Runtime::new(service).run_concurrent().await;
-            }
+    let served = async {
+        let app = start().await?;
+        if config::is_lambda() {
+            let service =
+                service_fn(move |_: LambdaEvent<IgnoredAny>| task(app.clone()).map_err(|error| failed(&error)));
+            until_the_end(Runtime::new(service).run_concurrent()).await;
+        } else {
             println!("{}", serde_json::to_string(&task(app).await?)?);
-            Ok(())
         }
-        .await,
-    )
+        Ok(())
+    };
+    exit_code(served.await)
 }
 
-fn exit_code(stopped: Result<(), BoxError>) -> ExitCode {
-    match stopped {
+/// What the invoker of a task gets to know, and the log with it.
+fn failed(error: &BoxError) -> Diagnostic {
+    let error_message = telemetry::chain(error.as_ref());
+    tracing::error!("the task failed: {error_message}");
+    Diagnostic { error_type: "TaskFailed".to_owned(), error_message }
+}
+
+/// An environment ends by its Runtime API hanging up, which the runtime reports as an error.
+async fn until_the_end(polling: impl Future<Output = Result<(), BoxError>>) {
+    if let Err(error) = polling.await {
+        tracing::warn!("the environment ended: {}", telemetry::chain(error.as_ref()));
+    }
+}
+
+fn exit_code(served: Result<(), BoxError>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("the function stopped: {}", telemetry::chain(error.as_ref()));
+            tracing::error!("the function cannot work: {}", telemetry::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -87,14 +112,6 @@ async fn start<K: Keys>() -> Result<App<K>, BoxError> {
     let app = App::new(settings, secrets, clock, connections);
     app.db().warm_up().await;
     Ok(app)
-}
-
-async fn run<K: Keys>(app: App<K>, route: Route, handle: impl Handler<K>) -> Result<(), lambda_runtime::Error> {
-    let service = service_fn(move |event: LambdaEvent<Payload>| {
-        let (app, handle, route) = (app.clone(), handle.clone(), route.clone());
-        async move { Ok::<_, Infallible>(respond(app, &route, handle, event.payload.as_str()).await) }
-    });
-    Runtime::new(service).run_concurrent().await
 }
 
 /// Answers one event. Whatever happens in the handler, even a panic, becomes a response of the contract.
@@ -153,10 +170,7 @@ fn success(reply: Reply) -> Result<ApiGatewayV2httpResponse, ApiError> {
     }
     if let Some(data) = reply.data {
         // Put in as it was written: a stored value is megabytes at worst, and parsing it again would cost more than the rest.
-        body.extend([
-            r#","data":"#,
-            &data.map_err(|error| ApiError::Internal(Box::new(error)))?,
-        ]);
+        body.extend([r#","data":"#, &data.map_err(|error| ApiError::Internal(Box::new(error)))?]);
     }
     body.push('}');
     Ok(response(reply.status, reply.headers, Some(body)))
@@ -170,13 +184,8 @@ fn failure(error: &ApiError, request_id: &str) -> ApiGatewayV2httpResponse {
     if let Some(wait) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
-    let envelope = Failure {
-        status: "error",
-        code: error.code(),
-        message: error.message(),
-        request_id,
-        errors: error.faults(),
-    };
+    let envelope =
+        Failure { status: "error", code: error.code(), message: error.message(), request_id, errors: error.faults() };
     // Texts and enums: nothing in there can fail to be written.
     let body = serde_json::to_string(&envelope).unwrap_or_default();
     response(error.code().status(), headers, Some(body))
@@ -184,10 +193,7 @@ fn failure(error: &ApiError, request_id: &str) -> ApiGatewayV2httpResponse {
 
 fn response(status: StatusCode, mut headers: HeaderMap, body: Option<String>) -> ApiGatewayV2httpResponse {
     if body.is_some() {
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=utf-8"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

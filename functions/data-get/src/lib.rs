@@ -14,10 +14,8 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let key: Key = http::path(&request, "key")?;
     let known = http::if_none_match(&request)?.unwrap_or(VersionMatch::Among(Vec::new()));
-    Ok(
-        match db::data::find(app.db(), session, &key, &known, app.now()).await? {
-            Found::Entry(entry) => Reply::ok().etag(entry.version).data(&entry),
-            Found::Known(version) => Reply::not_modified().etag(version),
-        },
-    )
+    Ok(match db::data::find(app.db(), session, &key, &known, app.now()).await? {
+        Found::Entry(entry) => Reply::ok().etag(entry.version).data(&entry),
+        Found::Known(version) => Reply::not_modified().etag(version),
+    })
 }

@@ -22,11 +22,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let draft = read(&request, now)?;
     let written = db::data::write(app.db(), session, draft, &condition, app.settings().quota, now).await;
     let Written { entry, created } = written.map_err(|refusal| refused(refusal, upsert))?;
-    let reply = if created {
-        Reply::created().location(http::data_path(&entry.key))
-    } else {
-        Reply::ok()
-    };
+    let reply = if created { Reply::created().location(http::data_path(&entry.key)) } else { Reply::ok() };
     Ok(reply.message("Stored").etag(entry.version).data(&entry))
 }
 
@@ -34,11 +30,7 @@ fn read(request: &Request, now: SystemTime) -> Result<Draft, ApiError> {
     let key = http::path(request, "key")?;
     let mut body = Body::read(request)?;
     let (value, lifetime) = (body.value(), body.lifetime());
-    Ok(Draft {
-        key,
-        value: body.finish(value)?,
-        expires_at: lifetime.map(|lifetime| lifetime.from(now)),
-    })
+    Ok(Draft { key, value: body.finish(value)?, expires_at: lifetime.map(|lifetime| lifetime.from(now)) })
 }
 
 fn condition(request: &Request, upsert: bool) -> Result<Condition, ApiError> {

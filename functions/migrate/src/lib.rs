@@ -29,7 +29,5 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
         .run_async(connection.client())
         .await?;
     connection.unlock().await?;
-    Ok(Report {
-        applied: report.applied_migrations().iter().map(ToString::to_string).collect(),
-    })
+    Ok(Report { applied: report.applied_migrations().iter().map(ToString::to_string).collect() })
 }

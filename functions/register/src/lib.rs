@@ -20,9 +20,7 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
     let now = app.now();
     let id = UserId::new(now);
     db::users::insert(app.db(), id, &profile, &hash, now).await?;
-    Ok(Reply::created()
-        .message("Account created")
-        .data(&Account::new(id, &profile, now)))
+    Ok(Reply::created().message("Account created").data(&Account::new(id, &profile, now)))
 }
 
 fn read(request: &Request) -> Result<(Profile, Password), ApiError> {
@@ -39,13 +37,7 @@ fn read(request: &Request) -> Result<(Profile, Password), ApiError> {
         body.fault("password", Code::InvalidPassword, error);
     }
     body.finish((|| {
-        let profile = Profile {
-            username: username?,
-            email: email?,
-            full_name: full_name?,
-            age: age?,
-            gender: gender?,
-        };
+        let profile = Profile { username: username?, email: email?, full_name: full_name?, age: age?, gender: gender? };
         Some((profile, password?))
     })())
 }

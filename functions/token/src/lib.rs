@@ -17,9 +17,7 @@ pub const ROUTE: Route = Route::post("/api/token");
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let (name, password) = read(&request)?;
     let stored = db::users::find_credentials(app.db(), &name).await?;
-    let verdict = app
-        .verify_password(password, stored.as_ref().map(|stored| stored.password_hash.clone()))
-        .await?;
+    let verdict = app.verify_password(password, stored.as_ref().map(|stored| stored.password_hash.clone())).await?;
     let (Some(checked), Verdict::Right { renewed }) = (stored, verdict) else {
         return Err(ApiError::InvalidCredentials);
     };
@@ -27,17 +25,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let (session, refresh_token) = (Session::new(checked.user, now), RefreshToken::generate()?);
     let expires_at = now + app.settings().refresh_lifetime;
     let digest = refresh_token.digest();
-    if !db::sessions::begin(
-        app.db(),
-        session,
-        &digest,
-        &checked,
-        renewed.as_deref(),
-        now,
-        expires_at,
-    )
-    .await?
-    {
+    if !db::sessions::begin(app.db(), session, &digest, &checked, renewed.as_deref(), now, expires_at).await? {
         return Err(ApiError::InvalidCredentials);
     }
     Ok(Reply::ok().message("Signed in").data(&Tokens {

@@ -1,5 +1,7 @@
 //! Access tokens: JSON Web Tokens by RFC 9068 and RFC 8725. With [`super::jwt_crypto`] the only home of `jsonwebtoken`.
 
+#![expect(clippy::disallowed_methods, reason = "this is the home of jsonwebtoken")]
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, Header, Validation};
@@ -41,10 +43,7 @@ pub struct Session {
 impl Session {
     /// A session of `user` that begins `now`.
     pub fn new(user: UserId, now: SystemTime) -> Self {
-        Self {
-            id: SessionId::new(now),
-            user,
-        }
+        Self { id: SessionId::new(now), user }
     }
 }
 
@@ -108,11 +107,7 @@ pub fn issue(
         jti: SessionId::new(now).uuid(),
     };
     let key = ring.newest();
-    let header = Header {
-        typ: Some(TYPE.to_owned()),
-        kid: Some(key.id.clone()),
-        ..Header::new(Algorithm::HS256)
-    };
+    let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
     jsonwebtoken::encode(&header, &claims, &key.signing)
 }
 
@@ -139,11 +134,7 @@ pub fn verify(
     if header.crit.is_some() {
         return Err(InvalidAccessToken::Critical);
     }
-    let key = header
-        .kid
-        .as_deref()
-        .and_then(|id| ring.find(id))
-        .ok_or(InvalidAccessToken::UnknownKey)?;
+    let key = header.kid.as_deref().and_then(|id| ring.find(id)).ok_or(InvalidAccessToken::UnknownKey)?;
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_issuer(&[&policy.issuer]);
     validation.set_audience(&[&policy.audience]);
@@ -159,10 +150,7 @@ pub fn verify(
     if claims.nbf.max(claims.iat) > now + LEEWAY_SECONDS {
         return Err(InvalidAccessToken::NotYetValid);
     }
-    Ok(Session {
-        id: claims.sid,
-        user: claims.sub,
-    })
+    Ok(Session { id: claims.sid, user: claims.sub })
 }
 
 /// RFC 7515 §4.1.9: media types are compared without case, and `application/` may be left out.

@@ -80,9 +80,7 @@ impl KeyRing {
         let mut keys: Vec<HmacKey> = Vec::with_capacity(ring.keys.len());
         for KeyText { kid, secret } in ring.keys {
             if kid.is_empty() || kid.chars().count() > MAX_ID_CHARS {
-                return Err(InvalidKeyRing::Malformed(format!(
-                    "a kid has 1 to {MAX_ID_CHARS} characters"
-                )));
+                return Err(InvalidKeyRing::Malformed(format!("a kid has 1 to {MAX_ID_CHARS} characters")));
             }
             if keys.iter().any(|key| key.id == kid) {
                 return Err(InvalidKeyRing::Repeated(kid));
@@ -116,10 +114,8 @@ impl HmacKey {
         if is_guessable(secret) {
             return Err(InvalidKeyRing::Guessable(name()));
         }
-        let (signing, verifying) = (
-            EncodingKey::from_secret(secret.as_bytes()),
-            DecodingKey::from_secret(secret.as_bytes()),
-        );
+        let (signing, verifying) =
+            (EncodingKey::from_secret(secret.as_bytes()), DecodingKey::from_secret(secret.as_bytes()));
         Ok(Self { id, signing, verifying })
     }
 }
@@ -168,24 +164,15 @@ mod tests {
         for text in ["", "secret", &RANDOM[..31]] {
             assert!(matches!(parse(text), Err(InvalidKeyRing::Short(_))), "{text:?}");
         }
-        for text in [
-            &"a".repeat(64),
-            &"1234".repeat(10),
-            "A-string-secret-at-least-256-bits-long",
-        ] {
+        for text in [&"a".repeat(64), &"1234".repeat(10), "A-string-secret-at-least-256-bits-long"] {
             assert!(matches!(parse(text), Err(InvalidKeyRing::Guessable(_))), "{text:?}");
         }
     }
 
     #[test]
     fn a_malformed_ring_is_refused() {
-        for text in [
-            "{}",
-            r#"{"keys":[]}"#,
-            r#"{"keys":[{"kid":"a"}]}"#,
-            "{",
-            r#"{"keys":[{"kid":"","secret":"x"}]}"#,
-        ] {
+        for text in ["{}", r#"{"keys":[]}"#, r#"{"keys":[{"kid":"a"}]}"#, "{", r#"{"keys":[{"kid":"","secret":"x"}]}"#]
+        {
             assert!(matches!(parse(text), Err(InvalidKeyRing::Malformed(_))), "{text:?}");
         }
         let twice = format!(r#"{{"keys":[{{"kid":"a","secret":"{RANDOM}"}},{{"kid":"a","secret":"{OTHER}"}}]}}"#);
@@ -194,16 +181,9 @@ mod tests {
 
     #[test]
     fn no_message_shows_a_secret() {
-        for text in [
-            "hunter2",
-            &"z".repeat(40),
-            "super-secret-jwt-token-with-at-least-32-characters-long",
-        ] {
+        for text in ["hunter2", &"z".repeat(40), "super-secret-jwt-token-with-at-least-32-characters-long"] {
             let message = parse(text).expect_err("a bad secret").to_string();
-            assert!(
-                !message.contains(text) && message.contains("openssl rand -hex 32"),
-                "{message}"
-            );
+            assert!(!message.contains(text) && message.contains("openssl rand -hex 32"), "{message}");
         }
     }
 }

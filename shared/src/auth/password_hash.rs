@@ -5,6 +5,8 @@
 //! HMAC-SHA-256 keyed with the salt, in the format that passlib calls bcrypt-sha256 version 2:
 //! `$bcrypt-sha256$v=2,t=2b,r=12$<salt>$<digest>`.
 
+#![expect(clippy::disallowed_methods, reason = "this is the home of bcrypt")]
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
@@ -67,9 +69,7 @@ fn hash_bytes(password: &[u8], cost: u32) -> Result<String, HashError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt)?;
     // bcrypt writes the salt in its own base64; the formatted hash is where to read it.
-    let salt_text = parts(&bcrypt::hash_with_salt("", 4, salt)?.to_string())?
-        .salt
-        .to_owned();
+    let salt_text = parts(&bcrypt::hash_with_salt("", 4, salt)?.to_string())?.salt.to_owned();
     let hash = bcrypt::non_truncating_hash_with_salt(prehash(password, &salt_text), cost, salt)?.to_string();
     let Parts { salt, digest, .. } = parts(&hash)?;
     Ok(format!("{PREHASHED}{cost}${salt}${digest}"))
@@ -111,9 +111,7 @@ pub fn verify(attempt: &PasswordAttempt, stored: Option<&str>, cost: u32) -> Res
         return Ok(Verdict::Wrong);
     }
     let outdated = stored_cost < cost || !current_method;
-    Ok(Verdict::Right {
-        renewed: outdated.then(|| hash_bytes(attempt, cost)).transpose()?,
-    })
+    Ok(Verdict::Right { renewed: outdated.then(|| hash_bytes(attempt, cost)).transpose()? })
 }
 
 /// Does the work of one comparison for nothing.
@@ -142,11 +140,7 @@ fn parts(hash: &str) -> Result<Parts<'_>, HashError> {
     if hash.len() != 60 || !hash.is_ascii() || !hash.starts_with("$2") {
         return Err(HashError::Malformed);
     }
-    Ok(Parts {
-        cost: hash[4..6].parse().map_err(|_| HashError::Malformed)?,
-        salt: &hash[7..29],
-        digest: &hash[29..],
-    })
+    Ok(Parts { cost: hash[4..6].parse().map_err(|_| HashError::Malformed)?, salt: &hash[7..29], digest: &hash[29..] })
 }
 
 #[cfg(test)]
@@ -173,36 +167,22 @@ mod tests {
             return Ok(None);
         };
         if let Some(hash) = &renewed {
-            assert_eq!(
-                verify(&attempt(text), Some(hash), cost)?,
-                Verdict::Right { renewed: None }
-            );
+            assert_eq!(verify(&attempt(text), Some(hash), cost)?, Verdict::Right { renewed: None });
         }
         Ok(renewed)
     }
 
     #[test]
     fn a_password_is_right_and_every_other_is_wrong() -> Outcome {
-        for password in [
-            "correct horse",
-            &"x".repeat(71),
-            &"x".repeat(72),
-            &"x".repeat(1000),
-            "with\0nul-inside",
-        ] {
+        for password in ["correct horse", &"x".repeat(71), &"x".repeat(72), &"x".repeat(1000), "with\0nul-inside"] {
             let hash = hash(&password.parse()?, COST)?;
             assert_eq!(
                 verify(&attempt(password), Some(&hash), COST)?,
                 Verdict::Right { renewed: None },
                 "{password:?}"
             );
-            for other in [
-                &format!("{password}y"),
-                &format!("{password}\0"),
-                &password[..password.len() - 1],
-                "",
-                "\0",
-            ] {
+            for other in [&format!("{password}y"), &format!("{password}\0"), &password[..password.len() - 1], "", "\0"]
+            {
                 assert!(!is_right(other, &hash, COST)?, "{password:?} {other:?}");
             }
         }
@@ -252,13 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_is_an_error() {
-        for stored in [
-            "",
-            "plain text",
-            "$2b$12$short",
-            "$bcrypt-sha256$v=2,t=2b,r=12$x",
-            &"é".repeat(30),
-        ] {
+        for stored in ["", "plain text", "$2b$12$short", "$bcrypt-sha256$v=2,t=2b,r=12$x", &"é".repeat(30)] {
             assert!(verify(&attempt("anything"), Some(stored), COST).is_err(), "{stored:?}");
         }
     }

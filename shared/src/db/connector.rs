@@ -24,10 +24,7 @@ pub(super) struct Connector<K> {
 
 impl<K: Keys> Connector<K> {
     pub(super) fn new(secrets: Arc<Secrets<K>>) -> Self {
-        Self {
-            secrets,
-            tls: Arc::default(),
-        }
+        Self { secrets, tls: Arc::default() }
     }
 }
 
@@ -44,11 +41,7 @@ impl<K: Keys> Connect for Connector<K> {
                         tracing::warn!("the secrets could not be fetched again: {}", telemetry::chain(&error));
                     }
                     let newer = self.secrets.database();
-                    if *newer == *config {
-                        Err(error)
-                    } else {
-                        self.connect_with(&newer).await
-                    }
+                    if *newer == *config { Err(error) } else { self.connect_with(&newer).await }
                 }
                 outcome => outcome,
             }
@@ -99,8 +92,5 @@ fn is_local(config: &Config) -> bool {
 }
 
 fn is_bad_credentials(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
-    )
+    matches!(error.code(), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
 }

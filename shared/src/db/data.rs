@@ -189,11 +189,7 @@ async fn insert(
         select w.version, w.version = w.first_version as created, w.created_at, w.updated_at, w.expires_at
         from session left join written w on w.user_id = session.user_id";
     let Draft { key, value, expires_at } = draft;
-    let repeat = if replace == Replace::Always {
-        Repeat::Harmless
-    } else {
-        Repeat::Harmful
-    };
+    let repeat = if replace == Replace::Always { Repeat::Harmless } else { Repeat::Harmful };
     let row = db
         .query_opt(
             repeat,
@@ -216,10 +212,7 @@ async fn insert(
         return Err(Refusal::Exists);
     };
     let created = column(&row, "created")?;
-    Ok(Written {
-        entry: entry(&row, key, value, version)?,
-        created,
-    })
+    Ok(Written { entry: entry(&row, key, value, version)?, created })
 }
 
 /// Changes a value that exists in such a version.
@@ -266,11 +259,7 @@ async fn update(
         left join target t on t.user_id = session.user_id
         left join written w on w.user_id = session.user_id";
     let Draft { key, value, expires_at } = draft;
-    let repeat = if *versions == VersionMatch::Any {
-        Repeat::Harmless
-    } else {
-        Repeat::Harmful
-    };
+    let repeat = if *versions == VersionMatch::Any { Repeat::Harmless } else { Repeat::Harmful };
     let row = db
         .query_opt(
             repeat,
@@ -292,10 +281,7 @@ async fn update(
     let Some(version) = column::<Option<i64>>(&row, "version")? else {
         return Err(untouched(&row)?);
     };
-    Ok(Written {
-        entry: entry(&row, key, value, version)?,
-        created: false,
-    })
+    Ok(Written { entry: entry(&row, key, value, version)?, created: false })
 }
 
 /// Deletes a value that exists in such a version.
@@ -342,21 +328,13 @@ pub async fn delete(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    if column(&row, "deleted")? {
-        Ok(())
-    } else {
-        Err(untouched(&row)?)
-    }
+    if column(&row, "deleted")? { Ok(()) } else { Err(untouched(&row)?) }
 }
 
 /// Why a statement that found its session changed nothing: there was no value, or not in a version that was named. A value
 /// that vanished meanwhile counts as one in another version.
 fn untouched(row: &Row) -> Result<Refusal, Error> {
-    Ok(if column(row, "found")? {
-        Refusal::VersionDiffers
-    } else {
-        Refusal::NotFound
-    })
+    Ok(if column(row, "found")? { Refusal::VersionDiffers } else { Refusal::NotFound })
 }
 
 /// The numbers to look for; null stands for any.
@@ -383,8 +361,5 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, name: &str) -
 }
 
 fn corrupt(source: crate::error::BoxError) -> Error {
-    Error::Corrupt {
-        table: "data_store",
-        source,
-    }
+    Error::Corrupt { table: "data_store", source }
 }

@@ -18,10 +18,7 @@ impl Database {
     /// The database is out of reach.
     pub async fn lock_for_migrations(&self) -> Result<LockedConnection, Error> {
         let client = Object::take(self.pool.get().await.map_err(unreachable_database)?);
-        client
-            .batch_execute(&format!("select pg_advisory_lock({LOCK})"))
-            .await
-            .map_err(refused)?;
+        client.batch_execute(&format!("select pg_advisory_lock({LOCK})")).await.map_err(refused)?;
         Ok(LockedConnection(client))
     }
 }
@@ -37,9 +34,6 @@ impl LockedConnection {
     /// # Errors
     /// The connection was lost, and the lock with it.
     pub async fn unlock(self) -> Result<(), Error> {
-        self.0
-            .batch_execute(&format!("select pg_advisory_unlock({LOCK})"))
-            .await
-            .map_err(refused)
+        self.0.batch_execute(&format!("select pg_advisory_unlock({LOCK})")).await.map_err(refused)
     }
 }

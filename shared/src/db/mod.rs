@@ -99,9 +99,7 @@ impl Database {
             tokio_postgres::Config::new(),
             Connector::new(secrets),
             // `Clean` would send `discard all`, on which RDS Proxy pins the connection.
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
             .max_size(connections)
@@ -111,11 +109,7 @@ impl Database {
             .build();
         // The builder only fails for timeouts without a runtime, and there is one.
         let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
-        Self {
-            pool,
-            clock,
-            answered_at: AtomicU64::new(0),
-        }
+        Self { pool, clock, answered_at: AtomicU64::new(0) }
     }
 
     /// Opens a connection ahead of the first request. If there is none to be had, the request will tell.
@@ -135,11 +129,7 @@ impl Database {
             let client = self.connection(suspect && repeat == Repeat::Harmful).await?;
             let patience = if suspect { SUSPECT_TIMEOUT } else { STATEMENT_TIMEOUT };
             // A repeatable statement is its own probe; one that is not was probed for, and may take its time.
-            let patience = if repeat == Repeat::Harmful {
-                STATEMENT_TIMEOUT
-            } else {
-                patience
-            };
+            let patience = if repeat == Repeat::Harmful { STATEMENT_TIMEOUT } else { patience };
             match self.attempt(client, sql, parameters, patience).await {
                 Attempt::Answered(row) => {
                     self.answered();
@@ -176,6 +166,9 @@ impl Database {
 
     /// A connection from the pool or a new one; with `probe`, one that has just answered.
     async fn connection(&self, probe: bool) -> Result<Object, Error> {
+        // Lets the runtime look at its sockets once, so that one the server has closed is known to be closed before it is
+        // used; afterwards nobody could tell whether the statement had run.
+        tokio::task::yield_now().await;
         let client = self.pool.get().await.map_err(unreachable_database)?;
         if !probe {
             return Ok(client);
@@ -210,24 +203,15 @@ fn unreachable_database(error: PoolError) -> Error {
 
 /// Two transactions got into each other's way and this one was undone.
 fn is_conflict(error: &tokio_postgres::Error) -> bool {
-    matches!(
-        error.code(),
-        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-    )
+    matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
 /// A server that is overloaded, starting or stopping will answer another time; anything else is a fault.
 fn refused(error: tokio_postgres::Error) -> Error {
     let passing = error.code().is_none_or(|state| {
         is_conflict(&error)
-            || ["08", "53", "57", "58"]
-                .iter()
-                .any(|class| state.code().starts_with(class))
+            || ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class))
             || *state == SqlState::LOCK_NOT_AVAILABLE
     });
-    if passing {
-        Error::Unavailable(Box::new(error))
-    } else {
-        Error::Refused(Box::new(error))
-    }
+    if passing { Error::Unavailable(Box::new(error)) } else { Error::Refused(Box::new(error)) }
 }

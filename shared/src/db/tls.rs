@@ -19,9 +19,7 @@ include!(concat!(env!("OUT_DIR"), "/database_roots.rs"));
 pub(super) fn verifying_connector() -> MakeRustlsConnect {
     let roots = match config::optional("DATABASE_CA_FILE") {
         Some(path) => read_roots(&path),
-        None => RootCertStore {
-            roots: DATABASE_ROOTS.to_vec(),
-        },
+        None => RootCertStore { roots: DATABASE_ROOTS.to_vec() },
     };
     let provider = Arc::new(ring::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -99,19 +99,11 @@ pub async fn find_credentials(db: &Database, name: &str) -> Result<Option<Creden
     if name.contains('\0') {
         return Ok(None);
     }
-    let row = db
-        .query_opt(Repeat::Harmless, SQL, &[(&name.to_lowercase(), Type::TEXT)])
-        .await?;
+    let row = db.query_opt(Repeat::Harmless, SQL, &[(&name.to_lowercase(), Type::TEXT)]).await?;
     row.map(|row| {
         let id: Uuid = row.try_get("id")?;
-        Ok(Credentials {
-            user: id.into(),
-            password_hash: row.try_get("password")?,
-        })
+        Ok(Credentials { user: id.into(), password_hash: row.try_get("password")? })
     })
     .transpose()
-    .map_err(|source: tokio_postgres::Error| Error::Corrupt {
-        table: "users",
-        source: Box::new(source),
-    })
+    .map_err(|source: tokio_postgres::Error| Error::Corrupt { table: "users", source: Box::new(source) })
 }

@@ -8,10 +8,7 @@ pub struct Email(String);
 
 /// An address that no mail could be delivered to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "email must be an address such as name@example.com of at most {} characters",
-    Email::MAX
-)]
+#[error("email must be an address such as name@example.com of at most {} characters", Email::MAX)]
 pub struct InvalidEmail;
 
 impl Email {
@@ -37,10 +34,7 @@ impl FromStr for Email {
     type Err = InvalidEmail;
 
     fn from_str(text: &str) -> Result<Self, InvalidEmail> {
-        let options = Options::default()
-            .with_required_tld()
-            .without_display_text()
-            .without_domain_literal();
+        let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
         if text.len() > Self::MAX || text.chars().any(char::is_control) {
             return Err(InvalidEmail);
         }
@@ -66,12 +60,7 @@ mod tests {
 
     #[test]
     fn ordinary_tagged_and_international_addresses_are_accepted() {
-        for text in [
-            "ada@example.com",
-            "a.b+tag@sub.example.co.uk",
-            "o'neil@example.org",
-            "jürgen@exämple.de",
-        ] {
+        for text in ["ada@example.com", "a.b+tag@sub.example.co.uk", "o'neil@example.org", "jürgen@exämple.de"] {
             assert_eq!(parse(text).map(|email| email.as_str().to_owned()).as_deref(), Ok(text));
         }
     }

@@ -20,10 +20,7 @@ pub struct Entry {
     #[serde(serialize_with = "rfc3339::serialize")]
     pub updated_at: SystemTime,
     /// When it will be gone, if it ever will.
-    #[serde(
-        serialize_with = "rfc3339::serialize_option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(serialize_with = "rfc3339::serialize_option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<SystemTime>,
 }
 

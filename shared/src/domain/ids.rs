@@ -9,11 +9,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 /// rows made together lie together.
 fn uuid_v7(now: SystemTime) -> Uuid {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Uuid::new_v7(Timestamp::from_unix(
-        NoContext,
-        since_epoch.as_secs(),
-        since_epoch.subsec_nanos(),
-    ))
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos()))
 }
 
 macro_rules! id {

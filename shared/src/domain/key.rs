@@ -14,11 +14,7 @@ pub struct Key(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
     /// Empty, or more than 255 characters or 900 bytes.
-    #[error(
-        "key must be 1 to {} characters and at most {} bytes of UTF-8",
-        Key::MAX_CHARS,
-        Key::MAX_BYTES
-    )]
+    #[error("key must be 1 to {} characters and at most {} bytes of UTF-8", Key::MAX_CHARS, Key::MAX_BYTES)]
     Length,
     /// A control character, which no URL or log shows faithfully.
     #[error("key must not contain control characters")]

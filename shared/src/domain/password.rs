@@ -91,14 +91,8 @@ mod tests {
 
     #[test]
     fn eight_characters_of_any_kind_are_enough() {
-        for text in [
-            "aaaaaaa1",
-            "        ",
-            "пароль12",
-            "😀😀😀😀😀😀😀😀",
-            "with\0nul",
-            &"x".repeat(1024),
-        ] {
+        for text in ["aaaaaaa1", "        ", "пароль12", "😀😀😀😀😀😀😀😀", "with\0nul", &"x".repeat(1024)]
+        {
             assert_eq!(parse(text), Ok(()), "{text:?}");
         }
     }
@@ -114,10 +108,7 @@ mod tests {
     #[test]
     fn a_password_is_not_its_owners_name_or_address() -> Result<(), Box<dyn std::error::Error>> {
         let (username, email) = ("Lovelace".parse()?, "Ada@Example.com".parse()?);
-        let check = |text: &str| {
-            text.parse::<Password>()
-                .and_then(|password| password.check_owner(&username, &email))
-        };
+        let check = |text: &str| text.parse::<Password>().and_then(|password| password.check_owner(&username, &email));
         assert_eq!(check("loveLACE"), Err(InvalidPassword::NamesItsOwner));
         assert_eq!(check("ada@example.COM"), Err(InvalidPassword::NamesItsOwner));
         assert_eq!(check("lovelace1"), Ok(()));

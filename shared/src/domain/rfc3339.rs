@@ -11,6 +11,5 @@ pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::O
 
 /// For a moment that may not exist.
 pub fn serialize_option<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| humantime::format_rfc3339_millis(time).to_string())
-        .serialize(serializer)
+    time.map(|time| humantime::format_rfc3339_millis(time).to_string()).serialize(serializer)
 }

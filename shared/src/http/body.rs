@@ -44,10 +44,7 @@ impl<'a> Body<'a> {
             std::str::from_utf8(&request.body).map_err(|error| refuse(format!("the body is no UTF-8: {error}")))?;
         let members =
             serde_json::from_str(text).map_err(|error| refuse(format!("the body must be a JSON object: {error}")))?;
-        Ok(Self {
-            members,
-            faults: Vec::new(),
-        })
+        Ok(Self { members, faults: Vec::new() })
     }
 
     /// A member that has to be there, as text that the type accepts. A text refused by the type is a fault of `code`.
@@ -65,11 +62,7 @@ impl<'a> Body<'a> {
             return None;
         };
         let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else {
-            self.fault(
-                field,
-                Code::InvalidRequest,
-                format!("{field} must be a string of valid Unicode"),
-            );
+            self.fault(field, Code::InvalidRequest, format!("{field} must be a string of valid Unicode"));
             return None;
         };
         if text.is_empty() && absent != Code::InvalidRequest {
@@ -94,9 +87,7 @@ impl<'a> Body<'a> {
             self.fault("value", Code::InvalidValue, "value is required; it may be null");
             return None;
         };
-        Value::try_from(raw)
-            .map_err(|error| self.faults.push(error.into()))
-            .ok()
+        Value::try_from(raw).map_err(|error| self.faults.push(error.into())).ok()
     }
 
     /// `expires_in`: seconds, or nothing.

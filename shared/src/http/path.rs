@@ -37,12 +37,7 @@ fn decode(text: &str) -> Result<Cow<'_, str>, InvalidKey> {
 }
 
 /// RFC 3986 §2.3's unreserved characters, and the slash between segments.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Where the value under `key` is: a path that [`path`] reads back.
 pub fn data_path(key: &Key) -> String {

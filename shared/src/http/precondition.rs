@@ -67,10 +67,8 @@ fn tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>
         let mut rest = line;
         while !rest.is_empty() {
             let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
-            let (opaque, after) = quoted
-                .strip_prefix('"')
-                .and_then(|opened| opened.split_once('"'))
-                .ok_or_else(refuse)?;
+            let (opaque, after) =
+                quoted.strip_prefix('"').and_then(|opened| opened.split_once('"')).ok_or_else(refuse)?;
             tags.push(Tag { weak, opaque });
             rest = after.trim_start();
             if !rest.is_empty() {

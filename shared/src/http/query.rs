@@ -14,10 +14,6 @@ pub fn flag(request: &Request, name: &'static str) -> Result<bool, ApiError> {
     match (values.next(), values.next()) {
         (None, _) | (Some("false"), None) => Ok(false),
         (Some("true"), None) => Ok(true),
-        _ => Err(ApiError::invalid(
-            name,
-            Code::InvalidRequest,
-            format!("{name} must be true or false"),
-        )),
+        _ => Err(ApiError::invalid(name, Code::InvalidRequest, format!("{name} must be true or false"))),
     }
 }

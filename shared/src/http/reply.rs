@@ -16,44 +16,27 @@ pub struct Reply {
 impl Reply {
     /// 200 with nothing in it yet.
     pub fn ok() -> Self {
-        Self {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            message: None,
-            data: None,
-        }
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), message: None, data: None }
     }
 
     /// 201 with nothing in it yet.
     pub fn created() -> Self {
-        Self {
-            status: StatusCode::CREATED,
-            ..Self::ok()
-        }
+        Self { status: StatusCode::CREATED, ..Self::ok() }
     }
 
     /// 304: the caller has the current version.
     pub fn not_modified() -> Self {
-        Self {
-            status: StatusCode::NOT_MODIFIED,
-            ..Self::ok()
-        }
+        Self { status: StatusCode::NOT_MODIFIED, ..Self::ok() }
     }
 
     /// With a sentence for a person.
     pub fn message(self, message: &'static str) -> Self {
-        Self {
-            message: Some(message),
-            ..self
-        }
+        Self { message: Some(message), ..self }
     }
 
     /// With something under `data`.
     pub fn data(self, data: &impl Serialize) -> Self {
-        Self {
-            data: Some(serde_json::to_string(data)),
-            ..self
-        }
+        Self { data: Some(serde_json::to_string(data)), ..self }
     }
 
     /// With the version's strong entity tag (RFC 9110 §8.8.3).

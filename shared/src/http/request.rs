@@ -65,11 +65,7 @@ impl Request {
                 Some(UNROUTED) => PathParameters::AsSent(parameters),
                 _ => PathParameters::Decoded(parameters),
             },
-            body: if event.is_base64_encoded {
-                STANDARD.decode(body)?
-            } else {
-                body.into_bytes()
-            },
+            body: if event.is_base64_encoded { STANDARD.decode(body)? } else { body.into_bytes() },
         })
     }
 
@@ -86,11 +82,8 @@ impl Request {
 pub(crate) fn bearer_token(request: &Request) -> Result<&str, ApiError> {
     let mut headers = request.headers.get_all(AUTHORIZATION).iter();
     let credentials = headers.next().ok_or(ApiError::MissingToken)?;
-    let (scheme, token) = credentials
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().split_once(' '))
-        .ok_or(ApiError::InvalidToken(None))?;
+    let (scheme, token) =
+        credentials.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or(ApiError::InvalidToken(None))?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(ApiError::MissingToken);
     }

@@ -14,34 +14,22 @@ pub struct Route {
 impl Route {
     /// `GET path`.
     pub const fn get(path: &'static str) -> Self {
-        Self {
-            method: Method::GET,
-            path,
-        }
+        Self { method: Method::GET, path }
     }
 
     /// `POST path`.
     pub const fn post(path: &'static str) -> Self {
-        Self {
-            method: Method::POST,
-            path,
-        }
+        Self { method: Method::POST, path }
     }
 
     /// `PUT path`.
     pub const fn put(path: &'static str) -> Self {
-        Self {
-            method: Method::PUT,
-            path,
-        }
+        Self { method: Method::PUT, path }
     }
 
     /// `DELETE path`.
     pub const fn delete(path: &'static str) -> Self {
-        Self {
-            method: Method::DELETE,
-            path,
-        }
+        Self { method: Method::DELETE, path }
     }
 }
 

@@ -1,0 +1,36 @@
+//! `cargo dev`: the whole service on this machine, until Ctrl-C.
+
+mod arguments;
+mod database;
+mod jwt_secret;
+mod say;
+mod service;
+
+use std::{env, process::ExitCode};
+
+use ::tests::{Error, process::guard};
+use arguments::{Action, HELP};
+
+fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == guard::SUBCOMMAND).is_some() {
+        return guard::run(arguments);
+    }
+    match arguments::parse(arguments).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(action: Action) -> Result<(), Error> {
+    match action {
+        Action::Help => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Action::Run { fresh } => service::run(fresh),
+    }
+}

@@ -1,0 +1,193 @@
+//! Every protected route refuses whoever does not show a token that is right in everything.
+
+use expect_test::expect;
+use serde_json::json;
+use shared::http::Route;
+
+use crate::support::{Answer, Client, Forged, Gateway, endpoints, in_process};
+
+/// The routes that anybody may call. This list can only shrink: a new route is protected.
+const OPEN: [&str; 2] = ["POST /api/register", "POST /api/token"];
+
+fn protected() -> Vec<Route> {
+    let routes = endpoints().map(|(_, route)| route);
+    routes.into_iter().filter(|route| !OPEN.contains(&route.to_string().as_str())).collect()
+}
+
+async fn call(client: &Client, route: &Route) -> Answer {
+    let path = route.path.replace("{key+}", "key");
+    match route.method.as_str() {
+        "GET" => client.get(&path).await,
+        "POST" => client.post(&path, r#"{"key":"other","value":1}"#).await,
+        "PUT" => client.put(&path, r#"{"value":2}"#).await,
+        "DELETE" => client.delete(&path).await,
+        method => panic!("say how to call {method}"),
+    }
+}
+
+#[test]
+fn the_open_routes_are_the_ones_that_are_listed() {
+    let routes = endpoints().map(|(_, route)| route.to_string());
+    assert!(OPEN.iter().all(|open| routes.contains(&(*open).to_owned())), "a route has left: take it off the list");
+}
+
+#[tokio::test]
+async fn without_credentials_there_is_a_bare_challenge() {
+    let service = in_process();
+    for route in protected() {
+        let answer = call(&service.anybody(), &route).await;
+        assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{route}");
+    }
+    expect![[r#"
+        401
+        www-authenticate: Bearer
+        {
+          "code": "INVALID_TOKEN",
+          "message": "Send an access token: `Authorization: Bearer <token>`",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&service.anybody().get("/api/data/key").await.to_string());
+}
+
+#[tokio::test]
+async fn bad_credentials_are_refused_on_every_route() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    for authorization in [
+        "Bearer x",
+        "Bearer ",
+        "Bearer",
+        "bearer a.b.c",
+        "Bearer a b",
+        "Bearer a,Bearer b",
+        "Bearer é",
+        "Bearer ..",
+        "",
+    ] {
+        for route in protected() {
+            let answer = call(&service.anybody().with_header("authorization", authorization), &route).await;
+            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route} {authorization:?}");
+            assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{authorization:?}");
+        }
+    }
+    let basic = service.anybody().with_header("authorization", "Basic YWRhOng=").get("/api/data/key").await;
+    assert_eq!(
+        (basic.status, basic.header("www-authenticate")),
+        (401, Some("Bearer")),
+        "another scheme is no credential here"
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
+    let service = in_process();
+    let anybody = service.anybody();
+    let ada = anybody.clone().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    let token = ada.token();
+    let good = Forged::from(&token);
+    let now = 1_767_225_600_i64;
+    assert_eq!(call(&anybody.clone().with_token(&good.sign()), &data_get::ROUTE).await.status, 200, "the forge works");
+
+    let stranger = "01900000-0000-7000-8000-000000000000";
+    let bad = [
+        ("unsigned", good.unsigned()),
+        ("alg None", good.clone().with_header("alg", "None").unsigned()),
+        ("alg hs256", good.clone().with_header("alg", "hs256").sign()),
+        ("alg HS512", good.sign_hs512()),
+        ("alg RS256", good.clone().with_header("alg", "RS256").sign()),
+        ("no alg", good.clone().without_header("alg").sign()),
+        ("another secret", good.clone().with_secret(b"another secret of some 32 bytes..").sign()),
+        ("an empty secret", good.clone().with_secret(b"").sign()),
+        ("no signature", token.rsplit_once('.').map(|(message, _)| format!("{message}.")).unwrap_or_default()),
+        ("a cut signature", token[..token.len() - 2].to_owned()),
+        ("two parts", token.rsplit_once('.').map(|(message, _)| message.to_owned()).unwrap_or_default()),
+        ("four parts", format!("{token}.x")),
+        ("no typ", good.clone().without_header("typ").sign()),
+        ("typ JWT", good.clone().with_header("typ", "JWT").sign()),
+        ("no kid", good.clone().without_header("kid").sign()),
+        ("unknown kid", good.clone().with_header("kid", "other").sign()),
+        ("kid as a path", good.clone().with_header("kid", "../../../dev/null").sign()),
+        ("kid as SQL", good.clone().with_header("kid", "' or '1'='1").sign()),
+        ("kid a number", good.clone().with_header("kid", 1).sign()),
+        ("huge", good.clone().with_header("kid", "x".repeat(10_000)).sign()),
+        ("crit", good.clone().with_header("crit", json!(["exp"])).sign()),
+        ("empty crit", good.clone().with_header("crit", json!([])).sign()),
+        ("iss", good.clone().with_claim("iss", "somebody").sign()),
+        ("no iss", good.clone().without_claim("iss").sign()),
+        ("aud", good.clone().with_claim("aud", "somebody").sign()),
+        ("no aud", good.clone().without_claim("aud").sign()),
+        ("no sub", good.clone().without_claim("sub").sign()),
+        ("sub is no id", good.clone().with_claim("sub", "ada").sign()),
+        ("sub of nobody", good.clone().with_claim("sub", stranger).sign()),
+        ("no sid", good.clone().without_claim("sid").sign()),
+        ("sid of no session", good.clone().with_claim("sid", stranger).sign()),
+        ("no exp", good.clone().without_claim("exp").sign()),
+        ("expired", good.clone().with_claim("exp", now - 5).sign()),
+        ("exp a text", good.clone().with_claim("exp", (now + 60).to_string()).sign()),
+        ("exp negative", good.clone().with_claim("exp", -1).sign()),
+        ("exp null", good.clone().with_claim("exp", json!(null)).sign()),
+        ("no nbf", good.clone().without_claim("nbf").sign()),
+        ("not yet valid", good.clone().with_claim("nbf", now + 6).sign()),
+        ("issued in the future", good.clone().with_claim("iat", now + 6).sign()),
+        ("nbf huge", good.clone().with_claim("nbf", u64::MAX).sign()),
+        ("iat a list", good.clone().with_claim("iat", json!([now])).sign()),
+    ];
+    for (what, token) in &bad {
+        for route in protected() {
+            let answer = call(&anybody.clone().with_token(token), &route).await;
+            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}: {what}");
+        }
+    }
+    assert_eq!(ada.get("/api/data/key").await.value_text(), "1", "nothing of that changed anything");
+}
+
+#[tokio::test]
+async fn what_does_not_matter_does_not_matter() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    let token = ada.token();
+    let good = Forged::from(&token);
+    for (what, token) in [
+        ("within the leeway", good.clone().with_claim("nbf", 1_767_225_605).sign()),
+        ("a media type with its prefix", good.clone().with_header("typ", "application/AT+JWT").sign()),
+        ("a foreign key is not followed", good.clone().with_header("jku", "https://example.com/keys").sign()),
+        ("more claims", good.clone().with_claim("scope", "everything").sign()),
+    ] {
+        assert_eq!(service.anybody().with_token(&token).get("/api/data/key").await.status, 200, "{what}");
+    }
+    for scheme in ["bearer", "BEARER", "Bearer "] {
+        let client = service.anybody().with_header("authorization", &format!("{scheme} {token}"));
+        assert_eq!(client.get("/api/data/key").await.status, 200, "{scheme}");
+    }
+    assert_eq!(ada.behind(Gateway::CargoLambda).get("/api/data/key").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_anywhere_else_is_no_token() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let token = ada.token();
+    let answer = service.anybody().get(&format!("/api/data/key?access_token={token}")).await;
+    assert_eq!(answer.outcome(), "401 INVALID_TOKEN");
+    let body = json!({ "key": "key", "value": 1, "access_token": token }).to_string();
+    assert_eq!(service.anybody().post("/api/data", &body).await.outcome(), "401 INVALID_TOKEN");
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_ends_its_token() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    service.database.connect().await.execute("delete from sessions", &[]).await.expect("a superuser may");
+    for route in protected() {
+        let answer = call(&ada, &route).await;
+        assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}");
+    }
+    assert_eq!(ada.sign_in("ada").await.get("/api/data/key").await.value_text(), "1", "nothing was changed");
+}

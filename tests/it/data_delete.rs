@@ -1,0 +1,33 @@
+use expect_test::expect;
+use serde_json::json;
+
+use crate::support::in_process;
+
+#[tokio::test]
+async fn a_deleted_value_is_gone() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    expect![[r#"
+        200
+        {
+          "message": "Deleted",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&ada.delete("/api/data/key").await.to_string());
+    assert_eq!(ada.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
+    assert_eq!(ada.delete("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
+    assert_eq!(ada.store("key", json!(2)).await.status, 201);
+}
+
+#[tokio::test]
+async fn if_match_guards_a_deletion() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    let guarded = |tags: &str| ada.clone().with_header("if-match", tags);
+    assert_eq!(guarded("\"2\"").delete("/api/data/key").await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(guarded("W/\"1\"").delete("/api/data/key").await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(ada.get("/api/data/key").await.status, 200);
+    assert_eq!(guarded("\"1\"").delete("/api/data/key").await.status, 200);
+    assert_eq!(guarded("\"1\"").delete("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
+}

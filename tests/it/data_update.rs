@@ -1,0 +1,131 @@
+use std::time::Duration;
+
+use expect_test::expect;
+use serde_json::json;
+
+use crate::support::in_process;
+
+#[tokio::test]
+async fn a_new_value_has_a_new_version() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.post("/api/data", r#"{"key":"key","value":1,"expires_in":3600}"#).await;
+    service.clock.advance(Duration::from_millis(1500));
+    expect![[r#"
+        200
+        etag: "2"
+        {
+          "data": {
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "key": "key",
+            "updated_at": "2026-01-01T00:00:01.500Z",
+            "value": {
+              "two": 2
+            },
+            "version": 2
+          },
+          "message": "Stored",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&ada.put("/api/data/key", r#"{"value":{"two":2}}"#).await.to_string());
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_exist_is_not_found() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    assert_eq!(ada.put("/api/data/key", r#"{"value":1}"#).await.outcome(), "404 KEY_NOT_FOUND");
+    assert_eq!(ada.put("/api/data/key?upsert=false", r#"{"value":1}"#).await.outcome(), "404 KEY_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn upsert_creates_what_does_not_exist() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let created = ada.put("/api/data/a%20key?upsert=true", r#"{"value":1,"expires_in":60}"#).await;
+    assert_eq!((created.status, created.header("location")), (201, Some("/api/data/a%20key")));
+    let replaced = ada.put("/api/data/a%20key?upsert=true", r#"{"value":2,"expires_in":60}"#).await;
+    assert_eq!((replaced.status, replaced.header("location")), (200, None));
+    service.clock.advance(Duration::from_secs(60));
+    let after_expiry = ada.put("/api/data/a%20key?upsert=true", r#"{"value":3}"#).await;
+    assert_eq!((after_expiry.status, after_expiry.header("etag")), (201, Some("\"3\"")));
+    for query in ["upsert=yes", "upsert", "upsert=true&upsert=true"] {
+        let answer = ada.put(&format!("/api/data/key?{query}"), r#"{"value":1}"#).await;
+        assert_eq!(answer.outcome(), "400 INVALID_REQUEST", "{query}");
+    }
+}
+
+#[tokio::test]
+async fn if_none_match_creates_and_never_replaces() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    let creator = ada.clone().with_header("if-none-match", "*");
+    assert_eq!(creator.put("/api/data/key", r#"{"value":1}"#).await.status, 201);
+    assert_eq!(creator.put("/api/data/key", r#"{"value":2}"#).await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(creator.put("/api/data/key?upsert=true", r#"{"value":2}"#).await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(ada.get("/api/data/key").await.value_text(), "1");
+    let with_tag = ada.clone().with_header("if-none-match", "\"1\"");
+    assert_eq!(with_tag.put("/api/data/key", r#"{"value":2}"#).await.outcome(), "400 INVALID_REQUEST");
+    let both = creator.with_header("if-match", "*");
+    assert_eq!(both.put("/api/data/key", r#"{"value":2}"#).await.outcome(), "400 INVALID_REQUEST");
+}
+
+#[tokio::test]
+async fn if_match_lets_a_write_through_only_on_the_named_version() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    let guarded = |tags: &str| ada.clone().with_header("if-match", tags);
+    for tags in ["\"2\"", "W/\"1\"", "\"x\"", "\"2\", \"3\""] {
+        let answer = guarded(tags).put("/api/data/key", r#"{"value":2}"#).await;
+        assert_eq!(answer.outcome(), "412 PRECONDITION_FAILED", "{tags}");
+    }
+    assert_eq!(ada.get("/api/data/key").await.header("etag"), Some("\"1\""), "nothing was changed");
+    let answer = guarded("\"9\", \"1\"").put("/api/data/key", r#"{"value":2}"#).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("etag") > Some("\"1\""));
+    assert_eq!(guarded("*").put("/api/data/key", r#"{"value":3}"#).await.status, 200);
+    assert_eq!(guarded("*").put("/api/data/none", r#"{"value":3}"#).await.outcome(), "404 KEY_NOT_FOUND");
+    let upsert = guarded("\"1\"").put("/api/data/none?upsert=true", r#"{"value":3}"#).await;
+    assert_eq!(upsert.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(guarded("1").put("/api/data/key", r#"{"value":3}"#).await.outcome(), "400 INVALID_REQUEST");
+}
+
+#[tokio::test]
+async fn of_racing_guarded_writers_one_wins() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    ada.store("key", json!("first")).await;
+    let racers: Vec<_> = (0..8)
+        .map(|index| {
+            let racer = ada.clone().with_header("if-match", "\"1\"");
+            tokio::spawn(
+                async move { racer.put("/api/data/key", &json!({ "value": index }).to_string()).await.outcome() },
+            )
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for racer in racers {
+        outcomes.push(racer.await.expect("no racer panics"));
+    }
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "200").count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "412 PRECONDITION_FAILED").count(), 7, "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn no_version_is_used_twice_for_a_key() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    let mut versions = Vec::new();
+    for _ in 0..3 {
+        versions.push(ada.store("key", json!(1)).await.json()["data"]["version"].as_i64());
+        versions.push(ada.put("/api/data/key", r#"{"value":2}"#).await.json()["data"]["version"].as_i64());
+        assert_eq!(ada.delete("/api/data/key").await.status, 200);
+    }
+    assert!(versions.iter().all(Option::is_some) && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
+#[tokio::test]
+async fn an_absent_value_is_refused() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    assert_eq!(ada.put("/api/data/key", "{}").await.outcome(), "400 INVALID_VALUE");
+    assert_eq!(ada.put("/api/data/key", r#"{"value":null}"#).await.status, 200);
+    assert_eq!(ada.get("/api/data/key").await.value_text(), "null");
+}

@@ -1,0 +1,120 @@
+//! A database that is gone, frozen or slow costs a 503, and nothing once it is back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use expect_test::expect;
+use serde_json::json;
+use tests::postgres::{Options, Server};
+
+use crate::support::{Database, Outcome, Proxy, Service, database, in_process, migration_app, settings, tools};
+
+#[tokio::test]
+async fn without_a_database_requests_get_503_until_it_is_back() -> Outcome {
+    let mut server = Server::throw_away(tools(), Options::default())?;
+    migrate::run(migration_app(&server.url("postgres"))).await.map_err(|error| error.to_string())?;
+    let service = Service::new(Database::at(&server.url("postgres")), settings());
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    server.stop();
+    expect![[r#"
+        503
+        retry-after: 1
+        {
+          "code": "SERVICE_UNAVAILABLE",
+          "message": "The service is not available for the moment: try again",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&ada.get("/api/data/key").await.to_string());
+    for answer in [
+        ada.store("other", json!(1)).await,
+        ada.put("/api/data/key", r#"{"value":2}"#).await,
+        ada.delete("/api/data/key").await,
+        ada.post("/api/token", r#"{"username":"ada","password":"x"}"#).await,
+        ada.post("/api/register", &crate::support::account("bob").body()).await,
+    ] {
+        assert_eq!(answer.outcome(), "503 SERVICE_UNAVAILABLE");
+    }
+    server.start()?;
+    assert_eq!(ada.get("/api/data/key").await.value_text(), "1", "nothing was lost and nothing half done");
+    assert_eq!(ada.store("other", json!(1)).await.status, 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_is_replaced_unnoticed() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let superuser = service.database.connect().await;
+    let terminate = async || {
+        let connections = "from pg_stat_activity where datname = current_database() and application_name = 'keyhold'";
+        superuser
+            .execute(&format!("select pg_terminate_backend(pid, 5000) {connections}"), &[])
+            .await
+            .expect("a superuser may");
+        superuser.execute(&format!("select 1 {connections}"), &[]).await.expect("a superuser may");
+    };
+    for index in 0..5 {
+        terminate().await;
+        assert_eq!(ada.store(&format!("key-{index}"), json!(1)).await.status, 201);
+        terminate().await;
+        assert_eq!(ada.get(&format!("/api/data/key-{index}")).await.status, 200);
+    }
+}
+
+/// The socket of an environment that was frozen for long: nobody answers on it, and nobody says so.
+#[tokio::test]
+async fn after_a_freeze_dead_connections_are_found_out_quickly() {
+    let database = database();
+    let proxy = Proxy::to(database.port()).await;
+    let service = Service::new(database.through(proxy.port()), settings());
+    let ada = service.anybody().sign_up("ada").await;
+    assert_eq!(ada.store("key", json!(1)).await.status, 201);
+    for (what, key) in [("a read", None), ("a write", Some("other")), ("a read again", None)] {
+        proxy.cut();
+        service.clock.advance(Duration::from_secs(600));
+        let started = Instant::now();
+        let answer = match key {
+            None => ada.get("/api/data/key").await,
+            Some(key) => ada.store(key, json!(1)).await,
+        };
+        assert!(matches!(answer.status, 200 | 201), "{what}: {}", answer.body);
+        assert!(started.elapsed() < Duration::from_secs(3), "{what} took {:?}", started.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_given_up() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let superuser = service.database.connect().await;
+    superuser.batch_execute("begin; lock table data_store in access exclusive mode").await.expect("a superuser may");
+    let started = Instant::now();
+    let answer = ada.store("key", json!(1)).await;
+    assert_eq!(answer.outcome(), "503 SERVICE_UNAVAILABLE");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    superuser.batch_execute("rollback").await.expect("a superuser may");
+    // Whether the write that was given up still happens is the server's secret; another one must work.
+    assert_eq!(ada.store("another", json!(1)).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_table_that_was_altered_is_a_500_that_tells_nothing() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    service.database.connect().await.batch_execute("drop table data_store").await.expect("a superuser may");
+    let answer = ada.get("/api/data/key").await;
+    expect![[r#"
+        500
+        {
+          "code": "INTERNAL_SERVER_ERROR",
+          "message": "Something went wrong on our side",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&answer.to_string());
+    let _still_running: Arc<Service> = service;
+}

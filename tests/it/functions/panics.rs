@@ -1,0 +1,20 @@
+//! A function that panics when it is asked to, and counts the requests of its process.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use shared::http::{Reply, Request, Route};
+use shared::secrets::NoKeys;
+use shared::{ApiError, App};
+
+async fn handle(_: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+    assert_ne!(request.query, "panic", "as it was asked to");
+    Ok(Reply::ok().data(&count))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::runtime::serve(Route::post("/panics"), handle).await
+}

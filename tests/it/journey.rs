@@ -1,0 +1,120 @@
+//! The way of a new user, over HTTP, through `cargo lambda watch` as `cargo dev` runs it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::thread;
+
+use serde_json::{Value, json};
+use tests::port;
+use tests::watch::{self, Options, Watch};
+
+use crate::support::{Database, Outcome, SECRET, account, binaries, database, password, silence, tools};
+
+/// A client on the wire.
+#[derive(Clone)]
+struct Http {
+    base_url: String,
+    token: Option<String>,
+}
+
+struct Response {
+    status: u16,
+    etag: Option<String>,
+    body: Value,
+}
+
+impl Http {
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Result<Response, ureq::Error> {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base_url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.run(request.body(body.unwrap_or_default())?)?;
+        let text = response.body_mut().read_to_string()?;
+        Ok(Response {
+            status: response.status().as_u16(),
+            etag: response.headers().get("etag").and_then(|etag| etag.to_str().ok()).map(str::to_owned),
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+        })
+    }
+}
+
+/// The watch and what it runs on, for one test.
+struct Running {
+    _database: Database,
+    _watch: Watch,
+    http: Http,
+}
+
+fn watch() -> Result<Running, Box<dyn std::error::Error>> {
+    binaries();
+    let database = database();
+    let environment = [("DATABASE_URL", database.url()), ("JWT_SECRET", SECRET), ("BCRYPT_COST", "10")];
+    let watch = watch::start(
+        tools(),
+        Options {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: port::free()?,
+            env: &environment,
+            output: Some(&silence()),
+        },
+    )?;
+    let http = Http { base_url: watch.base_url(), token: None };
+    Ok(Running { _database: database, _watch: watch, http })
+}
+
+#[test]
+fn a_new_user_stores_reads_changes_and_deletes() -> Outcome {
+    let running = watch()?;
+    let mut http = running.http.clone();
+    let answer = http.send("POST", "/api/register", &[], Some(&account("ada").body()))?;
+    assert_eq!((answer.status, &answer.body["data"]["username"]), (201, &json!("ada")));
+    let sign_in = json!({ "username": "ada", "password": password() }).to_string();
+    let answer = http.send("POST", "/api/token", &[], Some(&sign_in))?;
+    assert_eq!(answer.status, 200);
+    http.token = answer.body["data"]["access_token"].as_str().map(str::to_owned);
+
+    for path in ["/api/data/settings%2Fdark%20mode", "/api/data/settings/dark%20mode"] {
+        let create = json!({ "key": "settings/dark mode", "value": { "on": true } }).to_string();
+        let answer = http.send("POST", "/api/data", &[], Some(&create))?;
+        assert_eq!(answer.status, 201);
+        let answer = http.send("GET", path, &[], None)?;
+        assert_eq!((answer.status, &answer.body["data"]["value"]), (200, &json!({ "on": true })));
+        let etag = answer.etag.ok_or("no etag")?;
+        assert_eq!(http.send("GET", path, &[("if-none-match", &etag)], None)?.status, 304);
+        let answer = http.send("PUT", path, &[("if-match", &etag)], Some(r#"{"value":{"on":false}}"#))?;
+        assert_eq!((answer.status, &answer.body["data"]["value"]), (200, &json!({ "on": false })));
+        assert_eq!(http.send("PUT", path, &[("if-match", &etag)], Some(r#"{"value":0}"#))?.status, 412);
+        assert_eq!(http.send("PUT", &format!("{path}?upsert=true"), &[], Some(r#"{"value":0}"#))?.status, 200);
+        assert_eq!(http.send("DELETE", path, &[], None)?.status, 200);
+        assert_eq!(http.send("GET", path, &[], None)?.body["code"], "KEY_NOT_FOUND");
+    }
+
+    http.token = None;
+    assert_eq!(http.send("GET", "/api/data/key", &[], None)?.body["code"], "INVALID_TOKEN");
+
+    let http = Arc::new(Http { token: Some("x".to_owned()), ..http });
+    let requests: Vec<_> = (0..12)
+        .map(|_| {
+            let http = Arc::clone(&http);
+            thread::spawn(move || http.send("GET", "/api/data/key", &[], None).map(|answer| answer.status))
+        })
+        .collect();
+    for request in requests {
+        assert_eq!(request.join().map_err(|_| "a request panicked")??, 401, "concurrent requests to one function");
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The tree is the route table, and functions do not lean on each other.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Outcome, endpoints};
+
+/// Functions that answer no route.
+const TASKS: [&str; 1] = ["migrate"];
+
+pub fn functions() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        names.insert(entry?.file_name().into_string().map_err(|name| format!("{name:?} is no text"))?);
+    }
+    Ok(names)
+}
+
+#[test]
+fn every_folder_is_a_function_that_the_tests_know() -> Outcome {
+    let known: BTreeSet<String> = endpoints().iter().map(|(name, _)| *name).chain(TASKS).map(str::to_owned).collect();
+    assert_eq!(functions()?, known, "add a new function to `support::endpoints` or to `TASKS`");
+    Ok(())
+}
+
+#[test]
+fn a_function_depends_on_shared_and_on_no_other_function() -> Outcome {
+    let names = functions()?;
+    for name in &names {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions").join(name).join("Cargo.toml");
+        let manifest: toml::Table = fs::read_to_string(manifest)?.parse()?;
+        assert_eq!(manifest["package"]["name"].as_str(), Some(name.as_str()), "the folder's name is the binary's");
+        let dependencies = manifest["dependencies"].as_table().ok_or("no dependencies")?;
+        assert!(dependencies.contains_key("shared"), "{name}");
+        assert!(dependencies.keys().all(|dependency| !names.contains(dependency)), "{name} leans on another function");
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+use expect_test::expect;
+
+use crate::support::{Database, Outcome, database, migration_app, postgresql_16};
+
+/// Every table, column and constraint, as the database itself describes them.
+async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error>> {
+    const SQL: &str = "
+        select concat_ws(' ', c.table_name, c.column_name, c.data_type, c.collation_name,
+                         case c.is_nullable when 'NO' then 'not null' end)
+        from information_schema.columns c
+        where c.table_schema = 'public' and c.table_name <> 'refinery_schema_history'
+        union all
+        select concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid))
+        from pg_constraint
+        where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f', 'c')
+            and conrelid <> 'refinery_schema_history'::regclass
+        order by 1";
+    let rows = database.connect().await.query(SQL, &[]).await?;
+    Ok(rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect())
+}
+
+#[tokio::test]
+async fn the_schema_is_the_same_on_both_versions() -> Outcome {
+    let schema_18 = schema(&database()).await?;
+    expect![[r#"
+        data_clock data_clock_pkey PRIMARY KEY (user_id)
+        data_clock data_clock_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        data_clock user_id uuid not null
+        data_clock version bigint not null
+        data_store created_at timestamp with time zone not null
+        data_store data_store_pkey PRIMARY KEY (user_id, key)
+        data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        data_store expires_at timestamp with time zone
+        data_store first_version bigint not null
+        data_store key text C not null
+        data_store replaced_bytes integer
+        data_store updated_at timestamp with time zone not null
+        data_store user_id uuid not null
+        data_store value text not null
+        data_store version bigint not null
+        data_usage bytes bigint not null
+        data_usage bytes_allowed bigint not null
+        data_usage data_usage_pkey PRIMARY KEY (user_id)
+        data_usage data_usage_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        data_usage data_usage_within_quota CHECK (((keys <= keys_allowed) AND (bytes <= bytes_allowed)))
+        data_usage keys bigint not null
+        data_usage keys_allowed bigint not null
+        data_usage user_id uuid not null
+        refresh_tokens consumed_at timestamp with time zone
+        refresh_tokens digest text not null
+        refresh_tokens issued_at timestamp with time zone not null
+        refresh_tokens refresh_tokens_pkey PRIMARY KEY (digest)
+        refresh_tokens refresh_tokens_session_fkey FOREIGN KEY (user_id, session_id) REFERENCES sessions(user_id, id) ON DELETE CASCADE
+        refresh_tokens refresh_tokens_session_key UNIQUE (user_id, session_id, digest)
+        refresh_tokens session_id uuid not null
+        refresh_tokens user_id uuid not null
+        sessions created_at timestamp with time zone not null
+        sessions expires_at timestamp with time zone not null
+        sessions id uuid not null
+        sessions refreshed_at timestamp with time zone not null
+        sessions sessions_pkey PRIMARY KEY (user_id, id)
+        sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        sessions user_id uuid not null
+        users age smallint not null
+        users created_at timestamp with time zone not null
+        users email text not null
+        users email_canonical text not null
+        users full_name text not null
+        users gender text not null
+        users id uuid not null
+        users password text not null
+        users username text not null
+        users username_canonical text not null
+        users users_email_key UNIQUE (email_canonical)
+        users users_pkey PRIMARY KEY (id)
+        users users_username_key UNIQUE (username_canonical)
+    "#]].assert_eq(&schema_18);
+    assert_eq!(schema(&postgresql_16()).await?, schema_18);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_run_does_nothing() -> Outcome {
+    let database = database();
+    assert!(migrate::run(migration_app(database.url())).await.map_err(|error| error.to_string())?.applied.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_runs_at_once_apply_everything_once() -> Outcome {
+    let database = database();
+    database.connect().await.batch_execute("drop schema public cascade; create schema public").await?;
+    let (first, second) =
+        tokio::join!(migrate::run(migration_app(database.url())), migrate::run(migration_app(database.url())));
+    let mut applied = [first, second].map(|report| report.map(|report| report.applied.len()).unwrap_or(99));
+    applied.sort_unstable();
+    assert_eq!(applied, [0, 7]);
+    Ok(())
+}

@@ -1,0 +1,213 @@
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::support::{account, in_process};
+
+#[tokio::test]
+async fn a_new_account_comes_back_without_its_password() {
+    let answer = in_process().anybody().post("/api/register", &account("Ada.L").body()).await;
+    expect![[r#"
+        201
+        {
+          "data": {
+            "age": 36,
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "email": "Ada.L@example.com",
+            "full_name": "Ada Lovelace",
+            "gender": "female",
+            "user_id": "[UUIDv7]",
+            "username": "Ada.L"
+          },
+          "message": "Account created",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&answer.to_string());
+}
+
+#[tokio::test]
+async fn every_fault_of_a_body_is_listed_at_once() {
+    let body =
+        json!({ "username": "a b", "email": "nobody", "password": "short", "full_name": " ", "age": 0, "gender": "" });
+    let answer = in_process().anybody().post("/api/register", &body.to_string()).await;
+    expect![[r#"
+        400
+        {
+          "code": "INVALID_REQUEST",
+          "errors": [
+            {
+              "code": "INVALID_REQUEST",
+              "field": "username",
+              "message": "username must be 3 to 50 characters, each one of A-Z a-z 0-9 . _ -"
+            },
+            {
+              "code": "INVALID_REQUEST",
+              "field": "email",
+              "message": "email must be an address such as name@example.com of at most 254 characters"
+            },
+            {
+              "code": "INVALID_PASSWORD",
+              "field": "password",
+              "message": "password must be at least 8 characters"
+            },
+            {
+              "code": "INVALID_REQUEST",
+              "field": "full_name",
+              "message": "full_name must be 1 to 100 printable characters"
+            },
+            {
+              "code": "INVALID_AGE",
+              "field": "age",
+              "message": "age must be a whole number from 1 to 150"
+            },
+            {
+              "code": "GENDER_REQUIRED",
+              "field": "gender",
+              "message": "gender is required"
+            }
+          ],
+          "message": "username must be 3 to 50 characters, each one of A-Z a-z 0-9 . _ -; email must be an address such as name@example.com of at most 254 characters; password must be at least 8 characters; full_name must be 1 to 100 printable characters; age must be a whole number from 1 to 150; gender is required",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]].assert_eq(&answer.to_string());
+}
+
+#[tokio::test]
+async fn missing_fields_are_named() {
+    let answer = in_process().anybody().post("/api/register", "{}").await;
+    expect![[r#"
+        400
+        {
+          "code": "INVALID_REQUEST",
+          "errors": [
+            {
+              "code": "INVALID_REQUEST",
+              "field": "username",
+              "message": "username is required"
+            },
+            {
+              "code": "INVALID_REQUEST",
+              "field": "email",
+              "message": "email is required"
+            },
+            {
+              "code": "INVALID_REQUEST",
+              "field": "password",
+              "message": "password is required"
+            },
+            {
+              "code": "INVALID_REQUEST",
+              "field": "full_name",
+              "message": "full_name is required"
+            },
+            {
+              "code": "INVALID_REQUEST",
+              "field": "age",
+              "message": "age is required"
+            },
+            {
+              "code": "GENDER_REQUIRED",
+              "field": "gender",
+              "message": "gender is required"
+            }
+          ],
+          "message": "username is required; email is required; password is required; full_name is required; age is required; gender is required",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]].assert_eq(&answer.to_string());
+}
+
+#[tokio::test]
+async fn one_fault_has_its_own_code() {
+    let anybody = in_process().anybody();
+    let with = |field: &str, value: Value| account("ada").with(field, value);
+    for (registration, expected) in [
+        (account("ada").without("username"), "400 INVALID_REQUEST"),
+        (account("ada").without("email"), "400 INVALID_REQUEST"),
+        (account("ada").without("password"), "400 INVALID_REQUEST"),
+        (account("ada").without("full_name"), "400 INVALID_REQUEST"),
+        (account("ada").without("age"), "400 INVALID_REQUEST"),
+        (account("ada").without("gender"), "400 GENDER_REQUIRED"),
+        (with("gender", Value::Null), "400 GENDER_REQUIRED"),
+        (with("gender", json!("")), "400 GENDER_REQUIRED"),
+        (with("gender", json!(1)), "400 INVALID_REQUEST"),
+        (with("gender", json!("x".repeat(51))), "400 INVALID_REQUEST"),
+        (with("age", json!(0)), "400 INVALID_AGE"),
+        (with("age", json!(151)), "400 INVALID_AGE"),
+        (with("age", json!(1.5)), "400 INVALID_AGE"),
+        (with("age", json!("36")), "400 INVALID_AGE"),
+        (with("age", json!([36])), "400 INVALID_AGE"),
+        (with("age", json!(true)), "400 INVALID_AGE"),
+        (with("password", json!("1234567")), "400 INVALID_PASSWORD"),
+        (with("password", json!("x".repeat(1025))), "400 INVALID_PASSWORD"),
+        (with("password", json!("ADA@example.com")), "400 INVALID_PASSWORD"),
+        (with("password", json!(12_345_678)), "400 INVALID_REQUEST"),
+        (with("username", json!(["ada"])), "400 INVALID_REQUEST"),
+        (with("username", json!("ab")), "400 INVALID_REQUEST"),
+        (with("email", json!("ada@")), "400 INVALID_REQUEST"),
+        (with("full_name", json!("x".repeat(101))), "400 INVALID_REQUEST"),
+    ] {
+        let answer = anybody.post("/api/register", &registration.body()).await;
+        assert_eq!(answer.outcome(), expected, "{registration:?}");
+    }
+    assert_eq!(anybody.post("/api/register", &account("ada").body()).await.status, 201, "nothing of that was kept");
+}
+
+#[tokio::test]
+async fn ages_and_passwords_at_their_limits_are_accepted() {
+    let anybody = in_process().anybody();
+    for (index, registration) in [
+        account("first").with("age", 1),
+        account("second").with("age", 150),
+        account("third").with("age", json!(36.0)),
+        account("fourth").with("password", "😀".repeat(64)),
+        account("fifth").with("password", "12345678"),
+        account("sixth").with("unknown", "member"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert_eq!(anybody.post("/api/register", &registration.body()).await.status, 201, "{index}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_taken_whatever_its_case() {
+    let anybody = in_process().anybody();
+    anybody.post("/api/register", &account("ada").body()).await;
+    let again = anybody.post("/api/register", &account("ADA").with("email", "other@example.com").body()).await;
+    expect![[r#"
+        409
+        {
+          "code": "USERNAME_EXISTS",
+          "message": "This username is taken: choose another",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&again.to_string());
+    let address = anybody.post("/api/register", &account("other").with("email", "ADA@EXAMPLE.COM").body()).await;
+    assert_eq!(address.outcome(), "409 EMAIL_EXISTS");
+}
+
+#[tokio::test]
+async fn of_racing_registrations_one_wins() {
+    let anybody = in_process().anybody();
+    let racers: Vec<_> = (0..8)
+        .map(|index| {
+            let anybody = anybody.clone();
+            let name = if index % 2 == 0 { "racer" } else { "RACER" };
+            tokio::spawn(async move { anybody.post("/api/register", &account(name).body()).await.outcome() })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for racer in racers {
+        outcomes.push(racer.await.expect("no racer panics"));
+    }
+    outcomes.sort();
+    let mut expected = vec!["409 USERNAME_EXISTS".to_owned(); 7];
+    expected.insert(0, "201".to_owned());
+    assert_eq!(outcomes, expected);
+}

@@ -1,0 +1,99 @@
+//! A route stands in five places, and they are equal.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Outcome, endpoints};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// `function: METHOD /path` of every endpoint, by its own `ROUTE`.
+fn declared() -> BTreeSet<String> {
+    endpoints().iter().map(|(function, route)| format!("{function}: {route}")).collect()
+}
+
+#[test]
+fn the_watch_router_has_every_route() -> Outcome {
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml"))?.parse()?;
+    let router = &manifest["workspace"]["metadata"]["lambda"]["watch"]["router"];
+    let mut routes = BTreeSet::new();
+    for (path, targets) in router.as_table().ok_or("no router")? {
+        // cargo-lambda writes `{*key}` for what API Gateway writes `{key+}`.
+        let path = path.replace("{*key}", "{key+}");
+        for target in targets.as_array().ok_or("no list of functions")? {
+            let text = |name: &str| target[name].as_str().ok_or(format!("{path}: no {name}"));
+            routes.insert(format!("{}: {} {path}", text("function")?, text("method")?));
+        }
+    }
+    assert_eq!(routes, declared(), "the router in Cargo.toml differs from the functions' ROUTE");
+    Ok(())
+}
+
+#[test]
+fn the_template_has_every_route() -> Outcome {
+    let template: serde_yaml_ng::Value = serde_yaml_ng::from_str(&fs::read_to_string(root().join("template.yaml"))?)?;
+    let mut routes = BTreeSet::new();
+    for (_, resource) in template["Resources"].as_mapping().ok_or("no resources")? {
+        let Some(events) = resource["Properties"]["Events"].as_mapping() else { continue };
+        let function =
+            resource["Metadata"]["BuildProperties"]["Binary"].as_str().ok_or("a function without a binary")?;
+        for (_, event) in events {
+            let text = |name: &str| {
+                event["Properties"][name].as_str().map(str::to_owned).ok_or(format!("{function}: no {name}"))
+            };
+            routes.insert(format!("{function}: {} {}", text("Method")?.to_uppercase(), text("Path")?));
+        }
+    }
+    assert_eq!(routes, declared(), "the routes in template.yaml differ from the functions' ROUTE");
+    Ok(())
+}
+
+#[test]
+fn the_events_have_every_route() -> Outcome {
+    let mut routes = BTreeSet::new();
+    for (function, _) in endpoints() {
+        for (name, event) in events_of(function)? {
+            let method = event["requestContext"]["http"]["method"].as_str().ok_or(format!("{name}: no method"))?;
+            let route = event["routeKey"].as_str().ok_or(format!("{name}: no routeKey"))?;
+            assert_eq!(event["requestContext"]["routeKey"], route, "{name}");
+            assert!(route.starts_with(&format!("{method} ")), "{name}: {route} is not for {method}");
+            routes.insert(format!("{function}: {route}"));
+        }
+    }
+    assert_eq!(routes, declared(), "the events differ from the functions' ROUTE");
+    Ok(())
+}
+
+#[test]
+fn the_readme_has_every_route() -> Outcome {
+    let readme = fs::read_to_string(root().join("README.md"))?;
+    for (function, route) in endpoints() {
+        let row =
+            format!("| `{}` | [`{function}`](functions/{function}) |", route.to_string().replace("{key+}", "{key}"));
+        assert!(readme.contains(&row), "README.md has no row {row}");
+    }
+    Ok(())
+}
+
+/// The events in `events/` for a function: `<function>.json` and `<function>-<case>.json`.
+pub fn events_of(function: &str) -> Result<Vec<(String, Value)>, Box<dyn std::error::Error>> {
+    let mut events = Vec::new();
+    for entry in fs::read_dir(root().join("events"))? {
+        let path = entry?.path();
+        let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
+        // `data-create-…` is an event of `data-create` and of no shorter name.
+        let longest = crate::layout::functions()?
+            .into_iter()
+            .filter(|known| name.starts_with(known.as_str()))
+            .max_by_key(String::len);
+        if longest.as_deref() == Some(function) {
+            events.push((name.to_owned(), serde_json::from_str(&fs::read_to_string(&path)?)?));
+        }
+    }
+    Ok(events)
+}

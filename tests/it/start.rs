@@ -1,0 +1,50 @@
+//! A function that cannot do its work does not start, and says what to do.
+
+use std::process::{Command, Output};
+
+use expect_test::expect;
+
+use crate::support::{Outcome, binaries};
+
+const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://user:password@127.0.0.1:1/name");
+const SECRET: (&str, &str) = ("JWT_SECRET", crate::support::SECRET);
+
+fn start(function: &str, variables: &[(&str, &str)]) -> std::io::Result<Output> {
+    Command::new(binaries().path(function)).env_clear().envs(variables.iter().copied()).output()
+}
+
+/// What the function says when it stops, without time and level.
+fn complaint(function: &str, variables: &[(&str, &str)]) -> Result<String, Box<dyn std::error::Error>> {
+    let output = start(function, variables)?;
+    let text = String::from_utf8(output.stdout)?;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let (_, complaint) = text.split_once("the function cannot work: ").ok_or_else(|| format!("nothing in {text:?}"))?;
+    Ok(complaint.to_owned())
+}
+
+#[test]
+fn missing_settings_are_named_with_advice() -> Outcome {
+    expect![[r#"
+        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN
+    "#]].assert_eq(&complaint("register", &[])?);
+    expect![[r#"
+        JWT_SECRET is not set: set it to at least 32 random bytes, such as `openssl rand -hex 32` makes, or JWT_SECRET_ARN to a secret's ARN
+    "#]].assert_eq(&complaint("data-get", &[DATABASE])?);
+    expect![[r#"
+        DATABASE_URL is no database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
+    "#]].assert_eq(&complaint("data-get", &[("DATABASE_URL", "nonsense"), SECRET])?);
+    expect![[r#"
+        BCRYPT_COST must be a whole number from 10 to 16, not "4"
+    "#]]
+    .assert_eq(&complaint("register", &[DATABASE, ("BCRYPT_COST", "4")])?);
+    Ok(())
+}
+
+#[test]
+fn a_signing_secret_that_can_be_guessed_is_refused() -> Outcome {
+    for secret in ["hunter2", "your-256-bit-secret", "a-string-secret-at-least-256-bits-long", &"x".repeat(64)] {
+        let complaint = complaint("token", &[DATABASE, ("JWT_SECRET", secret)])?;
+        assert!(complaint.contains("openssl rand -hex 32") && !complaint.contains(secret), "{complaint}");
+    }
+    Ok(())
+}

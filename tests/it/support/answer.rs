@@ -1,0 +1,124 @@
+use std::fmt::{self, Write};
+
+use lambda_http::Body;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_http::http::HeaderMap;
+use serde_json::Value;
+
+/// An answer as a client gets it.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: i64,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl From<ApiGatewayV2httpResponse> for Answer {
+    fn from(response: ApiGatewayV2httpResponse) -> Self {
+        assert!(!response.is_base64_encoded, "every answer is text");
+        let body = match response.body {
+            Some(Body::Text(text)) => text,
+            None => String::new(),
+            Some(other) => panic!("every answer is text, not {other:?}"),
+        };
+        Self { status: response.status_code, headers: response.headers, body }
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+    }
+
+    /// Status and code of an error, or the status alone. Looks at nothing else, so that a body may be as deep as it likes.
+    pub fn outcome(&self) -> String {
+        #[derive(serde::Deserialize)]
+        struct Envelope {
+            code: Option<String>,
+        }
+        match serde_json::from_str::<Envelope>(&self.body).ok().and_then(|envelope| envelope.code) {
+            Some(code) => format!("{} {code}", self.status),
+            None => self.status.to_string(),
+        }
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("headers are ASCII"))
+    }
+
+    /// A member of `data` that is a text.
+    pub fn text(&self, member: &str) -> String {
+        let json = self.json();
+        json["data"][member].as_str().unwrap_or_else(|| panic!("no {member} in {}", self.body)).to_owned()
+    }
+
+    /// The text of `data.value` exactly as it stands in the body.
+    pub fn value_text(&self) -> String {
+        #[derive(serde::Deserialize)]
+        struct Envelope<'a> {
+            #[serde(borrow)]
+            data: Data<'a>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Data<'a> {
+            #[serde(borrow)]
+            value: &'a serde_json::value::RawValue,
+        }
+        let envelope: Envelope<'_> = serde_json::from_str(&self.body).expect("an entry");
+        envelope.data.value.get().to_owned()
+    }
+}
+
+/// The whole answer for a snapshot: what every answer has is left out, and what is different each time is replaced by its
+/// kind, having been checked to be of that kind.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        let expected_type = (!self.body.is_empty()).then_some("application/json; charset=utf-8");
+        assert_eq!(self.header("content-type"), expected_type);
+        writeln!(f, "{}", self.status)?;
+        let mut names: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        for name in names {
+            if !["x-content-type-options", "cache-control", "content-type"].contains(&name) {
+                writeln!(f, "{name}: {}", self.header(name).unwrap_or_default())?;
+            }
+        }
+        if !self.body.is_empty() {
+            let mut json = self.json();
+            redact(&mut json);
+            f.write_str(&serde_json::to_string_pretty(&json).map_err(|_| fmt::Error)?)?;
+            f.write_char('\n')?;
+        }
+        Ok(())
+    }
+}
+
+fn redact(json: &mut Value) {
+    let Value::Object(members) = json else { return };
+    for (name, value) in members {
+        let kind = match (name.as_str(), &*value) {
+            ("user_id", Value::String(text)) => {
+                let id: uuid::Uuid = text.parse().expect("a UUID");
+                assert_eq!(id.get_version_num(), 7);
+                "[UUIDv7]"
+            }
+            ("access_token", Value::String(text)) => {
+                assert_eq!(text.split('.').count(), 3, "{text}");
+                "[JWT]"
+            }
+            ("refresh_token", Value::String(text)) => {
+                assert_eq!(text.len(), 43, "{text}");
+                "[256 bits]"
+            }
+            _ => {
+                redact(value);
+                continue;
+            }
+        };
+        *value = Value::from(kind);
+    }
+}

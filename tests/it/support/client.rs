@@ -1,0 +1,191 @@
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+use shared::http::Route;
+
+use super::answer::Answer;
+use super::service::Service;
+
+/// Which gateway brings the requests: they differ in what they make of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    /// Path parameters are decoded, and the event names its route.
+    ApiGateway,
+    /// Path parameters are as they were sent, and every route is called `$default`.
+    CargoLambda,
+}
+
+/// Somebody who sends requests, signed in or not.
+#[derive(Clone)]
+pub struct Client {
+    service: Arc<Service>,
+    gateway: Gateway,
+    headers: Vec<(String, String)>,
+}
+
+/// The fields of a registration, each of which a test can change or leave out.
+#[derive(Clone, Debug)]
+pub struct Registration(Value);
+
+/// A registration that is right in everything.
+pub fn account(username: &str) -> Registration {
+    Registration(json!({
+        "username": username,
+        "email": format!("{username}@example.com"),
+        "password": password(),
+        "full_name": "Ada Lovelace",
+        "age": 36,
+        "gender": "female",
+    }))
+}
+
+/// The password of every account that does not choose another.
+pub fn password() -> &'static str {
+    "correct horse battery"
+}
+
+impl Registration {
+    /// With another value for a field.
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.0[field] = value.into();
+        self
+    }
+
+    /// Without a field.
+    pub fn without(mut self, field: &str) -> Self {
+        self.0.as_object_mut().expect("an object").remove(field);
+        self
+    }
+
+    /// As the body of a request.
+    pub fn body(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Client {
+    pub(super) fn new(service: Arc<Service>) -> Self {
+        Self { service, gateway: Gateway::ApiGateway, headers: Vec::new() }
+    }
+
+    /// The same client behind another gateway.
+    pub fn behind(mut self, gateway: Gateway) -> Self {
+        self.gateway = gateway;
+        self
+    }
+
+    /// The same client, sending a header with each request; one that it had is replaced.
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(given, _)| given != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same client with an access token.
+    pub fn with_token(self, token: &str) -> Self {
+        self.with_header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The access token that it sends.
+    pub fn token(&self) -> String {
+        let header = self.headers.iter().find(|(name, _)| name == "authorization");
+        let token = header.and_then(|(_, value)| value.strip_prefix("Bearer "));
+        token.expect("a client that signed in").to_owned()
+    }
+
+    /// Registers `username` and signs in.
+    pub async fn sign_up(self, username: &str) -> Self {
+        let registered = self.post("/api/register", &account(username).body()).await;
+        assert_eq!(registered.status, 201, "{}", registered.body);
+        self.sign_in(username).await
+    }
+
+    /// Signs in.
+    pub async fn sign_in(self, username: &str) -> Self {
+        let token = self.post("/api/token", &json!({ "username": username, "password": password() }).to_string()).await;
+        assert_eq!(token.status, 200, "{}", token.body);
+        self.with_token(&token.text("access_token"))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &str) -> Answer {
+        self.send("PUT", path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, None).await
+    }
+
+    /// Stores a value under a new key.
+    pub async fn store(&self, key: &str, value: Value) -> Answer {
+        self.post("/api/data", &json!({ "key": key, "value": value }).to_string()).await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+        let (route, event) = self.event(method, path, body);
+        self.service.invoke(&route, &event.to_string()).await
+    }
+
+    /// Sends a body that the event carries as base64, as gateways do with what is not text.
+    pub async fn post_base64(&self, path: &str, base64: &str) -> Answer {
+        let (route, mut event) = self.event("POST", path, Some(base64));
+        event["isBase64Encoded"] = json!(true);
+        self.service.invoke(&route, &event.to_string()).await
+    }
+
+    /// The event that the gateway makes of a request.
+    fn event(&self, method: &str, target: &str, body: Option<&str>) -> (Route, Value) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (route, key) = match (method, path.strip_prefix("/api/data/")) {
+            ("GET", Some(key)) => (data_get::ROUTE, Some(key)),
+            ("PUT", Some(key)) => (data_update::ROUTE, Some(key)),
+            ("DELETE", Some(key)) => (data_delete::ROUTE, Some(key)),
+            ("POST", None) => match path {
+                "/api/register" => (register::ROUTE, None),
+                "/api/token" => (token::ROUTE, None),
+                "/api/data" => (data_create::ROUTE, None),
+                _ => panic!("no route for {method} {path}"),
+            },
+            _ => panic!("no route for {method} {path}"),
+        };
+        let mut parameters = Map::new();
+        if let Some(key) = key {
+            let key = match self.gateway {
+                Gateway::ApiGateway => percent_decode_str(key).decode_utf8_lossy().into_owned(),
+                Gateway::CargoLambda => key.to_owned(),
+            };
+            parameters.insert("key".to_owned(), Value::from(key));
+        }
+        let route_key = match self.gateway {
+            Gateway::ApiGateway => route.to_string(),
+            Gateway::CargoLambda => "$default".to_owned(),
+        };
+        let headers: Map<String, Value> =
+            self.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+        let event = json!({
+            "version": "2.0",
+            "routeKey": route_key,
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": headers,
+            "pathParameters": parameters,
+            "requestContext": {
+                "routeKey": route_key,
+                "stage": "$default",
+                "requestId": "request-1",
+                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.1" },
+            },
+            "body": body,
+            "isBase64Encoded": false,
+        });
+        (route, event)
+    }
+}

@@ -1,0 +1,129 @@
+//! A database for each test, copied from a migrated one and dropped afterwards.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use shared::App;
+use shared::clock::SystemClock;
+use shared::secrets::{NoKeys, Secrets};
+use tests::postgres::{Options, Server, Version};
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::tools;
+
+/// An empty, migrated database; dropping it drops it on the server that all tests share.
+pub struct Database {
+    url: String,
+    shared: Option<Shared>,
+}
+
+struct Shared {
+    name: String,
+    cluster: &'static Cluster,
+}
+
+/// A server, and the database that those of the tests are copied from.
+struct Cluster(Server);
+
+/// What is copied. The functions cannot be told to use it, so nobody is connected to it.
+const TEMPLATE: &str = "migrated";
+
+/// A database on PostgreSQL 18.
+pub fn database() -> Database {
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Version::V18));
+    CLUSTER.database()
+}
+
+/// A database on PostgreSQL 16, the oldest that is tested.
+pub fn postgresql_16() -> Database {
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Version::V16));
+    CLUSTER.database()
+}
+
+impl Cluster {
+    fn start(version: Version) -> Self {
+        let server = Server::throw_away(tools(), Options { version, ..Options::default() });
+        let cluster = Self(server.unwrap_or_else(|error| panic!("{error}")));
+        apart(async {
+            cluster.execute(&format!("create database {TEMPLATE}")).await;
+            let applied = migrate::run(migration_app(&cluster.0.url(TEMPLATE))).await.expect("the migrations");
+            assert!(!applied.applied.is_empty());
+        });
+        cluster
+    }
+
+    fn database(&'static self) -> Database {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        apart(self.execute(&format!("create database {name} template {TEMPLATE} strategy file_copy")));
+        Database { url: self.0.url(&name), shared: Some(Shared { name, cluster: self }) }
+    }
+
+    async fn execute(&self, sql: &str) {
+        connect(&self.0.url("postgres")).await.batch_execute(sql).await.expect("the superuser's statement");
+    }
+}
+
+impl Database {
+    /// A database on a server of the test's own.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), shared: None }
+    }
+
+    /// The same database, reached through another port.
+    pub fn through(&self, port: u16) -> Self {
+        let own = self.port().to_string();
+        Self::at(&self.url.replacen(&own, &port.to_string(), 1))
+    }
+
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        self.config().get_ports()[0]
+    }
+
+    /// Its address, for the superuser.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its address, parsed.
+    pub fn config(&self) -> Config {
+        self.url.parse().expect("the address that the server gave")
+    }
+
+    /// A connection that does not go through the service: to look at what it left, or to break something.
+    pub async fn connect(&self) -> Client {
+        connect(&self.url).await
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(Shared { name, cluster }) = &self.shared {
+            apart(cluster.execute(&format!("drop database {name} with (force)")));
+        }
+    }
+}
+
+/// The context of `migrate` for a database.
+pub fn migration_app(url: &str) -> App<NoKeys> {
+    let clock = Arc::new(SystemClock);
+    let secrets = Secrets::fixed(url.parse().expect("an address"), NoKeys, clock.clone());
+    App::new(super::service::settings(), Arc::new(secrets), clock, 1)
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the test's own PostgreSQL");
+    tokio::spawn(connection);
+    client
+}
+
+/// Runs something to its end from a place that cannot wait for it, such as a drop within a test's own runtime.
+fn apart(work: impl Future<Output = ()> + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(work);
+        });
+    });
+}

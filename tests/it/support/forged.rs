@@ -1,0 +1,94 @@
+//! Tokens made without the service, by the text of RFC 7515 alone.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use serde_json::Value;
+
+/// The secret of the service in the tests.
+pub const SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
+/// Its `kid`.
+pub const SECRET_ID: &str = "test-key";
+
+/// A token that is right in everything, and can be made wrong in anything.
+#[derive(Clone, Debug)]
+pub struct Forged {
+    header: Value,
+    claims: Value,
+    secret: Vec<u8>,
+}
+
+impl Forged {
+    /// A copy of a real token, taken apart.
+    pub fn from(token: &str) -> Self {
+        let part = |index: usize| {
+            let text = token.split('.').nth(index).expect("three parts");
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).expect("base64url")).expect("JSON")
+        };
+        Self { header: part(0), claims: part(1), secret: SECRET.into() }
+    }
+
+    /// The claims.
+    pub fn claims(&self) -> &Value {
+        &self.claims
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Value {
+        &self.header
+    }
+
+    /// With another header member.
+    pub fn with_header(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.header[member] = value.into();
+        self
+    }
+
+    /// Without a header member.
+    pub fn without_header(mut self, member: &str) -> Self {
+        self.header.as_object_mut().expect("an object").remove(member);
+        self
+    }
+
+    /// With another claim.
+    pub fn with_claim(mut self, claim: &str, value: impl Into<Value>) -> Self {
+        self.claims[claim] = value.into();
+        self
+    }
+
+    /// Without a claim.
+    pub fn without_claim(mut self, claim: &str) -> Self {
+        self.claims.as_object_mut().expect("an object").remove(claim);
+        self
+    }
+
+    /// Signed with another secret.
+    pub fn with_secret(mut self, secret: &[u8]) -> Self {
+        self.secret = secret.to_owned();
+        self
+    }
+
+    /// The token, signed with HMAC-SHA-256 whatever its header says.
+    pub fn sign(&self) -> String {
+        let message = self.message();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.secret);
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes())))
+    }
+
+    /// The token, signed with HMAC-SHA-512.
+    pub fn sign_hs512(&self) -> String {
+        let message = self.clone().with_header("alg", "HS512").message();
+        let key = hmac::Key::new(hmac::HMAC_SHA512, &self.secret);
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes())))
+    }
+
+    /// The token without a signature, as `alg: none` has it.
+    pub fn unsigned(&self) -> String {
+        format!("{}.", self.clone().with_header("alg", "none").message())
+    }
+
+    fn message(&self) -> String {
+        let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        format!("{}.{}", part(&self.header), part(&self.claims))
+    }
+}

@@ -1,0 +1,37 @@
+//! The machine's part: tools, binaries and the guard, each made ready once in a run.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use tests::binaries::{self, Binaries};
+use tests::emulator::{self, Emulator};
+use tests::process::Guard;
+use tests::tools::{self, Tools};
+
+/// What ends the processes that a test starts.
+pub fn guard() -> Guard {
+    Guard::new(env!("CARGO_BIN_EXE_dev"))
+}
+
+/// The pinned programs, installed by the first test that asks.
+pub fn tools() -> &'static Tools {
+    static TOOLS: LazyLock<Tools> =
+        LazyLock::new(|| tools::prepare(&guard()).unwrap_or_else(|error| panic!("{error}")));
+    &TOOLS
+}
+
+/// The functions, built by the first test that asks.
+pub fn binaries() -> Binaries {
+    binaries::build(&guard()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs a function under the Runtime Interface Emulator. What both say is of no interest: the answers are.
+pub fn emulate(binary: &Path, env: &[(&str, &str)]) -> Result<Emulator, tests::Error> {
+    emulator::start(tools(), emulator::Options { binary, env, output: Some(&silence()) })
+}
+
+/// A file in which everything vanishes.
+pub fn silence() -> File {
+    File::options().write(true).open("/dev/null").expect("every system that has processes has one")
+}

@@ -1,0 +1,26 @@
+//! What the tests speak through: the service as its users see it.
+
+mod answer;
+mod client;
+mod database;
+mod endpoints;
+mod event;
+mod forged;
+mod local;
+mod proxy;
+mod secrets_manager;
+mod service;
+
+pub use answer::Answer;
+pub use client::{Client, Gateway, account, password};
+pub use database::{Database, database, migration_app, postgresql_16};
+pub use endpoints::endpoints;
+pub use event::event;
+pub use forged::{Forged, SECRET, SECRET_ID};
+pub use local::{binaries, emulate, guard, silence, tools};
+pub use proxy::Proxy;
+pub use secrets_manager::SecretsManager;
+pub use service::{Service, in_process, settings};
+
+/// What a test returns: `?` on whatever goes wrong.
+pub type Outcome = Result<(), Box<dyn std::error::Error>>;

@@ -1,0 +1,59 @@
+//! A wire between the service and PostgreSQL that a test can cut without either end noticing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Forwards connections to a server; those that were open when it was cut swallow everything from then on.
+pub struct Proxy {
+    address: SocketAddr,
+    generation: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    /// Listens on a free port of this machine. Lives as long as the test's runtime.
+    pub async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("the port");
+        let generation = Arc::new(AtomicU32::new(0));
+        let current = Arc::clone(&generation);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", port)).await.expect("the server");
+                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                let born = current.load(Ordering::SeqCst);
+                tokio::spawn(forward(from_client, to_server, Arc::clone(&current), born));
+                tokio::spawn(forward(from_server, to_client, Arc::clone(&current), born));
+            }
+        });
+        Self { address, generation }
+    }
+
+    /// The port to connect to.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Cuts the connections that are open: bytes vanish, and nobody is told.
+    pub fn cut(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, current: Arc<AtomicU32>, born: u32) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let cut = current.load(Ordering::SeqCst) != born;
+        if !cut && to.write_all(&buffer[..length]).await.is_err() {
+            break;
+        }
+    }
+    if current.load(Ordering::SeqCst) != born {
+        // Nobody is told that the other end hung up either.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,64 @@
+//! A stand-in for AWS Secrets Manager: moto, with the real service's protocol.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::port;
+use tests::process::{Running, spawn};
+use tests::tools::Tools;
+
+/// A running moto; dropping it stops it.
+pub struct SecretsManager {
+    url: String,
+    _running: Running,
+}
+
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+impl SecretsManager {
+    /// Starts one with no secrets in it.
+    pub fn start(tools: &Tools) -> Result<Self, Box<dyn std::error::Error>> {
+        let port = port::free()?;
+        let mut command = tools.command("moto_server");
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut running = spawn(command)?;
+        assert!(port::opens(port, &mut running, START_PATIENCE), "moto did not start");
+        Ok(Self { url: format!("http://127.0.0.1:{port}"), _running: running })
+    }
+
+    /// Where the SDK finds it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stores a new secret: its ARN.
+    pub fn create(&self, name: &str, text: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let answer =
+            self.call("CreateSecret", &json!({ "Name": name, "SecretString": text, "ClientRequestToken": token() }))?;
+        Ok(answer["ARN"].as_str().ok_or("no ARN")?.to_owned())
+    }
+
+    /// Stores another text under a secret.
+    pub fn put(&self, arn: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
+        self.call("PutSecretValue", &json!({ "SecretId": arn, "SecretString": text, "ClientRequestToken": token() }))?;
+        Ok(())
+    }
+
+    fn call(&self, action: &str, input: &Value) -> Result<Value, Box<dyn std::error::Error>> {
+        let mut response = ureq::post(&self.url)
+            .header("x-amz-target", format!("secretsmanager.{action}"))
+            .header("content-type", "application/x-amz-json-1.1")
+            // moto reads the service and the region out of the signature, and does not verify it.
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/secretsmanager/aws4_request",
+            )
+            .send(input.to_string())?;
+        Ok(serde_json::from_str(&response.body_mut().read_to_string()?)?)
+    }
+}
+
+fn token() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

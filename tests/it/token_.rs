@@ -1,0 +1,153 @@
+use std::time::{Duration, SystemTime};
+
+use expect_test::expect;
+use serde_json::json;
+
+use crate::support::{Forged, SECRET_ID, account, in_process, password};
+
+#[tokio::test]
+async fn a_sign_in_gives_both_tokens() {
+    let anybody = in_process().anybody();
+    anybody.post("/api/register", &account("ada").body()).await;
+    let answer = anybody.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
+    expect![[r#"
+        200
+        {
+          "data": {
+            "access_token": "[JWT]",
+            "expires_in": 3600,
+            "refresh_expires_in": 2592000,
+            "refresh_token": "[256 bits]",
+            "token_type": "Bearer"
+          },
+          "message": "Signed in",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&answer.to_string());
+}
+
+#[tokio::test]
+async fn the_access_token_says_who_and_until_when() {
+    let service = in_process();
+    let anybody = service.anybody();
+    let user_id = anybody.post("/api/register", &account("ada").body()).await.text("user_id");
+    let answer = anybody.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
+    let token = Forged::from(&answer.text("access_token"));
+    assert_eq!(*token.header(), json!({ "alg": "HS256", "typ": "at+jwt", "kid": SECRET_ID }));
+    let claims = token.claims();
+    let issued_at = 1_767_225_600;
+    assert_eq!(claims["iss"], "keyhold");
+    assert_eq!(claims["aud"], "keyhold");
+    assert_eq!(claims["sub"], user_id.as_str());
+    assert_eq!(claims["iat"], issued_at);
+    assert_eq!(claims["nbf"], issued_at);
+    assert_eq!(claims["exp"], issued_at + 3600);
+    assert!(claims["sid"].is_string() && claims["jti"].is_string(), "{claims}");
+    assert_eq!(claims.as_object().map(|claims| claims.len()), Some(8));
+}
+
+#[tokio::test]
+async fn the_name_may_be_the_username_or_the_address_in_any_case() {
+    let anybody = in_process().anybody();
+    anybody.post("/api/register", &account("Ada").body()).await;
+    for name in ["Ada", "ada", "ADA", "Ada@example.com", "ada@EXAMPLE.com"] {
+        let answer = anybody.post("/api/token", &json!({ "username": name, "password": password() }).to_string()).await;
+        assert_eq!(answer.status, 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
+    let anybody = in_process().anybody();
+    anybody.post("/api/register", &account("ada").body()).await;
+    let wrong = anybody.post("/api/token", r#"{"username":"ada","password":"wrong"}"#).await;
+    expect![[r#"
+        401
+        www-authenticate: Bearer
+        {
+          "code": "INVALID_CREDENTIALS",
+          "message": "The username or the password is wrong",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&wrong.to_string());
+    for (username, attempt) in [
+        ("nobody", "wrong"),
+        ("no\0body", "wrong"),
+        ("ada", "a\0b"),
+        ("ada", &password()[1..]),
+        ("%", "x"),
+        ("x".repeat(9999).as_str(), "x"),
+    ] {
+        let unknown =
+            anybody.post("/api/token", &json!({ "username": username, "password": attempt }).to_string()).await;
+        assert_eq!(unknown.to_string(), wrong.to_string(), "{username:?}");
+    }
+}
+
+#[tokio::test]
+async fn missing_and_ill_typed_fields_are_told_apart() {
+    let anybody = in_process().anybody();
+    for (body, expected) in [
+        ("{}", "400 MISSING_FIELDS"),
+        (r#"{"username":"ada"}"#, "400 MISSING_FIELDS"),
+        (r#"{"password":"x"}"#, "400 MISSING_FIELDS"),
+        (r#"{"username":"","password":""}"#, "400 MISSING_FIELDS"),
+        (r#"{"username":null,"password":"x"}"#, "400 MISSING_FIELDS"),
+        (r#"{"username":1,"password":"x"}"#, "400 INVALID_REQUEST"),
+        (r#"{"username":"ada","password":["x"]}"#, "400 INVALID_REQUEST"),
+    ] {
+        assert_eq!(anybody.post("/api/token", body).await.outcome(), expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_password_counts_to_its_last_byte() {
+    let anybody = in_process().anybody();
+    let long = format!("{}{}", "x".repeat(100), "tail");
+    anybody.post("/api/register", &account("ada").with("password", long.as_str()).body()).await;
+    for (attempt, status) in [(long.as_str(), 200), (&long[..103], 401), (&long[..72], 401)] {
+        let answer = anybody.post("/api/token", &json!({ "username": "ada", "password": attempt }).to_string()).await;
+        assert_eq!(answer.status, status, "{} bytes", attempt.len());
+    }
+}
+
+#[tokio::test]
+async fn a_hash_of_lower_cost_is_renewed_at_the_next_sign_in() {
+    let service = in_process();
+    let database = service.database.connect().await;
+    // A row as the original service wrote it, with bcrypt's published test vector as its hash: cost 5, password `U*U`.
+    let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    let import = "insert into users (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
+        values (gen_random_uuid(), 'Old', 'old', 'old@example.com', 'old@example.com', $1, 'Old User', 50, 'male', $2)";
+    let stored = || async {
+        let row = database.query_one("select password from users", &[]).await.expect("a user");
+        row.get::<_, String>(0)
+    };
+    database.execute(import, &[&hash, &SystemTime::UNIX_EPOCH]).await.expect("an import");
+    let mut settings = crate::support::settings();
+    settings.bcrypt_cost = 6;
+    let service = service.with_settings(settings);
+    let sign_in = |password: &str| json!({ "username": "old", "password": password }).to_string();
+    assert_eq!(service.anybody().post("/api/token", &sign_in("wrong")).await.status, 401);
+    assert_eq!(stored().await, hash);
+    assert_eq!(service.anybody().post("/api/token", &sign_in("U*U")).await.status, 200);
+    let renewed = stored().await;
+    assert!(renewed.starts_with("$2b$06$"), "{renewed}");
+    assert_eq!(service.anybody().post("/api/token", &sign_in("U*U")).await.status, 200);
+    assert_eq!(stored().await, renewed, "a renewed hash stays");
+}
+
+#[tokio::test]
+async fn an_access_token_ends_after_an_hour() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    assert_eq!(ada.store("key", json!(1)).await.status, 201);
+    service.clock.advance(Duration::from_secs(3600));
+    assert_eq!(ada.get("/api/data/key").await.status, 200, "the leeway");
+    service.clock.advance(Duration::from_secs(5));
+    assert_eq!(ada.get("/api/data/key").await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(ada.sign_in("ada").await.get("/api/data/key").await.status, 200);
+}

@@ -1,0 +1,43 @@
+//! The functions, as cargo builds them for development.
+
+use std::{path::PathBuf, sync::OnceLock};
+
+use crate::{
+    Error, WORKSPACE,
+    process::{self, Guard},
+};
+
+/// The folder of built functions.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    folder: PathBuf,
+}
+
+impl Binaries {
+    /// The binary of the function in `functions/<function>`.
+    pub fn path(&self, function: &str) -> PathBuf {
+        self.folder.join(function)
+    }
+}
+
+/// Builds the functions, once in a process; cargo's own messages go to standard error.
+///
+/// `cargo lambda watch` runs the same binaries: after this its first requests need not wait for a compiler.
+pub fn build(guard: &Guard) -> Result<Binaries, Error> {
+    static BUILT: OnceLock<Result<Binaries, Error>> = OnceLock::new();
+    BUILT.get_or_init(|| build_now(guard)).clone()
+}
+
+fn build_now(guard: &Guard) -> Result<Binaries, Error> {
+    let mut cargo = guard.command("cargo");
+    // The default members are the functions; the same selection as cargo-lambda's makes for the same features.
+    cargo.arg("build").current_dir(WORKSPACE);
+    let status = process::run(cargo).map_err(|error| Error::start("cargo", error))?;
+    if !status.success() {
+        return Err(Error::new(
+            "The functions could not be built.",
+            "The compiler's messages are above; `cargo build` repeats them.",
+        ));
+    }
+    Ok(Binaries { folder: guard.target().join("debug") })
+}
