@@ -17,6 +17,11 @@ use ::tests::{
     watch::{self, Watch},
 };
 
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
 use crate::{
     database::{self, Database},
     jwt_secret, say,
@@ -100,13 +105,15 @@ fn prepare(guard: &Guard) -> Result<(Tools, Binaries), Error> {
 
 /// What SIGINT, SIGTERM and SIGHUP send to. Before this they end the process at once, and the guards clear up.
 fn stop_signal() -> Result<Receiver<()>, Error> {
-    let (sender, receiver) = mpsc::channel();
-    ctrlc::set_handler(move || {
-        let _ = sender.send(());
-    })
-    .map_err(|error| {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| {
         Error::new(format!("Ctrl-C cannot be handled: {error}"), "Start cargo dev from an ordinary shell.")
     })?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            let _ = sender.send(());
+        }
+    });
     Ok(receiver)
 }
 

@@ -22,7 +22,7 @@ use crate::{
     Error,
     log::Log,
     port,
-    process::{Running, spawn},
+    process::{Running, guard, spawn},
     tools::Tools,
 };
 
@@ -160,7 +160,9 @@ impl Server {
 
     /// Stops the server, cutting its connections, and keeps its data for the next [`Self::start`].
     pub fn stop(&mut self) {
-        self.running = None;
+        if let Some(mut running) = self.running.take() {
+            let _ = running.stop_and_keep();
+        }
     }
 
     /// Whether the server ended by itself.
@@ -184,6 +186,7 @@ impl Server {
             .args(setting("timezone=UTC"))
             .args(setting("log_timezone=UTC"));
         if self.throw_away {
+            command.env(guard::REMOVES, &self.folder);
             command.args(THROW_AWAY_SETTINGS.into_iter().flat_map(setting));
         }
         self.log.take_output_of(&mut command)?;
@@ -203,9 +206,9 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// A running server's guard removes what is thrown away, and does so for a process that was killed as well.
     fn drop(&mut self) {
-        self.stop();
-        if self.throw_away {
+        if self.running.take().is_none() && self.throw_away {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }

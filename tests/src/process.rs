@@ -12,7 +12,7 @@ use std::{
     env,
     ffi::OsStr,
     fs::File,
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
 };
@@ -89,6 +89,14 @@ impl Running {
 
     pub fn has_ended(&mut self) -> bool {
         matches!(self.guard.try_wait(), Ok(Some(_)) | Err(_))
+    }
+
+    /// Like [`Self::stop`], but what [`guard::REMOVES`] names stays.
+    pub fn stop_and_keep(&mut self) -> io::Result<ExitStatus> {
+        if let Some(lifeline) = &mut self.lifeline {
+            lifeline.write_all(guard::KEEP)?;
+        }
+        self.stop()
     }
 
     /// Stops the child and all its descendants, and waits until they are gone.

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use nix::unistd::{User, geteuid};
+use rustix::process::geteuid;
 
 use crate::{Error, tools::Tools};
 
@@ -26,10 +26,8 @@ impl Account {
         if !geteuid().is_root() {
             return Ok(Self::Caller);
         }
-        match User::from_name(UNPRIVILEGED) {
-            Ok(Some(user)) if has_setpriv() => {
-                Ok(Self::Unprivileged { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
-            }
+        match (id("-u"), id("-g")) {
+            (Some(uid), Some(gid)) if has_setpriv() => Ok(Self::Unprivileged { uid, gid }),
             _ => Err(Error::new(
                 format!(
                     "PostgreSQL does not run as root, and this machine lacks the account `{UNPRIVILEGED}` or the \
@@ -72,6 +70,12 @@ impl Account {
             Self::Unprivileged { uid, gid } => lchown(path, Some(uid), Some(gid)),
         }
     }
+}
+
+/// What `id` says of the unprivileged account.
+fn id(option: &str) -> Option<u32> {
+    let output = Command::new("id").args([option, UNPRIVILEGED]).stderr(Stdio::null()).output().ok()?;
+    str::from_utf8(&output.stdout).ok()?.trim().parse().ok()
 }
 
 fn has_setpriv() -> bool {

@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A killed process that is stuck in the kernel would otherwise be waited for without end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +38,9 @@ pub(super) fn kill_all(others: Vec<u32>) {
             return;
         }
         for id in &known {
-            let _ = kill(Pid::from_raw(id.cast_signed()), Signal::SIGKILL);
+            if let Some(id) = Pid::from_raw(id.cast_signed()) {
+                let _ = kill_process(id, Signal::KILL);
+            }
         }
         thread::sleep(Duration::from_millis(10));
     }

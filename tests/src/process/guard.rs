@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsString,
+    fs,
     io::{self, Read},
     os::unix::process::ExitStatusExt,
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
@@ -11,15 +12,22 @@ use std::{
     time::Duration,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::{Pid, setsid},
+use rustix::process::{Pid, Signal, kill_process, setsid};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
 };
 
 use super::descendants;
 
 /// The argument that makes the binary `dev` a guard.
 pub const SUBCOMMAND: &str = "guard";
+
+/// The variable that names a folder to be removed once the program has ended.
+pub const REMOVES: &str = "GUARD_REMOVES";
+
+/// What the parent says before it hangs up to have that folder kept after all.
+pub(super) const KEEP: &[u8] = b"keep";
 
 /// How long a program may take to stop by itself; PostgreSQL writes a checkpoint meanwhile.
 const GRACE: Duration = Duration::from_secs(5);
@@ -29,6 +37,10 @@ const CANNOT_START: u8 = 127;
 
 enum Event {
     Stop,
+    /// The parent hung up, and whether it had the folder kept.
+    HungUp {
+        keep: bool,
+    },
     Ended(ExitStatus),
 }
 
@@ -40,7 +52,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     detach();
     let mut command = Command::new(&program);
-    command.args(arguments).stdin(Stdio::null());
+    command.args(arguments).stdin(Stdio::null()).env_remove(REMOVES);
     hide_cargo_variables(&mut command);
     let child = match command.spawn() {
         Ok(child) => child,
@@ -49,12 +61,16 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    let pid = Pid::from_raw(child.id().cast_signed());
+    let pid = Pid::from_child(&child);
     let (sender, events) = mpsc::channel();
     stop_on_signal(sender.clone());
     stop_with_parent(sender.clone());
     report_end(child, sender);
-    let status = supervise(pid, &events);
+    let (status, keep) = supervise(pid, &events);
+    if let Some(folder) = env::var_os(REMOVES).filter(|_| !keep) {
+        // Whatever is left of it, the next start sweeps away.
+        let _ = fs::remove_dir_all(folder);
+    }
     ExitCode::from(status.map_or(1, exit_code))
 }
 
@@ -63,7 +79,7 @@ fn detach() {
     // Fails only for the leader of a process group, which has no terminal to leave in the first place.
     let _ = setsid();
     #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_child_subreaper(true);
+    let _ = rustix::process::set_child_subreaper(Some(Pid::INIT));
 }
 
 /// Keeps what `cargo run` says about this package from a cargo below: build scripts that watch these variables (ring's
@@ -80,15 +96,20 @@ fn hide_cargo_variables(command: &mut Command) {
 
 fn stop_on_signal(events: Sender<Event>) {
     // Without a handler a signal ends the guard before its child: nothing better can be done here.
-    let _ = ctrlc::set_handler(move || {
-        let _ = events.send(Event::Stop);
-    });
+    if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) {
+        thread::spawn(move || {
+            for _ in signals.forever() {
+                let _ = events.send(Event::Stop);
+            }
+        });
+    }
 }
 
 fn stop_with_parent(events: Sender<Event>) {
     thread::spawn(move || {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        let _ = events.send(Event::Stop);
+        let mut said = Vec::new();
+        let _ = io::stdin().read_to_end(&mut said);
+        let _ = events.send(Event::HungUp { keep: said == KEEP });
     });
 }
 
@@ -100,25 +121,26 @@ fn report_end(mut child: Child, events: Sender<Event>) {
     });
 }
 
-fn supervise(child: Pid, events: &Receiver<Event>) -> Option<ExitStatus> {
+/// How the program ended, if it did, and whether its folder is kept.
+fn supervise(child: Pid, events: &Receiver<Event>) -> (Option<ExitStatus>, bool) {
     // Taken before the stop: outside Linux a descendant whose parent is gone cannot be told from a stranger.
     let mut before = Vec::new();
-    let status = match events.recv() {
-        Ok(Event::Ended(status)) => Some(status),
-        Ok(Event::Stop) | Err(_) => {
+    let (status, keep) = match events.recv() {
+        Ok(Event::Ended(status)) => (Some(status), false),
+        event => {
             before = descendants::of_this_process();
             ask_to_stop(child);
-            wait_for_end(events)
+            (wait_for_end(events), matches!(event, Ok(Event::HungUp { keep: true })))
         }
     };
     descendants::kill_all(before);
-    status
+    (status, keep)
 }
 
 /// To PostgreSQL SIGTERM means to wait for its clients, and SIGINT not to; a shell's background job may ignore SIGINT.
 fn ask_to_stop(child: Pid) {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let _ = kill(child, signal);
+    for signal in [Signal::TERM, Signal::INT] {
+        let _ = kill_process(child, signal);
     }
 }
 
@@ -126,7 +148,7 @@ fn wait_for_end(events: &Receiver<Event>) -> Option<ExitStatus> {
     loop {
         match events.recv_timeout(GRACE) {
             Ok(Event::Ended(status)) => return Some(status),
-            Ok(Event::Stop) => {}
+            Ok(Event::Stop | Event::HungUp { .. }) => {}
             Err(_) => return None,
         }
     }
