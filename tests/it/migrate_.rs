@@ -1,6 +1,7 @@
 use expect_test::expect;
+use serde_json::json;
 
-use crate::support::{Database, Outcome, database, migration_app, postgresql_16};
+use crate::support::{Database, Outcome, Service, database, migration_app, postgresql_16, settings};
 
 /// Every table, column and constraint, as the database itself describes them.
 async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error>> {
@@ -77,6 +78,25 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
     "#]].assert_eq(&schema_18);
     assert_eq!(schema(&postgresql_16()).await?, schema_18);
     Ok(())
+}
+
+#[tokio::test]
+async fn every_statement_runs_on_the_older_version_too() {
+    let service = Service::new(postgresql_16(), settings());
+    let ada = service.anybody().sign_up("ada").await;
+    let value = r#"{"value":2}"#;
+    assert_eq!(ada.store("key", json!(1)).await.outcome(), "201");
+    assert_eq!(ada.store("key", json!(1)).await.outcome(), "409 KEY_EXISTS");
+    assert_eq!(ada.put("/api/data/key", value).await.value_text(), "2");
+    assert_eq!(ada.put("/api/data/other?upsert=true", value).await.outcome(), "201");
+    assert_eq!(ada.put("/api/data/other?upsert=true", value).await.outcome(), "200");
+    assert_eq!(ada.put("/api/data/none", value).await.outcome(), "404 KEY_NOT_FOUND");
+    let guarded = ada.clone().with_header("if-match", "\"1\"");
+    assert_eq!(guarded.put("/api/data/key", value).await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(guarded.delete("/api/data/key").await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(ada.get("/api/data/key").await.value_text(), "2");
+    assert_eq!(ada.delete("/api/data/key").await.outcome(), "200");
+    assert_eq!(ada.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
 }
 
 #[tokio::test]

@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn what_a_nul_repeats_is_another_password() -> Outcome {
-        let hash = hash(&"password".parse()?, COST)?;
-        assert!(!is_right("password\0password", &hash, COST)?);
+        let hash = hash(&"passphrase".parse()?, COST)?;
+        assert!(!is_right("passphrase\0passphrase", &hash, COST)?);
         Ok(())
     }
 
@@ -227,6 +227,31 @@ mod tests {
         // crypt_blowfish's own test vector.
         let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
         assert!(is_right("U*U", hash, 5)?);
+        Ok(())
+    }
+
+    /// Medians of interleaved runs, so that whatever else the machine does falls on all alike.
+    #[test]
+    fn no_user_a_new_hash_and_a_cheap_one_take_the_same_time() -> Outcome {
+        const COST: u32 = 8;
+        let (new, cheap) = (hash(&"correct horse".parse()?, COST)?, hash(&"correct horse".parse()?, COST - 2)?);
+        let kinds = [None, Some(new.as_str()), Some(cheap.as_str())];
+        let mut times = [const { Vec::new() }; 3];
+        for _ in 0..25 {
+            for (stored, times) in kinds.iter().zip(&mut times) {
+                #[expect(clippy::disallowed_methods, reason = "it is the time of the work that counts here")]
+                let started = std::time::Instant::now();
+                verify(&attempt("wrong horse"), *stored, COST)?;
+                times.push(started.elapsed());
+            }
+        }
+        let [none, new, cheap] = times.map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64()
+        });
+        for (what, ratio) in [("no user", none / new), ("a cheap hash", cheap / new)] {
+            assert!((0.8..1.25).contains(&ratio), "{what} takes {ratio:.2} times as long as a wrong password");
+        }
         Ok(())
     }
 

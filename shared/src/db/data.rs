@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{Database, Error, Repeat};
+use super::{Database, Effect, Error};
 use crate::auth::access_token::Session;
 use crate::config::Quota;
 use crate::domain::{Condition, Entry, Key, Value, Version, VersionMatch};
@@ -94,7 +94,7 @@ pub async fn find(
             on d.user_id = session.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)";
     let row = db
         .query_opt(
-            Repeat::Harmless,
+            Effect::Read,
             SQL,
             &[
                 (&session.user.uuid(), Type::UUID),
@@ -189,10 +189,9 @@ async fn insert(
         select w.version, w.version = w.first_version as created, w.created_at, w.updated_at, w.expires_at
         from session left join written w on w.user_id = session.user_id";
     let Draft { key, value, expires_at } = draft;
-    let repeat = if replace == Replace::Always { Repeat::Harmless } else { Repeat::Harmful };
     let row = db
         .query_opt(
-            repeat,
+            Effect::Write,
             SQL,
             &[
                 (&session.user.uuid(), Type::UUID),
@@ -259,10 +258,9 @@ async fn update(
         left join target t on t.user_id = session.user_id
         left join written w on w.user_id = session.user_id";
     let Draft { key, value, expires_at } = draft;
-    let repeat = if *versions == VersionMatch::Any { Repeat::Harmless } else { Repeat::Harmful };
     let row = db
         .query_opt(
-            repeat,
+            Effect::Write,
             SQL,
             &[
                 (&session.user.uuid(), Type::UUID),
@@ -316,7 +314,7 @@ pub async fn delete(
         left join deleted on deleted.user_id = session.user_id";
     let row = db
         .query_opt(
-            Repeat::Harmful,
+            Effect::Write,
             SQL,
             &[
                 (&session.user.uuid(), Type::UUID),

@@ -55,13 +55,14 @@ impl Error {
     }
 }
 
-/// Whether a statement may be sent again when nobody knows if the first one ran.
+/// What a statement does to the database, and so what may be done when nobody knows whether it ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repeat {
-    /// A second run gives the same answer and leaves the same rows.
-    Harmless,
-    /// A second run would find the first one's work and refuse.
-    Harmful,
+enum Effect {
+    /// Nothing: it is sent again.
+    Read,
+    /// It may have changed rows, or may yet: a second run could refuse what the first one did, and a first one that comes
+    /// late could undo what others have done since. The caller is told that the outcome is unknown.
+    Write,
 }
 
 type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
@@ -90,6 +91,8 @@ enum Attempt {
     Answered(Option<Row>),
     /// The connection is gone; whether the statement ran is unknown.
     Lost(BoxError),
+    /// The connection is of no use, and the statement did not run.
+    NotRun(BoxError),
     Refused(tokio_postgres::Error),
 }
 
@@ -120,23 +123,26 @@ impl Database {
         }
     }
 
-    /// Runs a statement that has at most one row.
-    async fn query_opt(&self, repeat: Repeat, sql: &str, parameters: &Parameters<'_>) -> Result<Option<Row>, Error> {
+    /// Runs a statement that has at most one row, on a connection that lives as far as can be known.
+    async fn query_opt(&self, effect: Effect, sql: &str, parameters: &Parameters<'_>) -> Result<Option<Row>, Error> {
         let mut conflicts = 0;
         let mut losses = 0;
         loop {
             let suspect = self.is_suspect() && losses == 0;
-            let client = self.connection(suspect && repeat == Repeat::Harmful).await?;
-            let patience = if suspect { SUSPECT_TIMEOUT } else { STATEMENT_TIMEOUT };
-            // A repeatable statement is its own probe; one that is not was probed for, and may take its time.
-            let patience = if repeat == Repeat::Harmful { STATEMENT_TIMEOUT } else { patience };
+            let (probe, patience) = match effect {
+                // It is its own probe.
+                Effect::Read if suspect => (false, SUSPECT_TIMEOUT),
+                _ => (suspect, STATEMENT_TIMEOUT),
+            };
+            let client = self.connection(probe).await?;
             match self.attempt(client, sql, parameters, patience).await {
                 Attempt::Answered(row) => {
                     self.answered();
                     return Ok(row);
                 }
-                Attempt::Lost(_) if repeat == Repeat::Harmless && losses == 0 => losses += 1,
-                Attempt::Lost(source) => return Err(Error::Unavailable(source)),
+                Attempt::Lost(_) if effect == Effect::Read && losses == 0 => losses += 1,
+                Attempt::NotRun(_) if losses == 0 => losses += 1,
+                Attempt::Lost(source) | Attempt::NotRun(source) => return Err(Error::Unavailable(source)),
                 Attempt::Refused(error) if is_conflict(&error) && conflicts + 1 < CONFLICT_ATTEMPTS => conflicts += 1,
                 Attempt::Refused(error) => return Err(refused(error)),
             }
@@ -154,7 +160,7 @@ impl Database {
             }
             // A failover has turned the writer behind this connection into a reader: the next one finds the new writer.
             Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
-                Attempt::Lost(Box::new(error))
+                Attempt::NotRun(Box::new(error))
             }
             Ok(Err(error)) => return Attempt::Refused(error),
             Err(elapsed) => Attempt::Lost(Box::new(elapsed)),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio_postgres::types::Type;
 
 use super::users::Credentials;
-use super::{Database, Error, Repeat};
+use super::{Database, Effect, Error};
 use crate::auth::access_token::Session;
 use crate::auth::refresh_token::RefreshTokenDigest;
 
@@ -39,7 +39,7 @@ pub async fn begin(
         returning true as begun";
     let row = db
         .query_opt(
-            Repeat::Harmful,
+            Effect::Write,
             SQL,
             &[
                 (&session.user.uuid(), Type::UUID),

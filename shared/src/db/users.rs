@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Database, Error, Repeat};
+use super::{Database, Effect, Error};
 use crate::domain::{Age, Email, FullName, Gender, UserId, Username};
 
 /// Everything about a user but the password.
@@ -74,7 +74,7 @@ pub async fn insert(
         (&profile.gender.as_str(), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
     ];
-    db.query_opt(Repeat::Harmful, SQL, parameters).await?;
+    db.query_opt(Effect::Write, SQL, parameters).await?;
     Ok(())
 }
 
@@ -99,7 +99,7 @@ pub async fn find_credentials(db: &Database, name: &str) -> Result<Option<Creden
     if name.contains('\0') {
         return Ok(None);
     }
-    let row = db.query_opt(Repeat::Harmless, SQL, &[(&name.to_lowercase(), Type::TEXT)]).await?;
+    let row = db.query_opt(Effect::Read, SQL, &[(&name.to_lowercase(), Type::TEXT)]).await?;
     row.map(|row| {
         let id: Uuid = row.try_get("id")?;
         Ok(Credentials { user: id.into(), password_hash: row.try_get("password")? })
