@@ -66,6 +66,7 @@ pub fn run(fresh: bool) -> Result<(), Error> {
         },
     )?;
     let stop = stop_signal()?;
+    wake(&watch)?;
     say_ready(&watch, &database);
     wait(&stop, &mut watch, &mut database)?;
     say::step("Stopping", "everything");
@@ -117,12 +118,19 @@ fn stop_signal() -> Result<Receiver<()>, Error> {
     Ok(receiver)
 }
 
+/// Starts the functions ahead of their first requests, one by one: together they would be in the way of one that comes now.
+fn wake(watch: &Watch) -> Result<(), Error> {
+    let wakers: Vec<_> = binaries::endpoints()?.iter().map(|function| watch.waker(function)).collect();
+    thread::spawn(|| wakers.into_iter().for_each(|wake| wake()));
+    Ok(())
+}
+
 fn say_ready(watch: &Watch, database: &Database) {
     let url = watch.base_url();
     say::step("Ready", &format!("{url}, until Ctrl-C. Try:"));
     println!(
         r#"
-curl -i {url}/api/register -d '{{"username":"ada","email":"ada@example.com","password":"correct horse battery","full_name":"Ada Lovelace","age":36,"gender":"female"}}'
+curl -i {url}/api/register -H 'content-type: application/json' -d '{{"username":"ada","email":"ada@example.com","password":"correct horse battery","full_name":"Ada Lovelace","age":36,"gender":"female"}}'
 "#
     );
     if let Database::Embedded(server) = database {

@@ -1,6 +1,10 @@
 //! The functions, as cargo builds them for development.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use crate::{
     Error, WORKSPACE,
@@ -11,6 +15,14 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Binaries {
     folder: PathBuf,
+}
+
+/// The endpoints, by their folders: every function but `migrate`, which no request reaches.
+pub fn endpoints() -> Result<Vec<String>, Error> {
+    let folder = Path::new(WORKSPACE).join("functions");
+    let entries = fs::read_dir(&folder).map_err(|error| Error::file(&folder, error))?;
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    Ok(names.filter(|name| name != "migrate").collect())
 }
 
 impl Binaries {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How many requests one function answers at a time, each in a process of its own, as Lambda has it.
-const CONCURRENCY: &str = "4";
+const CONCURRENCY: &str = "2";
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,6 +58,13 @@ impl Watch {
     /// `http://localhost:PORT`, with nothing after it.
     pub fn base_url(&self) -> String {
         format!("http://localhost:{}", self.port)
+    }
+
+    /// A call that starts a function before anybody needs it; it takes as long as that start does.
+    pub fn waker(&self, function: &str) -> impl FnOnce() + Send + use<> {
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.base_url());
+        // No request: the function refuses it, and is up.
+        move || drop(ureq::post(url).config().http_status_as_error(false).build().send("{}"))
     }
 
     /// Whether it ended by itself.
