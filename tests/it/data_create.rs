@@ -4,7 +4,7 @@ use expect_test::expect;
 use serde_json::json;
 use shared::config::Quota;
 
-use crate::support::{Service, database, in_process, settings};
+use crate::support::{Service, database, in_process, race, settings};
 
 #[tokio::test]
 async fn a_new_value_comes_back_with_its_version_and_place() {
@@ -127,18 +127,12 @@ async fn an_expired_key_is_gone_and_can_be_created_again() {
 #[tokio::test]
 async fn of_racing_creations_one_wins() {
     let ada = in_process().anybody().sign_up("ada").await;
-    let racers: Vec<_> = (0..8)
-        .map(|index| {
-            let ada = ada.clone();
-            tokio::spawn(async move { ada.store("key", json!(index)).await.outcome() })
-        })
-        .collect();
-    let mut outcomes = Vec::new();
-    for racer in racers {
-        outcomes.push(racer.await.expect("no racer panics"));
-    }
-    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "201").count(), 1, "{outcomes:?}");
-    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "409 KEY_EXISTS").count(), 7, "{outcomes:?}");
+    let outcomes = race(8, |index| {
+        let ada = ada.clone();
+        async move { ada.store("key", json!(index)).await }
+    });
+    let expected = [("201".to_owned(), 1), ("409 KEY_EXISTS".to_owned(), 7)];
+    assert_eq!(outcomes.await, expected.into());
 }
 
 #[tokio::test]
@@ -149,18 +143,12 @@ async fn the_quota_of_keys_is_exact_whoever_else_is_writing() {
         settings
     });
     let ada = service.anybody().sign_up("ada").await;
-    let writers: Vec<_> = (0..12)
-        .map(|index| {
-            let ada = ada.clone();
-            tokio::spawn(async move { ada.store(&format!("key-{index}"), json!(index)).await.outcome() })
-        })
-        .collect();
-    let mut outcomes = Vec::new();
-    for writer in writers {
-        outcomes.push(writer.await.expect("no writer panics"));
-    }
-    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "201").count(), 5, "{outcomes:?}");
-    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "403 QUOTA_EXCEEDED").count(), 7, "{outcomes:?}");
+    let outcomes = race(12, |index| {
+        let ada = ada.clone();
+        async move { ada.store(&format!("key-{index}"), json!(index)).await }
+    });
+    let expected = [("201".to_owned(), 5), ("403 QUOTA_EXCEEDED".to_owned(), 7)];
+    assert_eq!(outcomes.await, expected.into());
     let bob = service.anybody().sign_up("bob").await;
     assert_eq!(bob.store("key", json!(1)).await.status, 201, "everybody has a quota of their own");
 }

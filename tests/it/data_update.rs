@@ -3,7 +3,7 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::in_process;
+use crate::support::{in_process, race};
 
 #[tokio::test]
 async fn a_new_value_has_a_new_version() {
@@ -93,20 +93,12 @@ async fn if_match_lets_a_write_through_only_on_the_named_version() {
 async fn of_racing_guarded_writers_one_wins() {
     let ada = in_process().anybody().sign_up("ada").await;
     ada.store("key", json!("first")).await;
-    let racers: Vec<_> = (0..8)
-        .map(|index| {
-            let racer = ada.clone().with_header("if-match", "\"1\"");
-            tokio::spawn(
-                async move { racer.put("/api/data/key", &json!({ "value": index }).to_string()).await.outcome() },
-            )
-        })
-        .collect();
-    let mut outcomes = Vec::new();
-    for racer in racers {
-        outcomes.push(racer.await.expect("no racer panics"));
-    }
-    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "200").count(), 1, "{outcomes:?}");
-    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "412 PRECONDITION_FAILED").count(), 7, "{outcomes:?}");
+    let outcomes = race(8, |index| {
+        let racer = ada.clone().with_header("if-match", "\"1\"");
+        async move { racer.put("/api/data/key", &json!({ "value": index }).to_string()).await }
+    });
+    let expected = [("200".to_owned(), 1), ("412 PRECONDITION_FAILED".to_owned(), 7)];
+    assert_eq!(outcomes.await, expected.into());
 }
 
 #[tokio::test]

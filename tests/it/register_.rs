@@ -1,7 +1,7 @@
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{account, in_process};
+use crate::support::{account, in_process, race};
 
 #[tokio::test]
 async fn a_new_account_comes_back_without_its_password() {
@@ -196,19 +196,10 @@ async fn a_name_is_taken_whatever_its_case() {
 #[tokio::test]
 async fn of_racing_registrations_one_wins() {
     let anybody = in_process().anybody();
-    let racers: Vec<_> = (0..8)
-        .map(|index| {
-            let anybody = anybody.clone();
-            let name = if index % 2 == 0 { "racer" } else { "RACER" };
-            tokio::spawn(async move { anybody.post("/api/register", &account(name).body()).await.outcome() })
-        })
-        .collect();
-    let mut outcomes = Vec::new();
-    for racer in racers {
-        outcomes.push(racer.await.expect("no racer panics"));
-    }
-    outcomes.sort();
-    let mut expected = vec!["409 USERNAME_EXISTS".to_owned(); 7];
-    expected.insert(0, "201".to_owned());
-    assert_eq!(outcomes, expected);
+    let outcomes = race(8, |index| {
+        let (anybody, name) = (anybody.clone(), if index % 2 == 0 { "racer" } else { "RACER" });
+        async move { anybody.post("/api/register", &account(name).body()).await }
+    });
+    let expected = [("201".to_owned(), 1), ("409 USERNAME_EXISTS".to_owned(), 7)];
+    assert_eq!(outcomes.await, expected.into());
 }

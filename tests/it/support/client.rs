@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
@@ -43,6 +44,19 @@ pub fn account(username: &str) -> Registration {
 /// The password of every account that does not choose another.
 pub fn password() -> &'static str {
     "correct horse battery"
+}
+
+/// Sends `count` requests at once: how many got which outcome.
+pub async fn race<F>(count: usize, request: impl Fn(usize) -> F) -> BTreeMap<String, usize>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let racers: Vec<_> = (0..count).map(|index| tokio::spawn(request(index))).collect();
+    let mut outcomes = BTreeMap::new();
+    for racer in racers {
+        *outcomes.entry(racer.await.expect("no racer panics").outcome()).or_default() += 1;
+    }
+    outcomes
 }
 
 impl Registration {

@@ -12,7 +12,7 @@ mod secrets_manager;
 mod service;
 
 pub use answer::Answer;
-pub use client::{Client, Gateway, account, password};
+pub use client::{Client, Gateway, account, password, race};
 pub use database::{Database, database, migration_app, postgresql_16};
 pub use endpoints::endpoints;
 pub use event::event;
