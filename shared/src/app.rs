@@ -3,12 +3,19 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::audit::{Event, PasswordCheck};
 use crate::auth::access_token::{self, InvalidAccessToken, Session};
+use crate::auth::guessing;
 use crate::auth::key_ring::KeyRing;
 use crate::auth::password_hash::{self, Verdict};
+use crate::auth::refresh_token::RefreshToken;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::db::Database;
+use crate::db::sign_in::{Challenge, Checked, Credentials, Failure};
+use crate::db::{self, Database};
 use crate::domain::{Password, PasswordAttempt};
 use crate::error::ApiError;
 use crate::http::{Request, bearer_token};
@@ -65,9 +72,54 @@ impl<K: Keys> App<K> {
     ///
     /// # Errors
     /// The stored hash is no hash.
-    pub async fn verify_password(&self, attempt: PasswordAttempt, stored: Option<String>) -> Result<Verdict, ApiError> {
+    async fn verify_password(&self, attempt: PasswordAttempt, stored: Option<String>) -> Result<Verdict, ApiError> {
         let cost = self.0.settings.bcrypt_cost;
         blocking(move || password_hash::verify(&attempt, stored.as_deref(), cost)).await
+    }
+
+    /// Checks a password against the credentials that were found for it, as slowly as [`crate::auth::guessing`] wants.
+    ///
+    /// # Errors
+    /// The password is wrong, there is no such account, or there were too many attempts.
+    pub async fn check_password(
+        &self,
+        purpose: PasswordCheck,
+        challenge: Challenge,
+        attempt: PasswordAttempt,
+    ) -> Result<Checked, ApiError> {
+        let Challenge { credentials, counter, closed_until } = challenge;
+        let user = credentials.as_ref().map(|credentials| credentials.user);
+        let refuse = |until: SystemTime| {
+            let wait = guessing::wait(until, self.now());
+            Event::PasswordRefused { user, purpose, wait }.record();
+            Err(ApiError::TooManyAttempts(wait))
+        };
+        if let Some(until) = closed_until {
+            return refuse(until);
+        }
+        let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
+        let verdict = self.verify_password(attempt, stored).await?;
+        let now = self.now();
+        if let (Some(Credentials { user, password_hash, .. }), Verdict::Right { renewed }) = (credentials, verdict) {
+            return match db::sign_in::pass(self.db(), &counter, now).await? {
+                None => Ok(Checked { user, password_hash, renewed }),
+                Some(until) => refuse(until),
+            };
+        }
+        match db::sign_in::fail(self.db(), &counter, now).await? {
+            Failure::Refused(until) => refuse(until),
+            Failure::Counted { failures, closed_until } => {
+                Event::PasswordWrong { user, purpose, failures }.record();
+                let wait = guessing::wait(closed_until, now);
+                if !wait.is_zero() {
+                    Event::PasswordLocked { user, wait }.record();
+                }
+                Err(match purpose {
+                    PasswordCheck::SignIn => ApiError::InvalidCredentials,
+                    PasswordCheck::Repeated => ApiError::WrongPassword,
+                })
+            }
+        }
     }
 }
 
@@ -80,26 +132,45 @@ impl App<KeyRing> {
     /// There is no token, or it is not valid.
     pub async fn session(&self, request: &Request) -> Result<Session, ApiError> {
         let token = bearer_token(request)?;
-        let verify = || access_token::verify(&self.0.secrets.keys(), &self.0.settings.tokens, token, self.now());
-        let session = match verify() {
-            Err(InvalidAccessToken::UnknownKey) => {
-                if let Err(error) = self.0.secrets.refresh().await {
-                    tracing::warn!(error = %crate::telemetry::chain(&error), "the secrets could not be fetched again");
-                }
-                verify()
-            }
+        let verify = |keys: &KeyRing| access_token::verify(keys, &self.0.settings.tokens, token, self.now());
+        let session = match verify(&*self.0.secrets.keys().await) {
+            Err(InvalidAccessToken::UnknownKey) => verify(&*self.0.secrets.newest_keys().await),
             verdict => verdict,
         };
         session.map_err(|error| ApiError::InvalidToken(Some(error)))
     }
 
-    /// Signs an access token for a session.
+    /// What a client gets at a sign-in and at each refresh: a new access token for `session`, and `refresh_token`.
     ///
     /// # Errors
     /// Only by a fault in this program.
-    pub fn issue_access_token(&self, session: Session) -> Result<String, ApiError> {
-        Ok(access_token::issue(&self.0.secrets.keys(), &self.0.settings.tokens, session, self.now())?)
+    pub async fn tokens(&self, session: Session, refresh_token: &RefreshToken) -> Result<Tokens, ApiError> {
+        let Settings { tokens, refresh_lifetime, .. } = self.settings();
+        Ok(Tokens {
+            access_token: access_token::issue(&*self.0.secrets.keys().await, tokens, session, self.now())?,
+            token_type: "Bearer",
+            expires_in: tokens.lifetime.as_secs(),
+            refresh_token: refresh_token.expose(),
+            refresh_expires_in: refresh_lifetime.as_secs(),
+        })
     }
+
+    /// The keys that access tokens are signed and verified with.
+    pub async fn keys(&self) -> Arc<KeyRing> {
+        self.0.secrets.keys().await
+    }
+}
+
+/// An access token and a refresh token, as RFC 6749 §5.1 names their parts.
+#[derive(Serialize)]
+pub struct Tokens {
+    access_token: String,
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: u64,
+    refresh_token: Zeroizing<String>,
+    /// Seconds, unless it is refreshed before.
+    refresh_expires_in: u64,
 }
 
 async fn blocking<T: Send + 'static, E: Into<ApiError> + Send + 'static>(

@@ -1,15 +1,20 @@
 //! Settings: the only home of `env::var`. Each is read once, at the start, and a bad one stops it with a sentence.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::auth::access_token::TokenPolicy;
 use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
+use crate::domain::PasswordPolicy;
 
 /// What a deployment can choose.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `BCRYPT_COST`: of a new password hash, 10–16, 12 by default.
     pub bcrypt_cost: u32,
+    /// `PASSWORD_MIN_LENGTH`: characters of a new password, 8–64, 8 by default.
+    pub password_policy: PasswordPolicy,
     /// `JWT_ISSUER` and `JWT_AUDIENCE`, `keyhold` by default, and how long an access token lives.
     pub tokens: TokenPolicy,
     /// How long a session lives after its last refresh.
@@ -62,9 +67,15 @@ impl Settings {
     /// A variable has a value out of its range.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
-            bcrypt_cost: integer("BCRYPT_COST", LOWEST_COST.into(), HIGHEST_COST.into(), DEFAULT_COST.into())?
-                .try_into()
-                .unwrap_or(DEFAULT_COST),
+            bcrypt_cost: integer("BCRYPT_COST", LOWEST_COST, HIGHEST_COST, DEFAULT_COST)?,
+            password_policy: PasswordPolicy {
+                min_chars: integer(
+                    "PASSWORD_MIN_LENGTH",
+                    PasswordPolicy::LOWEST_MIN_CHARS,
+                    PasswordPolicy::HIGHEST_MIN_CHARS,
+                    PasswordPolicy::LOWEST_MIN_CHARS,
+                )?,
+            },
             tokens: TokenPolicy {
                 issuer: optional("JWT_ISSUER").unwrap_or_else(|| "keyhold".to_owned()),
                 audience: optional("JWT_AUDIENCE").unwrap_or_else(|| "keyhold".to_owned()),
@@ -84,7 +95,7 @@ impl Settings {
 /// # Errors
 /// The variable is no positive number.
 pub fn max_concurrency() -> Result<usize, ConfigError> {
-    integer("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1000, 1).map(|number| number.try_into().unwrap_or(1))
+    integer("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1000, 1)
 }
 
 /// Whether a Lambda runtime API started this process; elsewhere a person did.
@@ -99,13 +110,15 @@ pub(crate) fn optional(name: &str) -> Option<String> {
 }
 
 /// A whole number within bounds, `default` where there is none.
-pub(crate) fn integer(name: &'static str, lowest: i64, highest: i64, default: i64) -> Result<i64, ConfigError> {
+pub(crate) fn integer<T>(name: &'static str, lowest: T, highest: T, default: T) -> Result<T, ConfigError>
+where
+    T: FromStr + PartialOrd + Display,
+{
     let Some(given) = optional(name) else {
         return Ok(default);
     };
-    given.trim().parse().ok().filter(|number| (lowest..=highest).contains(number)).ok_or_else(|| ConfigError::Invalid {
-        name,
-        expected: format!("a whole number from {lowest} to {highest}"),
-        given,
+    given.trim().parse().ok().filter(|number| (&lowest..=&highest).contains(&number)).ok_or_else(|| {
+        let expected = format!("a whole number from {lowest} to {highest}");
+        ConfigError::Invalid { name, expected, given }
     })
 }

@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use crate::auth::access_token::InvalidAccessToken;
 use crate::auth::password_hash::HashError;
+use crate::auth::refresh_token::InvalidRefreshToken;
 use crate::db;
-use crate::domain::{InvalidKey, InvalidValue, Value};
+use crate::domain::{InvalidId, InvalidKey, InvalidValue, Value};
 
 /// Anything that can stop a function from starting or an invocation from being understood at all.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What clients switch on. Each has one status.
+/// What clients switch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the names are the contract's own")]
@@ -33,19 +34,21 @@ pub enum Code {
     InvalidToken,
     QuotaExceeded,
     KeyNotFound,
+    SessionNotFound,
     UsernameExists,
     EmailExists,
     KeyExists,
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
+    TooManyAttempts,
     InternalServerError,
     ServiceUnavailable,
 }
 
 impl Code {
-    /// The status that goes with it.
-    pub fn status(self) -> StatusCode {
+    /// The status that goes with it; but see [`ApiError::status`].
+    fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest
             | Self::InvalidPassword
@@ -56,11 +59,12 @@ impl Code {
             | Self::InvalidValue => StatusCode::BAD_REQUEST,
             Self::InvalidCredentials | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::QuotaExceeded => StatusCode::FORBIDDEN,
-            Self::KeyNotFound => StatusCode::NOT_FOUND,
+            Self::KeyNotFound | Self::SessionNotFound => StatusCode::NOT_FOUND,
             Self::UsernameExists | Self::EmailExists | Self::KeyExists => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -94,18 +98,30 @@ pub enum ApiError {
     /// A wrong password or an unknown user; which of them is nobody's business.
     #[error("wrong username or password")]
     InvalidCredentials,
+    /// A signed-in user has to repeat their password, and that was not it.
+    #[error("wrong password")]
+    WrongPassword,
+    /// Passwords of this account were guessed at too often; for how many whole seconds no more are looked at.
+    #[error("too many attempts")]
+    TooManyAttempts(Duration),
     /// The request has no credentials at all.
     #[error("no bearer token")]
     MissingToken,
     /// The request has credentials that are no good.
     #[error("bad bearer token")]
     InvalidToken(#[source] Option<InvalidAccessToken>),
+    /// The refresh token is unknown, used up, or its session has ended.
+    #[error("bad refresh token")]
+    InvalidRefreshToken,
     /// The user has stored as much as they may.
     #[error("quota exceeded")]
     QuotaExceeded,
     /// The caller has nothing under this key.
     #[error("key not found")]
     KeyNotFound,
+    /// The caller has no such session.
+    #[error("session not found")]
+    SessionNotFound,
     /// Somebody has this username.
     #[error("username exists")]
     UsernameExists,
@@ -136,16 +152,27 @@ impl ApiError {
     pub fn code(&self) -> Code {
         match self {
             Self::Invalid(faults) => faults.first().map_or(Code::InvalidRequest, |fault| fault.code),
-            Self::InvalidCredentials => Code::InvalidCredentials,
-            Self::MissingToken | Self::InvalidToken(_) => Code::InvalidToken,
+            Self::InvalidCredentials | Self::WrongPassword => Code::InvalidCredentials,
+            Self::TooManyAttempts(_) => Code::TooManyAttempts,
+            Self::MissingToken | Self::InvalidToken(_) | Self::InvalidRefreshToken => Code::InvalidToken,
             Self::QuotaExceeded => Code::QuotaExceeded,
             Self::KeyNotFound => Code::KeyNotFound,
+            Self::SessionNotFound => Code::SessionNotFound,
             Self::UsernameExists => Code::UsernameExists,
             Self::EmailExists => Code::EmailExists,
             Self::KeyExists => Code::KeyExists,
             Self::PreconditionFailed => Code::PreconditionFailed,
             Self::Unavailable(_) => Code::ServiceUnavailable,
             Self::Internal(_) => Code::InternalServerError,
+        }
+    }
+
+    /// The status: the code's, but for the one code that has two. Where a password is repeated, 401 would say that the
+    /// access token is no good.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::WrongPassword => StatusCode::FORBIDDEN,
+            error => error.code().status(),
         }
     }
 
@@ -157,10 +184,16 @@ impl ApiError {
                 messages.join("; ")
             }
             Self::InvalidCredentials => "The username or the password is wrong".to_owned(),
+            Self::WrongPassword => "The password is wrong".to_owned(),
+            Self::TooManyAttempts(wait) => {
+                format!("Too many attempts with a wrong password: try again in {} s", wait.as_secs())
+            }
             Self::MissingToken => "Send an access token: `Authorization: Bearer <token>`".to_owned(),
             Self::InvalidToken(_) => "The access token is invalid, expired or revoked: sign in again".to_owned(),
+            Self::InvalidRefreshToken => "The refresh token is invalid, expired or revoked: sign in again".to_owned(),
             Self::QuotaExceeded => "You have stored as much as you may: delete something first".to_owned(),
             Self::KeyNotFound => "You have stored nothing under this key".to_owned(),
+            Self::SessionNotFound => "You have no such session: GET /api/sessions lists them".to_owned(),
             Self::UsernameExists => "This username is taken: choose another".to_owned(),
             Self::EmailExists => "This email address has an account already: sign in with it".to_owned(),
             Self::KeyExists => "You have stored something under this key already: change it with PUT".to_owned(),
@@ -182,20 +215,37 @@ impl ApiError {
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::MissingToken | Self::InvalidCredentials => Some("Bearer"),
-            Self::InvalidToken(_) => Some(r#"Bearer error="invalid_token""#),
+            Self::InvalidToken(_) | Self::InvalidRefreshToken => Some(r#"Bearer error="invalid_token""#),
             _ => None,
         }
     }
 
-    /// How long to wait before the next try.
+    /// How long to wait before the next try, in whole seconds (RFC 9110 §10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Unavailable(_)).then_some(Duration::from_secs(1))
+        match self {
+            Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            Self::TooManyAttempts(wait) => Some(*wait),
+            _ => None,
+        }
     }
 }
 
 impl From<InvalidKey> for ApiError {
     fn from(error: InvalidKey) -> Self {
         Self::invalid("key", Code::InvalidKey, error)
+    }
+}
+
+/// What is no id is no session's.
+impl From<InvalidId> for ApiError {
+    fn from(_: InvalidId) -> Self {
+        Self::SessionNotFound
+    }
+}
+
+impl From<InvalidRefreshToken> for ApiError {
+    fn from(_: InvalidRefreshToken) -> Self {
+        Self::InvalidRefreshToken
     }
 }
 
@@ -218,12 +268,24 @@ impl From<db::Error> for ApiError {
     }
 }
 
-impl From<db::users::InsertError> for ApiError {
-    fn from(error: db::users::InsertError) -> Self {
-        match error {
-            db::users::InsertError::UsernameTaken => Self::UsernameExists,
-            db::users::InsertError::EmailTaken => Self::EmailExists,
-            db::users::InsertError::Database(error) => error.into(),
+impl From<db::users::Refusal> for ApiError {
+    fn from(refusal: db::users::Refusal) -> Self {
+        match refusal {
+            db::users::Refusal::UsernameTaken => Self::UsernameExists,
+            db::users::Refusal::EmailTaken => Self::EmailExists,
+            db::users::Refusal::SessionEnded => Self::InvalidToken(None),
+            db::users::Refusal::PasswordChanged => Self::WrongPassword,
+            db::users::Refusal::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<db::sessions::Refusal> for ApiError {
+    fn from(refusal: db::sessions::Refusal) -> Self {
+        match refusal {
+            db::sessions::Refusal::SessionEnded => Self::InvalidToken(None),
+            db::sessions::Refusal::NotFound => Self::SessionNotFound,
+            db::sessions::Refusal::Database(error) => error.into(),
         }
     }
 }

@@ -16,6 +16,7 @@
 //! - A request for a user is one statement, and the session check is part of it.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod config;

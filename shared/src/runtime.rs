@@ -19,6 +19,7 @@ use lambda_http::{Body, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use tracing::{Instrument, info_span};
 
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -129,24 +130,28 @@ pub async fn respond<K: Keys>(
         }
     };
     let id = request.id.clone();
-    let outcome = AssertUnwindSafe(handle(app, request)).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|_| Err(ApiError::Internal("the handler panicked".into())));
-    match outcome.and_then(success) {
-        Ok(response) => response,
-        Err(error) => {
-            log(&error, route, &id);
-            failure(&error, &id)
+    let span = info_span!("request", %route, request_id = id);
+    let answer = async move {
+        let outcome = AssertUnwindSafe(handle(app, request)).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|_| Err(ApiError::Internal("the handler panicked".into())));
+        match outcome.and_then(success) {
+            Ok(response) => response,
+            Err(error) => {
+                log(&error);
+                failure(&error, &id)
+            }
         }
-    }
+    };
+    answer.instrument(span).await
 }
 
 /// Server errors are ours to mend; the rest is between the caller and the contract.
-fn log(error: &ApiError, route: &Route, request_id: &str) {
+fn log(error: &ApiError) {
     let (code, cause) = (error.code(), telemetry::chain(error));
-    if code.status().is_server_error() {
-        tracing::error!(%route, request_id, ?code, cause, "request failed");
+    if error.status().is_server_error() {
+        tracing::error!(?code, cause, "request failed");
     } else {
-        tracing::debug!(%route, request_id, ?code, cause, "request refused");
+        tracing::debug!(?code, cause, "request refused");
     }
 }
 
@@ -164,13 +169,17 @@ fn success(reply: Reply) -> Result<ApiGatewayV2httpResponse, ApiError> {
     if reply.status == StatusCode::NOT_MODIFIED {
         return Ok(response(reply.status, reply.headers, None));
     }
+    let written = |json: Result<String, serde_json::Error>| json.map_err(|error| ApiError::Internal(Box::new(error)));
+    if let Some(document) = reply.document {
+        return Ok(response(reply.status, reply.headers, Some(written(document)?)));
+    }
     let mut body = String::from(r#"{"status":"success""#);
     if let Some(message) = reply.message {
         body.extend([r#","message":"#, &Value::from(message).to_string()]);
     }
     if let Some(data) = reply.data {
         // Put in as it was written: a stored value is megabytes at worst, and parsing it again would cost more than the rest.
-        body.extend([r#","data":"#, &data.map_err(|error| ApiError::Internal(Box::new(error)))?]);
+        body.extend([r#","data":"#, &written(data)?]);
     }
     body.push('}');
     Ok(response(reply.status, reply.headers, Some(body)))
@@ -188,7 +197,7 @@ fn failure(error: &ApiError, request_id: &str) -> ApiGatewayV2httpResponse {
         Failure { status: "error", code: error.code(), message: error.message(), request_id, errors: error.faults() };
     // Texts and enums: nothing in there can fail to be written.
     let body = serde_json::to_string(&envelope).unwrap_or_default();
-    response(error.code().status(), headers, Some(body))
+    response(error.status(), headers, Some(body))
 }
 
 fn response(status: StatusCode, mut headers: HeaderMap, body: Option<String>) -> ApiGatewayV2httpResponse {
@@ -196,7 +205,7 @@ fn response(status: StatusCode, mut headers: HeaderMap, body: Option<String>) ->
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let mut response = ApiGatewayV2httpResponse::default();
     response.status_code = status.as_u16().into();
     response.headers = headers;

@@ -1,7 +1,7 @@
 //! Database credentials and signing keys: the only home of the AWS SDK.
 //!
-//! In AWS they come from Secrets Manager by one `BatchGetSecretValue` at the start, and again when they turn out to be out
-//! of date. Locally `DATABASE_URL` and `JWT_SECRET` stand in, each for its secret.
+//! In AWS they come from Secrets Manager by one `BatchGetSecretValue` at the start, again when they turn out to be out
+//! of date, and again when they are [`MAX_AGE`] old: no message says that a key is to sign no more. Locally `DATABASE_URL` and `JWT_SECRET` stand in, each for its secret.
 
 #![expect(clippy::disallowed_methods, reason = "this is the home of the AWS SDK")]
 
@@ -89,6 +89,7 @@ pub struct Secrets<K> {
 struct Current<K> {
     database: Arc<tokio_postgres::Config>,
     keys: Arc<K>,
+    fetched_at: SystemTime,
 }
 
 /// Where the texts of the two secrets come from.
@@ -98,6 +99,20 @@ struct Source {
     client: Option<Client>,
 }
 
+/// Where AWS is, and as whom to speak to it.
+pub struct Aws {
+    /// The region, as in `eu-central-1`.
+    pub region: String,
+    /// The access key's id.
+    pub access_key_id: String,
+    /// The access key itself.
+    pub secret_access_key: Zeroizing<String>,
+    /// What goes with a key that is temporary, as a function's is.
+    pub session_token: Option<String>,
+    /// Where Secrets Manager is, if not where AWS has it.
+    pub endpoint_url: Option<String>,
+}
+
 enum Place {
     Environment(Zeroizing<String>),
     SecretsManager(String),
@@ -105,6 +120,8 @@ enum Place {
 
 /// The least time between two refreshes: tokens with made-up key ids must not turn into calls that are paid for.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a ring may sign and verify after another has taken its place: what a rotation has to wait for at each step.
+pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// Bounds a call to Secrets Manager, retries included, well below the functions' timeout.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The roots that AWS's own endpoints chain to. Scanning the system's store would cost 5 ms at every start.
@@ -128,16 +145,34 @@ impl<K: Keys> Secrets<K> {
             })?),
         };
         let remote = [Some(&database), keys.as_ref()].into_iter().flatten().any(|place| place.arn().is_some());
-        let client = if remote { Some(client()?) } else { None };
-        let source = Source { database, keys, client };
-        let current = source.fetch().await?;
+        let client = if remote { Some(client(Aws::from_env()?)?) } else { None };
+        Self::open(Source { database, keys, client }, clock).await
+    }
+
+    /// Fetches both from Secrets Manager, whatever the environment says.
+    ///
+    /// # Errors
+    /// Something is wrong or out of reach.
+    pub async fn from_secrets_manager(
+        aws: Aws,
+        database_arn: String,
+        keys_arn: String,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SecretsError> {
+        let (database, keys) = (Place::SecretsManager(database_arn), Place::SecretsManager(keys_arn));
+        let keys = K::NEEDED.then_some(keys);
+        Self::open(Source { database, keys, client: Some(client(aws)?) }, clock).await
+    }
+
+    async fn open(source: Source, clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
+        let current = source.fetch(clock.now()).await?;
         Ok(Self { source: source.client.is_some().then_some(source), ..Self::new(current, clock) })
     }
 
     /// Secrets that are at hand already and do not change.
     pub fn fixed(database: tokio_postgres::Config, keys: K, clock: Arc<dyn Clock>) -> Self {
         let (database, keys) = (Arc::new(database), Arc::new(keys));
-        Self::new(Current { database, keys }, clock)
+        Self::new(Current { database, keys, fetched_at: clock.now() }, clock)
     }
 
     fn new(current: Current<K>, clock: Arc<dyn Clock>) -> Self {
@@ -149,9 +184,25 @@ impl<K: Keys> Secrets<K> {
         Arc::clone(&self.read().database)
     }
 
-    /// The signing keys, as far as is known.
-    pub fn keys(&self) -> Arc<K> {
+    /// The signing keys. Fetches them if they are old; if that fails, old ones are better than none.
+    pub async fn keys(&self) -> Arc<K> {
+        let age = self.clock.now().duration_since(self.read().fetched_at).unwrap_or_default();
+        if age >= MAX_AGE {
+            self.refresh_if_possible().await;
+        }
         Arc::clone(&self.read().keys)
+    }
+
+    /// The signing keys, fetched anew: a token names one that is not among them.
+    pub async fn newest_keys(&self) -> Arc<K> {
+        self.refresh_if_possible().await;
+        Arc::clone(&self.read().keys)
+    }
+
+    async fn refresh_if_possible(&self) {
+        if let Err(error) = self.refresh().await {
+            tracing::warn!("the secrets could not be fetched again: {}", crate::telemetry::chain(&error));
+        }
     }
 
     /// Fetches both again, unless that was done less than 30 seconds ago or nothing can have changed.
@@ -167,7 +218,7 @@ impl<K: Keys> Secrets<K> {
             return Ok(());
         }
         *refreshed_at = Some(now);
-        let fetched = source.fetch().await?;
+        let fetched = source.fetch(now).await?;
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fetched;
         Ok(())
     }
@@ -193,7 +244,7 @@ impl Place {
 }
 
 impl Source {
-    async fn fetch<K: Keys>(&self) -> Result<Current<K>, SecretsError> {
+    async fn fetch<K: Keys>(&self, now: SystemTime) -> Result<Current<K>, SecretsError> {
         let arns: Vec<String> = [Some(&self.database), self.keys.as_ref()]
             .into_iter()
             .flatten()
@@ -216,7 +267,7 @@ impl Source {
             Some(Place::Environment(text)) => K::parse(text)?,
             Some(Place::SecretsManager(arn)) => K::parse(text_of(arn)?)?,
         };
-        Ok(Current { database: Arc::new(database), keys: Arc::new(keys) })
+        Ok(Current { database: Arc::new(database), keys: Arc::new(keys), fetched_at: now })
     }
 }
 
@@ -238,18 +289,28 @@ async fn fetch(client: &Client, ids: Vec<String>) -> Result<Vec<(String, Zeroizi
         .collect())
 }
 
+impl Aws {
+    /// As Lambda says it in the environment.
+    fn from_env() -> Result<Self, ConfigError> {
+        let variable = |name: &'static str| {
+            let advice = "Lambda sets it; set it for a secret's ARN";
+            config::optional(name).ok_or(ConfigError::Missing { name, advice })
+        };
+        Ok(Self {
+            region: variable("AWS_REGION")?,
+            access_key_id: variable("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY")?.into(),
+            session_token: config::optional("AWS_SESSION_TOKEN"),
+            endpoint_url: config::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER")
+                .or_else(|| config::optional("AWS_ENDPOINT_URL")),
+        })
+    }
+}
+
 /// The SDK's small shape: no chain of credential providers, which would cost 50 ms, and no second TLS library.
-fn client() -> Result<Client, SecretsError> {
-    let variable = |name: &'static str| {
-        config::optional(name).ok_or(ConfigError::Missing { name, advice: "Lambda sets it; set it for a secret's ARN" })
-    };
-    let credentials = Credentials::new(
-        variable("AWS_ACCESS_KEY_ID")?,
-        variable("AWS_SECRET_ACCESS_KEY")?,
-        config::optional("AWS_SESSION_TOKEN"),
-        None,
-        "environment",
-    );
+fn client(aws: Aws) -> Result<Client, SecretsError> {
+    let credentials =
+        Credentials::new(aws.access_key_id, aws.secret_access_key.as_str(), aws.session_token, None, "environment");
     let trust = tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
     let context = tls::TlsContext::builder()
         .with_trust_store(trust)
@@ -261,15 +322,11 @@ fn client() -> Result<Client, SecretsError> {
         .build_https();
     let mut settings = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(variable("AWS_REGION")?))
+        .region(Region::new(aws.region))
         .credentials_provider(credentials)
         .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build())
         .http_client(http);
-    if let Some(url) =
-        config::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| config::optional("AWS_ENDPOINT_URL"))
-    {
-        settings = settings.endpoint_url(url);
-    }
+    settings.set_endpoint_url(aws.endpoint_url);
     Ok(Client::from_conf(settings.build()))
 }
 
@@ -296,13 +353,13 @@ fn parse_database_secret(text: &str) -> Result<tokio_postgres::Config, SecretsEr
         name: "DATABASE_HOST",
         advice: "set it to the database's address, which its secret does not tell",
     })?;
-    let port = config::integer("DATABASE_PORT", 1, u16::MAX.into(), secret.port.unwrap_or(5432).into())?;
+    let port = config::integer("DATABASE_PORT", 1, u16::MAX, secret.port.unwrap_or(5432))?;
     let mut database = tokio_postgres::Config::new();
     database
         .user(secret.username)
         .password(secret.password.as_bytes())
         .host(host)
-        .port(port.try_into().unwrap_or(5432))
+        .port(port)
         .dbname(config::optional("DATABASE_NAME").or(secret.dbname).unwrap_or_else(|| "postgres".to_owned()));
     Ok(database)
 }

@@ -3,22 +3,28 @@
 use std::error::Error as StdError;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config;
 
 /// Sends events to standard output and panics into the log. Safe to repeat.
 ///
-/// Lambda's logging controls set `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`.
+/// Lambda's logging controls set `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`. The level is this crate's: libraries
+/// log what they are handed, which is what must not be logged, and are heard only where they warn.
 pub fn init() {
     let level =
         config::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false);
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("shared", level);
+    let format = tracing_subscriber::fmt::layer().with_target(false);
     let json = config::optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
     // Only fails where a subscriber is installed already.
     let _ = if json {
-        tracing::subscriber::set_global_default(subscriber.json().flatten_event(true).finish())
+        let format = format.json().flatten_event(true).with_span_list(false);
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(format.with_filter(filter)))
     } else {
-        tracing::subscriber::set_global_default(subscriber.finish())
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(format.with_filter(filter)))
     };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

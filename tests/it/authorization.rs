@@ -4,30 +4,46 @@ use expect_test::expect;
 use serde_json::json;
 use shared::http::Route;
 
-use crate::support::{Answer, Client, Forged, Gateway, endpoints, in_process};
+use crate::support::{Answer, Client, Forged, Gateway, endpoints, in_process, password};
 
 /// The routes that anybody may call. This list can only shrink: a new route is protected.
-const OPEN: [&str; 2] = ["POST /api/register", "POST /api/token"];
+const OPEN: [&str; 5] = [
+    "POST /api/register",
+    "POST /api/token",
+    "POST /api/token/refresh",
+    "POST /api/token/revoke",
+    "GET /.well-known/jwks.json",
+];
 
 fn protected() -> Vec<Route> {
-    let routes = endpoints().map(|(_, route)| route);
-    routes.into_iter().filter(|route| !OPEN.contains(&route.to_string().as_str())).collect()
+    endpoints()
+        .into_iter()
+        .map(|(_, route)| route)
+        .filter(|route| !OPEN.contains(&route.to_string().as_str()))
+        .collect()
 }
 
 async fn call(client: &Client, route: &Route) -> Answer {
-    let path = route.path.replace("{key+}", "key");
-    match route.method.as_str() {
-        "GET" => client.get(&path).await,
-        "POST" => client.post(&path, r#"{"key":"other","value":1}"#).await,
-        "PUT" => client.put(&path, r#"{"value":2}"#).await,
-        "DELETE" => client.delete(&path).await,
-        method => panic!("say how to call {method}"),
+    let path = route.path.replace("{key+}", "key").replace("{id}", "01900000-0000-7000-8000-000000000000");
+    match route.to_string().as_str() {
+        "PUT /api/account/password" => {
+            client
+                .put(&path, &json!({ "current_password": password(), "new_password": "another password" }).to_string())
+                .await
+        }
+        "DELETE /api/account" => client.delete_with(&path, &json!({ "password": password() }).to_string()).await,
+        "PATCH /api/account" => client.patch(&path, r#"{"age":99}"#).await,
+        "POST /api/data" => client.post(&path, r#"{"key":"other","value":1}"#).await,
+        "PUT /api/data/{key+}" => client.put(&path, r#"{"value":2}"#).await,
+        route if route.starts_with("GET ") => client.get(&path).await,
+        route if route.starts_with("DELETE ") => client.delete(&path).await,
+        route => panic!("say how to call {route}"),
     }
 }
 
 #[test]
 fn the_open_routes_are_the_ones_that_are_listed() {
-    let routes = endpoints().map(|(_, route)| route.to_string());
+    let routes: Vec<String> = endpoints().into_iter().map(|(_, route)| route.to_string()).collect();
     assert!(OPEN.iter().all(|open| routes.contains(&(*open).to_owned())), "a route has left: take it off the list");
 }
 
@@ -130,6 +146,12 @@ async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
         ("expired", good.clone().with_claim("exp", now - 5).sign()),
         ("exp a text", good.clone().with_claim("exp", (now + 60).to_string()).sign()),
         ("exp negative", good.clone().with_claim("exp", -1).sign()),
+        ("exp fractional", good.clone().with_claim("exp", 1_767_225_700.5).sign()),
+        ("exp beyond every number", good.clone().with_claim("exp", 1e300).sign()),
+        ("nbf negative", good.clone().with_claim("nbf", -1).sign()),
+        ("nbf a text", good.clone().with_claim("nbf", now.to_string()).sign()),
+        ("iat negative", good.clone().with_claim("iat", -1).sign()),
+        ("iat huge", good.clone().with_claim("iat", u64::MAX).sign()),
         ("exp null", good.clone().with_claim("exp", json!(null)).sign()),
         ("no nbf", good.clone().without_claim("nbf").sign()),
         ("not yet valid", good.clone().with_claim("nbf", now + 6).sign()),
@@ -156,7 +178,10 @@ async fn what_does_not_matter_does_not_matter() {
     for (what, token) in [
         ("within the leeway", good.clone().with_claim("nbf", 1_767_225_605).sign()),
         ("a media type with its prefix", good.clone().with_header("typ", "application/AT+JWT").sign()),
-        ("a foreign key is not followed", good.clone().with_header("jku", "https://example.com/keys").sign()),
+        ("jku is not followed", good.clone().with_header("jku", "https://example.com/keys").sign()),
+        ("x5u is not followed", good.clone().with_header("x5u", "https://example.com/chain").sign()),
+        ("jwk is not looked at", good.clone().with_header("jwk", json!({ "kty": "oct", "k": "AAAA" })).sign()),
+        ("x5c is not looked at", good.clone().with_header("x5c", json!(["AAAA"])).sign()),
         ("more claims", good.clone().with_claim("scope", "everything").sign()),
     ] {
         assert_eq!(service.anybody().with_token(&token).get("/api/data/key").await.status, 200, "{what}");

@@ -4,13 +4,64 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tests::emulator::Emulator;
 
 use crate::layout::functions;
 use crate::routes::events_of;
-use crate::support::{Outcome, SECRET, binaries, database, emulate};
+use crate::support::{Forged, Outcome, SECRET, binaries, database, emulate};
 
 /// The order in which the events make sense: an account before its sign-in, a value before its change.
-const ORDER: [&str; 7] = ["migrate", "register", "token", "data-create", "data-get", "data-update", "data-delete"];
+const ORDER: [&str; 17] = [
+    "migrate",
+    "jwks-get",
+    "register",
+    "token",
+    "token-refresh",
+    "token-revoke",
+    "data-create",
+    "data-get",
+    "data-update",
+    "data-delete",
+    "account-get",
+    "account-update",
+    "session-list",
+    "session-delete",
+    "session-delete-all",
+    "password-update",
+    "account-delete",
+];
+
+/// What stands in the events for what a sign-in answers.
+#[derive(Default)]
+struct SignedIn {
+    access_token: String,
+    refresh_token: String,
+}
+
+impl SignedIn {
+    /// Signs in by the event for it, whose password `password-update` changes.
+    fn new(token: &Emulator, password_changed: bool) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut events = events_of("token")?.into_iter();
+        let (_, event) = events.find(|(name, _)| name == "token").ok_or("no event for a sign-in")?;
+        let mut event = event.to_string();
+        if password_changed {
+            event = event.replace("battery", "battery staple");
+        }
+        let answer: Value = serde_json::from_str(&token.invoke(&event)?)?;
+        let body: Value = serde_json::from_str(answer["body"].as_str().ok_or("no body")?)?;
+        let text = |name: &str| body["data"][name].as_str().map(str::to_owned).ok_or(format!("no {name} in {body}"));
+        Ok(Self { access_token: text("access_token")?, refresh_token: text("refresh_token")? })
+    }
+
+    fn fill(&self, event: &Value) -> String {
+        let session = match self.access_token.as_str() {
+            "" => String::new(),
+            token => Forged::from(token).claims()["sid"].as_str().unwrap_or_default().to_owned(),
+        };
+        let event = event.to_string().replace("ACCESS_TOKEN", &self.access_token);
+        event.replace("REFRESH_TOKEN", &self.refresh_token).replace("SESSION_ID", &session)
+    }
+}
 
 #[test]
 fn every_event_succeeds() -> Outcome {
@@ -21,24 +72,23 @@ fn every_event_succeeds() -> Outcome {
         ("BCRYPT_COST", "10"),
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
     ];
-    let mut token = String::new();
+    let token = emulate(&binaries().path("token"), &environment)?;
+    let mut signed_in = SignedIn::default();
     let mut used = 0;
     assert_eq!(functions()?.len(), ORDER.len(), "a new function needs its place in ORDER");
-    for function in ORDER {
+    for (index, function) in ORDER.into_iter().enumerate() {
+        if ORDER[..index].contains(&"token") {
+            signed_in = SignedIn::new(&token, ORDER[..index].contains(&"password-update"))?;
+        }
         let emulator = emulate(&binaries().path(function), &environment)?;
         let events = events_of(function)?;
         assert!(!events.is_empty(), "events/ has no event for {function}");
         for (name, event) in events {
-            let answer = emulator.invoke(&event.to_string().replace("ACCESS_TOKEN", &token))?;
-            let answer: Value = serde_json::from_str(&answer)?;
+            let answer: Value = serde_json::from_str(&emulator.invoke(&signed_in.fill(&event))?)?;
             if function == "migrate" {
                 assert_eq!(answer, json!({ "applied": [] }), "{name}");
             } else {
                 assert!(matches!(answer["statusCode"].as_i64(), Some(200 | 201)), "{name}: {answer}");
-            }
-            if function == "token" {
-                let body: Value = serde_json::from_str(answer["body"].as_str().ok_or("no body")?)?;
-                token = body["data"]["access_token"].as_str().ok_or("no token")?.to_owned();
             }
             used += 1;
         }

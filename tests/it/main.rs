@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a file for each endpoint and for each promise that spans several.
 
+mod account;
 mod authorization;
 mod bad_input;
 mod data_create;
@@ -8,15 +9,23 @@ mod data_get;
 mod data_update;
 mod database_gone;
 mod events;
+mod guessing;
+mod import;
 mod journey;
+mod jwks;
 mod keys_and_values;
 mod layout;
+mod logs;
 mod migrate_;
 mod panics;
+mod password;
 mod register_;
 mod routes;
 mod secrets;
+mod sessions;
 mod start;
 mod support;
 mod tls;
 mod token_;
+mod token_refresh;
+mod token_revoke;

@@ -1,18 +1,22 @@
 //! Secrets out of Secrets Manager by way of the SDK, on a local stand-in for it; and secrets that change meanwhile.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::secrets::{Aws, Secrets};
 use tests::emulator::Emulator;
 
+use crate::jwks::private_key;
 use crate::support::{
-    Database, Forged, Outcome, SECRET, SECRET_ID, SecretsManager, account, binaries, database, emulate, event,
-    password, tools,
+    Client, Database, Forged, HandClock, Outcome, SECRET, SECRET_ID, SecretsManager, Service, account, binaries,
+    database, emulate, event, password, settings, tools,
 };
 
 /// A deployment whose functions know nothing but where their secrets are.
 struct Deployment {
-    database: Database,
+    database: Arc<Database>,
     secrets: SecretsManager,
     database_secret: String,
     jwt_secret: String,
@@ -20,7 +24,7 @@ struct Deployment {
 
 impl Deployment {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let database = database();
+        let database = Arc::new(database());
         let secrets = SecretsManager::start(tools())?;
         let database_secret = secrets.create("database", &credentials(&database, "postgres", "postgres"))?;
         let jwt_secret = secrets.create("jwt", &ring(&[(SECRET_ID, SECRET)]))?;
@@ -114,11 +118,91 @@ async fn a_database_password_that_changes_is_found_by_a_running_function() -> Ou
     assert_eq!(send(&create, CREATE, Some(&token), &entry("before"))?.0, 201);
     superuser.batch_execute(&format!("alter role {role} password 'two'")).await?;
     deployment.secrets.put(&deployment.database_secret, &credentials(&deployment.database, &role, "two"))?;
-    superuser.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", &[&role]).await?;
+    let ended = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1";
+    superuser.execute(ended, &[&role]).await?;
     let (status, body) = send(&create, CREATE, Some(&token), &entry("after"))?;
     drop(create);
     superuser.batch_execute(&format!("drop role {role}")).await?;
     assert_eq!(status, 201, "{body}");
+    Ok(())
+}
+
+/// Several environments of the functions, each of which fetches the secrets by itself, and one clock for all of them.
+struct Fleet {
+    deployment: Deployment,
+    clock: Arc<HandClock>,
+}
+
+impl Fleet {
+    async fn environment(&self) -> Result<Arc<Service>, Box<dyn std::error::Error>> {
+        let aws = Aws {
+            region: "eu-central-1".to_owned(),
+            access_key_id: "test".to_owned(),
+            secret_access_key: "test".to_owned().into(),
+            session_token: None,
+            endpoint_url: Some(self.deployment.secrets.url().to_owned()),
+        };
+        let (database, keys) = (self.deployment.database_secret.clone(), self.deployment.jwt_secret.clone());
+        let secrets = Secrets::from_secrets_manager(aws, database, keys, self.clock.clone()).await?;
+        Ok(Service::with_secrets(
+            Arc::clone(&self.deployment.database),
+            settings(),
+            Arc::new(secrets),
+            Arc::clone(&self.clock),
+        ))
+    }
+
+    fn put(&self, keys: &[Value]) -> Outcome {
+        self.deployment.secrets.put(&self.deployment.jwt_secret, &json!({ "keys": keys }).to_string())
+    }
+}
+
+/// The id of the key that a client's token is signed with.
+fn signed_with(client: &Client) -> Value {
+    Forged::from(&client.token()).header()["kid"].clone()
+}
+
+/// From a secret to a key pair, and nobody is refused at any moment.
+#[tokio::test]
+async fn a_rotation_is_to_publish_to_sign_and_to_retire() -> Outcome {
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    let old = json!({ "kid": SECRET_ID, "secret": SECRET });
+    let new = json!({ "kid": "new", "private_key": private_key() });
+    let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
+    let (signing, verifying) = (fleet.environment().await?, fleet.environment().await?);
+    let published = async || {
+        let keys = verifying.anybody().get("/.well-known/jwks.json").await.json();
+        keys["keys"].as_array().map(Vec::len)
+    };
+    let accepted = async |client: &Client| {
+        let client = verifying.anybody().with_token(&client.token());
+        client.get("/api/account").await.outcome()
+    };
+    let by_old = signing.anybody().sign_up("ada").await;
+    assert_eq!((signed_with(&by_old), published().await), (json!(SECRET_ID), Some(0)));
+
+    fleet.put(&[old.clone(), new.clone()])?;
+    fleet.clock.advance(5 * minute);
+    assert_eq!(published().await, Some(1), "published, before it signs anything");
+    assert_eq!(signed_with(&signing.anybody().sign_in("ada").await), SECRET_ID);
+
+    fleet.put(&[new.clone(), old.clone()])?;
+    let meanwhile = signing.anybody().sign_in("ada").await;
+    assert_eq!(signed_with(&meanwhile), SECRET_ID, "this environment does not know yet");
+    fleet.clock.advance(5 * minute);
+    let by_new = signing.anybody().sign_in("ada").await;
+    assert_eq!(signed_with(&by_new), "new");
+    for client in [&by_old, &meanwhile, &by_new] {
+        assert_eq!(accepted(client).await, "200");
+    }
+
+    fleet.clock.advance(hour);
+    let by_new = signing.anybody().sign_in("ada").await;
+    fleet.put(&[new])?;
+    fleet.clock.advance(5 * minute);
+    assert_eq!(accepted(&by_new).await, "200");
+    let unexpired = Forged::from(&meanwhile.token()).with_claim("exp", 2_000_000_000).sign();
+    assert_eq!(accepted(&meanwhile.with_token(&unexpired)).await, "401 INVALID_TOKEN", "a retired key opens nothing");
     Ok(())
 }
 

@@ -4,12 +4,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::{Algorithm, Header, Validation};
+use jsonwebtoken::{Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::key_ring::KeyRing;
-use crate::domain::{SessionId, UserId};
+use crate::domain::{SessionId, UserId, uuid_v7};
 
 /// The media type in the header (RFC 9068 §2.1), which keeps other JWTs of the same key from passing for access tokens.
 const TYPE: &str = "at+jwt";
@@ -85,7 +85,7 @@ struct Claims {
     jti: Uuid,
 }
 
-/// Signs a token for `session` with the newest key of the ring.
+/// Signs a token for `session` with the ring's first key.
 ///
 /// # Errors
 /// The signature could not be made, which no input can bring about.
@@ -104,10 +104,10 @@ pub fn issue(
         iat: issued_at,
         nbf: issued_at,
         exp: issued_at + policy.lifetime.as_secs(),
-        jti: SessionId::new(now).uuid(),
+        jti: uuid_v7(now),
     };
-    let key = ring.newest();
-    let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
+    let key = ring.signing();
+    let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.id.clone()), ..Header::new(key.algorithm) };
     jsonwebtoken::encode(&header, &claims, &key.signing)
 }
 
@@ -135,7 +135,7 @@ pub fn verify(
         return Err(InvalidAccessToken::Critical);
     }
     let key = header.kid.as_deref().and_then(|id| ring.find(id)).ok_or(InvalidAccessToken::UnknownKey)?;
-    let mut validation = Validation::new(Algorithm::HS256);
+    let mut validation = Validation::new(key.algorithm);
     validation.set_issuer(&[&policy.issuer]);
     validation.set_audience(&[&policy.audience]);
     // The library reads the system's clock; the times are checked below by the one that was handed in.

@@ -1,6 +1,7 @@
 //! How a user proves who they are: password hashes, access tokens, refresh tokens. No HTTP, no SQL.
 
 pub mod access_token;
+pub mod guessing;
 pub mod jwt_crypto;
 pub mod key_ring;
 pub mod password_hash;

@@ -9,10 +9,12 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{Database, Effect, Error};
+use super::{Database, Effect, Error, column};
 use crate::auth::access_token::Session;
 use crate::config::Quota;
 use crate::domain::{Condition, Entry, Key, Value, Version, VersionMatch};
+
+const TABLE: &str = "data_store";
 
 /// Why a data request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error.constraint() {
             Some("data_usage_within_quota") => Self::QuotaExceeded,
+            _ if error.owner_is_gone() => Self::SessionEnded,
             _ => Self::Database(error),
         }
     }
@@ -106,10 +109,10 @@ pub async fn find(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    let Some(version) = column::<Option<i64>>(&row, "version")? else {
+    let Some(version) = column::<Option<i64>>(&row, TABLE, "version")? else {
         return Err(Refusal::NotFound);
     };
-    let Some(text) = column::<Option<String>>(&row, "value")? else {
+    let Some(text) = column::<Option<String>>(&row, TABLE, "value")? else {
         return Ok(Found::Known(version.into()));
     };
     let value = Value::from_stored(text).map_err(|error| corrupt(Box::new(error)))?;
@@ -207,10 +210,10 @@ async fn insert(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    let Some(version) = column::<Option<i64>>(&row, "version")? else {
+    let Some(version) = column::<Option<i64>>(&row, TABLE, "version")? else {
         return Err(Refusal::Exists);
     };
-    let created = column(&row, "created")?;
+    let created = column(&row, TABLE, "created")?;
     Ok(Written { entry: entry(&row, key, value, version)?, created })
 }
 
@@ -276,7 +279,7 @@ async fn update(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    let Some(version) = column::<Option<i64>>(&row, "version")? else {
+    let Some(version) = column::<Option<i64>>(&row, TABLE, "version")? else {
         return Err(untouched(&row)?);
     };
     Ok(Written { entry: entry(&row, key, value, version)?, created: false })
@@ -326,13 +329,13 @@ pub async fn delete(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    if column(&row, "deleted")? { Ok(()) } else { Err(untouched(&row)?) }
+    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(untouched(&row)?) }
 }
 
 /// Why a statement that found its session changed nothing: there was no value, or not in a version that was named. A value
 /// that vanished meanwhile counts as one in another version.
 fn untouched(row: &Row) -> Result<Refusal, Error> {
-    Ok(if column(row, "found")? { Refusal::VersionDiffers } else { Refusal::NotFound })
+    Ok(if column(row, TABLE, "found")? { Refusal::VersionDiffers } else { Refusal::NotFound })
 }
 
 /// The numbers to look for; null stands for any.
@@ -348,16 +351,12 @@ fn entry(row: &Row, key: Key, value: Value, version: i64) -> Result<Entry, Error
         key,
         value,
         version: version.into(),
-        created_at: column(row, "created_at")?,
-        updated_at: column(row, "updated_at")?,
-        expires_at: column(row, "expires_at")?,
+        created_at: column(row, TABLE, "created_at")?,
+        updated_at: column(row, TABLE, "updated_at")?,
+        expires_at: column(row, TABLE, "expires_at")?,
     })
 }
 
-fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, Error> {
-    row.try_get(name).map_err(|error| corrupt(Box::new(error)))
-}
-
 fn corrupt(source: crate::error::BoxError) -> Error {
-    Error::Corrupt { table: "data_store", source }
+    Error::Corrupt { table: TABLE, source }
 }

@@ -7,6 +7,7 @@ mod connector;
 pub mod data;
 pub mod migrations;
 pub mod sessions;
+pub mod sign_in;
 mod tls;
 pub mod users;
 
@@ -18,7 +19,7 @@ use deadpool_postgres::{ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use self::connector::Connector;
 use crate::clock::Clock;
@@ -53,6 +54,16 @@ impl Error {
             _ => None,
         }
     }
+
+    /// A row was written for a user or a session that another request has just removed: all foreign keys point to those.
+    fn owner_is_gone(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION))
+    }
+}
+
+/// A column of a row of `table`, or of several tables of which that is the one to look at.
+fn column<'a, T: FromSql<'a>>(row: &'a Row, table: &'static str, name: &str) -> Result<T, Error> {
+    row.try_get(name).map_err(|error| Error::Corrupt { table, source: Box::new(error) })
 }
 
 /// What a statement does to the database, and so what may be done when nobody knows whether it ran.
@@ -88,7 +99,7 @@ pub struct Database {
 
 /// What became of one attempt.
 enum Attempt {
-    Answered(Option<Row>),
+    Answered(Vec<Row>),
     /// The connection is gone; whether the statement ran is unknown.
     Lost(BoxError),
     /// The connection is of no use, and the statement did not run.
@@ -123,8 +134,22 @@ impl Database {
         }
     }
 
-    /// Runs a statement that has at most one row, on a connection that lives as far as can be known.
+    /// Runs a statement that has at most one row.
     async fn query_opt(&self, effect: Effect, sql: &str, parameters: &Parameters<'_>) -> Result<Option<Row>, Error> {
+        let mut rows = self.query(effect, sql, parameters).await?;
+        debug_assert!(rows.len() <= 1, "{sql}");
+        Ok(rows.pop())
+    }
+
+    /// Runs a statement that has a row whatever happens.
+    async fn query_one(&self, effect: Effect, sql: &str, parameters: &Parameters<'_>) -> Result<Row, Error> {
+        let row = self.query_opt(effect, sql, parameters).await?;
+        // The statements that come here are written so; what else it could be is a fault of theirs.
+        row.ok_or_else(|| Error::Corrupt { table: "no table", source: "a statement has no row".into() })
+    }
+
+    /// Runs a statement on a connection that lives as far as can be known.
+    async fn query(&self, effect: Effect, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
         let mut conflicts = 0;
         let mut losses = 0;
         loop {
@@ -136,9 +161,9 @@ impl Database {
             };
             let client = self.connection(probe).await?;
             match self.attempt(client, sql, parameters, patience).await {
-                Attempt::Answered(row) => {
+                Attempt::Answered(rows) => {
                     self.answered();
-                    return Ok(row);
+                    return Ok(rows);
                 }
                 Attempt::Lost(_) if effect == Effect::Read && losses == 0 => losses += 1,
                 Attempt::NotRun(_) if losses == 0 => losses += 1,
@@ -152,9 +177,9 @@ impl Database {
     async fn attempt(&self, client: Object, sql: &str, parameters: &Parameters<'_>, patience: Duration) -> Attempt {
         let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
         let parameters: Vec<_> = parameters.collect();
-        let answer = timeout(patience, client.query_typed_opt(sql, &parameters)).await;
+        let answer = timeout(patience, client.query_typed(sql, &parameters)).await;
         let attempt = match answer {
-            Ok(Ok(row)) => return Attempt::Answered(row),
+            Ok(Ok(rows)) => return Attempt::Answered(rows),
             Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && client.is_closed() => {
                 Attempt::Lost(Box::new(error))
             }

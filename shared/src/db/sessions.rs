@@ -1,15 +1,39 @@
 //! The tables `sessions` and `refresh_tokens`.
+//!
+//! A session's row is locked before those of its refresh tokens, always, so that requests of one session queue up there.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
-use super::users::Credentials;
-use super::{Database, Effect, Error};
+use super::sign_in::Checked;
+use super::{Database, Effect, Error, column};
 use crate::auth::access_token::Session;
-use crate::auth::refresh_token::RefreshTokenDigest;
+use crate::auth::refresh_token::{GRACE, RefreshTokenDigest, RefreshTokenState, SealedToken};
+use crate::domain::{Device, Network, SessionId, SessionInfo, UserAgent, UserId};
 
-/// Begins a session for a user whose password was found right, and replaces the hash by `renewed` if there is one.
+const TABLE: &str = "sessions";
+
+/// The sessions that a user has at most. One more ends the one that was refreshed longest ago.
+const MAX_SESSIONS: i64 = 1000;
+
+/// Why sessions were not listed or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The session that asks was signed out, revoked, has expired, or its user is gone.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The user has no such session.
+    #[error("the session does not exist")]
+    NotFound,
+    /// Anything else.
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+/// Begins a session for a user whose password was found right, replaces the hash if it was renewed, and removes the user's
+/// sessions that have expired.
 ///
 /// Nothing happens, and the answer is false, if the user is gone or has another password since.
 ///
@@ -19,8 +43,8 @@ pub async fn begin(
     db: &Database,
     session: Session,
     refresh_token: &RefreshTokenDigest,
-    checked: &Credentials,
-    renewed: Option<&str>,
+    checked: &Checked,
+    device: &Device,
     now: SystemTime,
     expires_at: SystemTime,
 ) -> Result<bool, Error> {
@@ -30,27 +54,203 @@ pub async fn begin(
             where id = $1 and password = $6
             returning id
         ), begun as (
-            insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
-            select id, $2, $4, $4, $5 from checked
+            insert into sessions (user_id, id, created_at, refreshed_at, expires_at, user_agent, network)
+            select id, $2, $4, $4, $5, $8, $9 from checked
             returning user_id, id
+        ), issued as (
+            insert into refresh_tokens (digest, user_id, session_id, issued_at)
+            select $3, user_id, id, $4 from begun
+        ), surplus as (
+            select id from sessions where user_id = $1 and expires_at > $4 order by refreshed_at desc offset $10
+        ), ended as (
+            delete from sessions s using begun
+            where s.user_id = begun.user_id and (s.expires_at <= $4 or s.id in (select id from surplus))
         )
-        insert into refresh_tokens (digest, user_id, session_id, issued_at)
-        select $3, user_id, id, $4 from begun
-        returning true as begun";
-    let row = db
-        .query_opt(
-            Effect::Write,
-            SQL,
-            &[
-                (&session.user.uuid(), Type::UUID),
-                (&session.id.uuid(), Type::UUID),
-                (&refresh_token.as_str(), Type::TEXT),
-                (&now, Type::TIMESTAMPTZ),
-                (&expires_at, Type::TIMESTAMPTZ),
-                (&checked.password_hash, Type::TEXT),
-                (&renewed, Type::TEXT),
-            ],
+        select true as begun from begun";
+    let parameters: &super::Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&refresh_token.as_str(), Type::TEXT),
+        (&now, Type::TIMESTAMPTZ),
+        (&expires_at, Type::TIMESTAMPTZ),
+        (&checked.password_hash, Type::TEXT),
+        (&checked.renewed, Type::TEXT),
+        (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
+        (&device.network.as_ref().map(Network::as_str), Type::TEXT),
+        (&(MAX_SESSIONS - 1), Type::INT8),
+    ];
+    match db.query_opt(Effect::Write, SQL, parameters).await {
+        Ok(row) => Ok(row.is_some()),
+        Err(error) if error.owner_is_gone() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Shows a refresh token: one that is valid is rotated and its session prolonged, one that is reused ends its session. The
+/// answer is what it was, and whose; nothing if it is unknown or its session has ended.
+///
+/// Of any number of requests that show it at once, one rotates it.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn refresh(
+    db: &Database,
+    shown: &RefreshTokenDigest,
+    successor: &RefreshTokenDigest,
+    sealed: &SealedToken,
+    now: SystemTime,
+    lifetime: Duration,
+) -> Result<Option<(Session, RefreshTokenState)>, Error> {
+    // A token is remembered for as long as it could have been valid: after that it is as good as unknown.
+    const SQL: &str = "
+        with named as (
+            select user_id, session_id from refresh_tokens where digest = $1
+        ), session as (
+            select s.user_id, s.id from sessions s join named on s.user_id = named.user_id and s.id = named.session_id
+            where s.expires_at > $2
+            for update of s
+        ), shown as (
+            select r.digest, r.user_id, r.session_id, r.successor, r.successor_digest,
+                case when r.consumed_at is null then 'valid'
+                     when r.consumed_at > $3 then 'repeated'
+                     else 'reused' end as state
+            from refresh_tokens r join session on r.user_id = session.user_id and r.session_id = session.id
+            where r.digest = $1
+            for update of r
+        ), rotated as (
+            update refresh_tokens r set consumed_at = $2, successor = $5, successor_digest = $4
+            from shown where r.digest = shown.digest and shown.state = 'valid'
+            returning r.user_id, r.session_id
+        ), issued as (
+            insert into refresh_tokens (digest, user_id, session_id, issued_at)
+            select $4, user_id, session_id, $2 from rotated
+        ), prolonged as (
+            update sessions s set refreshed_at = $2, expires_at = $6
+            from rotated where s.user_id = rotated.user_id and s.id = rotated.session_id
+        ), forgotten as (
+            delete from refresh_tokens r using rotated
+            where r.user_id = rotated.user_id and r.session_id = rotated.session_id and r.issued_at <= $7
+                and r.digest <> $1
+        ), ended as (
+            delete from sessions s using shown
+            where s.user_id = shown.user_id and s.id = shown.session_id and shown.state = 'reused'
         )
-        .await?;
-    Ok(row.is_some())
+        select shown.user_id, shown.session_id, shown.state, shown.successor,
+            coalesce(next.consumed_at is not null, false) as successor_rotated
+        from shown left join refresh_tokens next on next.digest = shown.successor_digest";
+    let parameters: &super::Parameters<'_> = &[
+        (&shown.as_str(), Type::TEXT),
+        (&now, Type::TIMESTAMPTZ),
+        (&(now - GRACE), Type::TIMESTAMPTZ),
+        (&successor.as_str(), Type::TEXT),
+        (&sealed.as_str(), Type::TEXT),
+        (&(now + lifetime), Type::TIMESTAMPTZ),
+        (&(now - lifetime), Type::TIMESTAMPTZ),
+    ];
+    let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
+        return Ok(None);
+    };
+    let (user, id): (Uuid, Uuid) = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "session_id")?);
+    let state = match column(&row, TABLE, "state")? {
+        "valid" => RefreshTokenState::Valid,
+        "repeated" => RefreshTokenState::Repeated {
+            successor: SealedToken::from(column::<String>(&row, TABLE, "successor")?),
+            rotated: column(&row, TABLE, "successor_rotated")?,
+        },
+        "reused" => RefreshTokenState::Reused,
+        state => return Err(Error::Corrupt { table: "refresh_tokens", source: format!("state {state}").into() }),
+    };
+    Ok(Some((Session { user: UserId::from(user), id: SessionId::from(id) }, state)))
+}
+
+/// Ends the session of a refresh token, whether that is valid or used; the answer is which, if there was one.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn revoke(db: &Database, shown: &RefreshTokenDigest) -> Result<Option<Session>, Error> {
+    const SQL: &str = "
+        delete from sessions s using refresh_tokens r
+        where r.digest = $1 and s.user_id = r.user_id and s.id = r.session_id
+        returning s.user_id, s.id";
+    let row = db.query_opt(Effect::Write, SQL, &[(&shown.as_str(), Type::TEXT)]).await?;
+    row.map(|row| {
+        let (user, id): (Uuid, Uuid) = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "id")?);
+        Ok(Session { user: UserId::from(user), id: SessionId::from(id) })
+    })
+    .transpose()
+}
+
+/// The sessions of the user whose session asks, the newest first.
+///
+/// # Errors
+/// `SessionEnded`, or the database is out of reach.
+pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Vec<SessionInfo>, Refusal> {
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        )
+        select s.id, s.id = $2 as current, s.created_at, s.refreshed_at, s.expires_at, s.user_agent, s.network
+        from session join sessions s on s.user_id = session.user_id
+        where s.expires_at > $3
+        order by s.created_at desc, s.id desc";
+    let parameters: &super::Parameters<'_> =
+        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
+    let rows = db.query(Effect::Read, SQL, parameters).await?;
+    if rows.is_empty() {
+        return Err(Refusal::SessionEnded);
+    }
+    rows.iter()
+        .map(|row| {
+            Ok(SessionInfo {
+                id: column::<Uuid>(row, TABLE, "id")?.into(),
+                current: column(row, TABLE, "current")?,
+                created_at: column(row, TABLE, "created_at")?,
+                refreshed_at: column(row, TABLE, "refreshed_at")?,
+                expires_at: column(row, TABLE, "expires_at")?,
+                user_agent: column(row, TABLE, "user_agent")?,
+                network: column(row, TABLE, "network")?,
+            })
+        })
+        .collect()
+}
+
+/// Ends one session of the user whose session asks, be it that one.
+///
+/// # Errors
+/// `SessionEnded`, `NotFound`, or the database is out of reach.
+pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime) -> Result<(), Refusal> {
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        ), ended as (
+            delete from sessions s using session where s.user_id = session.user_id and s.id = $4 and s.expires_at > $3
+            returning s.user_id
+        )
+        select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id";
+    let parameters: &super::Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&now, Type::TIMESTAMPTZ),
+        (&id.uuid(), Type::UUID),
+    ];
+    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    if column(&row, TABLE, "ended")? { Ok(()) } else { Err(Refusal::NotFound) }
+}
+
+/// Ends every session of the user whose session asks.
+///
+/// # Errors
+/// `SessionEnded`, or the database is out of reach.
+pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result<(), Refusal> {
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        ), ended as (
+            delete from sessions s using session where s.user_id = session.user_id
+        )
+        select true as ended from session";
+    let parameters: &super::Parameters<'_> =
+        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
+    db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    Ok(())
 }

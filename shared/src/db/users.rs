@@ -2,42 +2,38 @@
 
 use std::time::SystemTime;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Database, Effect, Error};
-use crate::domain::{Age, Email, FullName, Gender, UserId, Username};
+use super::sign_in::Checked;
+use super::{Database, Effect, Error, column};
+use crate::auth::access_token::Session;
+use crate::domain::{Account, Profile, ProfileChange, UserId};
 
-/// Everything about a user but the password.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// The name to sign in with.
-    pub username: Username,
-    /// The address to sign in with.
-    pub email: Email,
-    /// What to call the user.
-    pub full_name: FullName,
-    /// Years.
-    pub age: Age,
-    /// In the user's own words.
-    pub gender: Gender,
-}
+const TABLE: &str = "users";
 
-/// Why a user was not inserted.
+/// Why an account was not written.
 #[derive(Debug, thiserror::Error)]
-pub enum InsertError {
+pub enum Refusal {
     /// Another user has this username, perhaps in another case.
     #[error("the username is taken")]
     UsernameTaken,
     /// Another user has this address, perhaps in another case.
     #[error("the email address is taken")]
     EmailTaken,
+    /// The session was signed out, revoked, has expired, or its user is gone.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The password is another one by now.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
     /// Anything else.
     #[error(transparent)]
     Database(Error),
 }
 
-impl From<Error> for InsertError {
+impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error.constraint() {
             Some("users_username_key") => Self::UsernameTaken,
@@ -50,18 +46,19 @@ impl From<Error> for InsertError {
 /// Inserts a user. Of several at once with one name, the constraints let one through.
 ///
 /// # Errors
-/// See [`InsertError`].
+/// `UsernameTaken`, `EmailTaken`, or the database is out of reach.
 pub async fn insert(
     db: &Database,
     id: UserId,
     profile: &Profile,
     password_hash: &str,
     now: SystemTime,
-) -> Result<(), InsertError> {
+) -> Result<Account, Refusal> {
     const SQL: &str = "
         insert into users
             (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        returning id, username, email, full_name, age, gender, created_at";
     let parameters: &super::Parameters<'_> = &[
         (&id.uuid(), Type::UUID),
         (&profile.username.as_str(), Type::TEXT),
@@ -74,36 +71,143 @@ pub async fn insert(
         (&profile.gender.as_str(), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
     ];
-    db.query_opt(Effect::Write, SQL, parameters).await?;
+    Ok(account(&db.query_one(Effect::Write, SQL, parameters).await?)?)
+}
+
+/// The account that a session belongs to.
+///
+/// # Errors
+/// `SessionEnded`, or the database is out of reach.
+pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Account, Refusal> {
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        )
+        select u.id, u.username, u.email, u.full_name, u.age, u.gender, u.created_at
+        from session join users u on u.id = session.user_id";
+    let parameters: &super::Parameters<'_> =
+        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
+    let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    Ok(account(&row)?)
+}
+
+/// Changes what `change` names and leaves the rest.
+///
+/// # Errors
+/// `EmailTaken`, `SessionEnded`, or the database is out of reach.
+pub async fn update(
+    db: &Database,
+    session: Session,
+    change: &ProfileChange,
+    now: SystemTime,
+) -> Result<Account, Refusal> {
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        )
+        update users as u set
+            email = coalesce($4, u.email),
+            email_canonical = coalesce($5, u.email_canonical),
+            full_name = coalesce($6, u.full_name),
+            age = coalesce($7, u.age),
+            gender = coalesce($8, u.gender)
+        from session where u.id = session.user_id
+        returning u.id, u.username, u.email, u.full_name, u.age, u.gender, u.created_at";
+    let parameters: &super::Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&now, Type::TIMESTAMPTZ),
+        (&change.email.as_ref().map(|email| email.as_str()), Type::TEXT),
+        (&change.email.as_ref().map(|email| email.canonical()), Type::TEXT),
+        (&change.full_name.as_ref().map(|name| name.as_str()), Type::TEXT),
+        (&change.age.map(|age| age.years()), Type::INT2),
+        (&change.gender.as_ref().map(|gender| gender.as_str()), Type::TEXT),
+    ];
+    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    Ok(account(&row)?)
+}
+
+/// Replaces the password that was `checked` and ends every other session of the user.
+///
+/// # Errors
+/// `SessionEnded`, `PasswordChanged`, or the database is out of reach.
+pub async fn set_password(
+    db: &Database,
+    session: Session,
+    checked: &Checked,
+    password_hash: &str,
+    now: SystemTime,
+) -> Result<(), Refusal> {
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        ), changed as (
+            update users as u set password = $5
+            from session where u.id = session.user_id and u.password = $4
+            returning u.id
+        ), ended as (
+            delete from sessions s using changed where s.user_id = changed.id and s.id <> $2
+        )
+        select changed.id is not null as changed from session left join changed on changed.id = session.user_id";
+    let parameters: &super::Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&now, Type::TIMESTAMPTZ),
+        (&checked.password_hash, Type::TEXT),
+        (&password_hash, Type::TEXT),
+    ];
+    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    if !column(&row, TABLE, "changed")? {
+        return Err(Refusal::PasswordChanged);
+    }
+    // Once more: a sign-in with the old password that was committed while the statement above waited for it has a session
+    // which that statement, looking at what there was when it began, did not see. There can be none after it.
+    const ENDED_MEANWHILE: &str = "delete from sessions where user_id = $1 and id <> $2";
+    let parameters: &super::Parameters<'_> = &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID)];
+    db.query_opt(Effect::Write, ENDED_MEANWHILE, parameters).await?;
     Ok(())
 }
 
-/// What a sign-in compares a password with.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// Whose they are.
-    pub user: UserId,
-    /// The stored hash.
-    pub password_hash: String,
-}
-
-/// The credentials of the user with this username or e-mail address, whatever its case.
-///
-/// No username has an `@` and every address has one, so that a name finds one user at most.
+/// Deletes the user whose password was `checked`, and with the user every row that is theirs.
 ///
 /// # Errors
-/// The database is out of reach.
-pub async fn find_credentials(db: &Database, name: &str) -> Result<Option<Credentials>, Error> {
-    const SQL: &str = "select id, password from users where username_canonical = $1 or email_canonical = $1";
-    // PostgreSQL has no NUL in its texts, and no user has one in their name.
-    if name.contains('\0') {
-        return Ok(None);
-    }
-    let row = db.query_opt(Effect::Read, SQL, &[(&name.to_lowercase(), Type::TEXT)]).await?;
-    row.map(|row| {
-        let id: Uuid = row.try_get("id")?;
-        Ok(Credentials { user: id.into(), password_hash: row.try_get("password")? })
+/// `SessionEnded`, `PasswordChanged`, or the database is out of reach.
+pub async fn delete(db: &Database, session: Session, checked: &Checked, now: SystemTime) -> Result<(), Refusal> {
+    // The rows of the other tables go by their foreign keys. Writers of data hold the user's row of `data_clock` when they
+    // ask for that of `users`: to take it first here is to wait for them and not to meet them halfway.
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        ), clock as (
+            select c.user_id from data_clock c join session on c.user_id = session.user_id for update of c
+        ), writers as (
+            select count(*) as waited_for from clock
+        ), deleted as (
+            delete from users u using session, writers
+            where u.id = session.user_id and u.password = $4 and writers.waited_for >= 0
+            returning u.id
+        ), uncounted as (
+            delete from sign_in_failures f using deleted where f.subject = deleted.id::text
+        )
+        select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id";
+    let parameters: &super::Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&now, Type::TIMESTAMPTZ),
+        (&checked.password_hash, Type::TEXT),
+    ];
+    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(Refusal::PasswordChanged) }
+}
+
+fn account(row: &Row) -> Result<Account, Error> {
+    Ok(Account {
+        user_id: column::<Uuid>(row, TABLE, "id")?.into(),
+        username: column(row, TABLE, "username")?,
+        email: column(row, TABLE, "email")?,
+        full_name: column(row, TABLE, "full_name")?,
+        age: column(row, TABLE, "age")?,
+        gender: column(row, TABLE, "gender")?,
+        created_at: column(row, TABLE, "created_at")?,
     })
-    .transpose()
-    .map_err(|source: tokio_postgres::Error| Error::Corrupt { table: "users", source: Box::new(source) })
 }

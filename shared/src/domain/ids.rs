@@ -5,9 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Timestamp, Uuid};
 
+/// A text that is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an id is a UUID")]
+pub struct InvalidId;
+
 /// A UUIDv7 (RFC 9562): made here and not by the database, so that no sequence is needed, and growing with time, so that
 /// rows made together lie together.
-fn uuid_v7(now: SystemTime) -> Uuid {
+pub(crate) fn uuid_v7(now: SystemTime) -> Uuid {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos()))
 }
@@ -38,10 +43,10 @@ macro_rules! id {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, uuid::Error> {
-                text.parse().map(Self)
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.parse().map(Self).map_err(|_| InvalidId)
             }
         }
 

@@ -3,6 +3,8 @@
 //! Each type has one door, `FromStr` or `TryFrom`, and an error whose `Display` tells the caller what to change.
 //! The tests beside a type are its specification.
 
+mod account;
+mod device;
 mod email;
 mod entry;
 mod ids;
@@ -10,16 +12,21 @@ mod key;
 mod password;
 mod profile;
 pub mod rfc3339;
+mod session;
 mod username;
 mod value;
 mod version;
 
+pub use account::{Account, Profile, ProfileChange};
+pub use device::{Device, Network, UserAgent};
 pub use email::{Email, InvalidEmail};
 pub use entry::{Condition, Entry, InvalidLifetime, Lifetime};
-pub use ids::{SessionId, UserId};
+pub(crate) use ids::uuid_v7;
+pub use ids::{InvalidId, SessionId, UserId};
 pub use key::{InvalidKey, Key};
-pub use password::{InvalidPassword, Password, PasswordAttempt};
+pub use password::{InvalidPassword, Password, PasswordAttempt, PasswordPolicy};
 pub use profile::{Age, FullName, Gender, InvalidAge, InvalidFullName, InvalidGender};
+pub use session::SessionInfo;
 pub use username::{InvalidUsername, Username};
 pub use value::{InvalidValue, Value};
 pub use version::{Version, VersionMatch};

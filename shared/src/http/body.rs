@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Request;
-use crate::domain::{Lifetime, Value};
+use crate::domain::{Lifetime, Password, PasswordPolicy, Value};
 use crate::error::{ApiError, Code, Fault, payload_too_large};
 
 /// Bytes. The largest value, the longest key with every character escaped, and room for the rest.
@@ -57,6 +57,30 @@ impl<'a> Body<'a> {
     where
         T: FromStr<Err: fmt::Display>,
     {
+        self.text_by(field, code, absent, str::parse)
+    }
+
+    /// The text of the one member that a route asks for.
+    ///
+    /// # Errors
+    /// It is missing or no text.
+    pub fn only_text<T: FromStr<Err: fmt::Display>>(mut self, field: &'static str) -> Result<T, ApiError> {
+        let text = self.text(field, Code::InvalidRequest);
+        self.finish(text)
+    }
+
+    /// A member that has to be there and becomes the password of an account.
+    pub fn new_password(&mut self, field: &'static str, policy: PasswordPolicy) -> Option<Password> {
+        self.text_by(field, Code::InvalidPassword, Code::InvalidRequest, |text| policy.accept(text))
+    }
+
+    fn text_by<T, E: fmt::Display>(
+        &mut self,
+        field: &'static str,
+        code: Code,
+        absent: Code,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let Some(raw) = self.given(field) else {
             self.fault(field, absent, format!("{field} is required"));
             return None;
@@ -69,7 +93,7 @@ impl<'a> Body<'a> {
             self.fault(field, absent, format!("{field} is required"));
             return None;
         }
-        text.parse().map_err(|error| self.fault(field, code, error)).ok()
+        parse(&text).map_err(|error| self.fault(field, code, error)).ok()
     }
 
     /// A member that has to be there, as a number that the type accepts. Anything else is a fault of `code`.
@@ -79,6 +103,11 @@ impl<'a> Body<'a> {
             return None;
         };
         self.accept(field, code, raw)
+    }
+
+    /// Whether there is such a member, be it `null`.
+    pub fn has(&self, field: &str) -> bool {
+        self.members.find(field).is_some()
     }
 
     /// `value`: any JSON value, `null` too.

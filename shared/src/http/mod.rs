@@ -9,7 +9,7 @@ mod request;
 mod route;
 
 pub use body::Body;
-pub use path::{data_path, path};
+pub use path::{BrokenEncoding, data_path, path};
 pub use precondition::{if_match, if_none_match};
 pub use query::flag;
 pub use reply::Reply;

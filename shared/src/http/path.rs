@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::Request;
 use super::request::PathParameters;
-use crate::domain::{InvalidKey, Key};
+use crate::domain::{InvalidId, InvalidKey, Key};
 use crate::error::ApiError;
 
 /// The path parameter `name`, percent-encoding undone exactly once, as the type that the caller wants.
@@ -14,16 +14,32 @@ use crate::error::ApiError;
 /// It is missing, its encoding is broken, or the type refuses it.
 pub fn path<T>(request: &Request, name: &str) -> Result<T, ApiError>
 where
-    T: FromStr<Err: Into<ApiError>>,
+    T: FromStr<Err: Into<ApiError> + From<BrokenEncoding>>,
 {
     let text = match &request.path_parameters {
-        PathParameters::Decoded(parameters) => parameters.get(name).map(|text| Cow::Borrowed(text.as_str())),
-        PathParameters::AsSent(parameters) => parameters.get(name).map(|text| decode(text)).transpose()?,
+        PathParameters::Decoded(parameters) => Ok(parameters.get(name).map(|text| Cow::Borrowed(text.as_str()))),
+        PathParameters::AsSent(parameters) => parameters.get(name).map(|text| decode(text)).transpose(),
     };
-    text.unwrap_or_default().parse().map_err(Into::into)
+    let parsed = text.map_err(T::Err::from).and_then(|text| text.unwrap_or_default().parse());
+    parsed.map_err(Into::into)
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, InvalidKey> {
+/// A path parameter that is not percent-encoded UTF-8. Each type that is read from a path says it in its own words.
+pub struct BrokenEncoding;
+
+impl From<BrokenEncoding> for InvalidKey {
+    fn from(_: BrokenEncoding) -> Self {
+        Self::Encoding
+    }
+}
+
+impl From<BrokenEncoding> for InvalidId {
+    fn from(_: BrokenEncoding) -> Self {
+        Self
+    }
+}
+
+fn decode(text: &str) -> Result<Cow<'_, str>, BrokenEncoding> {
     // The decoder lets a `%` that encodes nothing stand; a client that forgot to encode it should hear of it.
     let stray_percent = text.split('%').skip(1).any(|rest| {
         let mut digits = rest.bytes();
@@ -31,9 +47,9 @@ fn decode(text: &str) -> Result<Cow<'_, str>, InvalidKey> {
             && digits.next().is_some_and(|byte| byte.is_ascii_hexdigit()))
     });
     if stray_percent {
-        return Err(InvalidKey::Encoding);
+        return Err(BrokenEncoding);
     }
-    percent_decode_str(text).decode_utf8().map_err(|_| InvalidKey::Encoding)
+    percent_decode_str(text).decode_utf8().map_err(|_| BrokenEncoding)
 }
 
 /// RFC 3986 §2.3's unreserved characters, and the slash between segments.

@@ -1,4 +1,6 @@
-use lambda_http::http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
+use std::time::Duration;
+
+use lambda_http::http::header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, LOCATION};
 use lambda_http::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -11,12 +13,14 @@ pub struct Reply {
     pub(crate) headers: HeaderMap,
     pub(crate) message: Option<&'static str>,
     pub(crate) data: Option<Result<String, serde_json::Error>>,
+    /// In place of the envelope.
+    pub(crate) document: Option<Result<String, serde_json::Error>>,
 }
 
 impl Reply {
     /// 200 with nothing in it yet.
     pub fn ok() -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::new(), message: None, data: None }
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), message: None, data: None, document: None }
     }
 
     /// 201 with nothing in it yet.
@@ -37,6 +41,13 @@ impl Reply {
     /// With something under `data`.
     pub fn data(self, data: &impl Serialize) -> Self {
         Self { data: Some(serde_json::to_string(data)), ..self }
+    }
+
+    /// 200 with a public document whose form another standard fixes, so that it has no envelope. Anybody may keep it for
+    /// `max_age`.
+    pub fn document(document: &impl Serialize, max_age: Duration) -> Self {
+        let reply = Self { document: Some(serde_json::to_string(document)), ..Self::ok() };
+        reply.header(CACHE_CONTROL, format!("public, max-age={}", max_age.as_secs()))
     }
 
     /// With the version's strong entity tag (RFC 9110 §8.8.3).

@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::http::HeaderMap;
-use lambda_http::http::header::AUTHORIZATION;
+use lambda_http::http::header::{AUTHORIZATION, USER_AGENT};
 use serde::{Deserialize, Deserializer};
 
+use crate::domain::{Device, UserAgent};
 use crate::error::ApiError;
 
 /// An HTTP request as API Gateway hands it over (payload format 2.0), reduced to what handlers look at.
@@ -21,6 +22,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The query as it was sent, without `?`.
     pub query: String,
+    /// Where it comes from.
+    pub device: Device,
     pub(super) path_parameters: PathParameters,
     pub(super) body: Vec<u8>,
 }
@@ -57,7 +60,15 @@ impl Request {
         let event: ApiGatewayV2httpRequest = serde_json::from_str(payload)?;
         let parameters = event.path_parameters;
         let body = event.body.unwrap_or_default();
+        let user_agent = event.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
+        // The connection's other end, as API Gateway saw it. What a header says about it, a client can make up.
+        let address = event.request_context.http.source_ip;
+        let device = Device {
+            network: address.and_then(|address| address.parse().ok()),
+            user_agent: user_agent.map(UserAgent::from),
+        };
         Ok(Self {
+            device,
             id: event.request_context.request_id.unwrap_or_default(),
             headers: event.headers,
             query: event.raw_query_string.unwrap_or_default(),

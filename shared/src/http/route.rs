@@ -27,6 +27,11 @@ impl Route {
         Self { method: Method::PUT, path }
     }
 
+    /// `PATCH path`.
+    pub const fn patch(path: &'static str) -> Self {
+        Self { method: Method::PATCH, path }
+    }
+
     /// `DELETE path`.
     pub const fn delete(path: &'static str) -> Self {
         Self { method: Method::DELETE, path }

@@ -98,10 +98,13 @@ impl fmt::Display for Answer {
 }
 
 fn redact(json: &mut Value) {
+    if let Value::Array(items) = json {
+        items.iter_mut().for_each(redact);
+    }
     let Value::Object(members) = json else { return };
     for (name, value) in members {
         let kind = match (name.as_str(), &*value) {
-            ("user_id", Value::String(text)) => {
+            ("user_id" | "id", Value::String(text)) => {
                 let id: uuid::Uuid = text.parse().expect("a UUID");
                 assert_eq!(id.get_version_num(), 7);
                 "[UUIDv7]"

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use shared::http::Route;
 
 use super::answer::Answer;
+use super::endpoints::endpoints;
 use super::service::Service;
 
 /// Which gateway brings the requests: they differ in what they make of a path.
@@ -23,6 +24,7 @@ pub struct Client {
     service: Arc<Service>,
     gateway: Gateway,
     headers: Vec<(String, String)>,
+    address: String,
 }
 
 /// The fields of a registration, each of which a test can change or leave out.
@@ -80,12 +82,18 @@ impl Registration {
 
 impl Client {
     pub(super) fn new(service: Arc<Service>) -> Self {
-        Self { service, gateway: Gateway::ApiGateway, headers: Vec::new() }
+        Self { service, gateway: Gateway::ApiGateway, headers: Vec::new(), address: "203.0.113.1".to_owned() }
     }
 
     /// The same client behind another gateway.
     pub fn behind(mut self, gateway: Gateway) -> Self {
         self.gateway = gateway;
+        self
+    }
+
+    /// The same client, at another address.
+    pub fn at(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
         self
     }
 
@@ -117,9 +125,19 @@ impl Client {
 
     /// Signs in.
     pub async fn sign_in(self, username: &str) -> Self {
-        let token = self.post("/api/token", &json!({ "username": username, "password": password() }).to_string()).await;
-        assert_eq!(token.status, 200, "{}", token.body);
-        self.with_token(&token.text("access_token"))
+        let answer = self.token_for(username, password()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        self.with_token(&answer.text("access_token"))
+    }
+
+    /// Asks for a token.
+    pub async fn token_for(&self, username: &str, password: &str) -> Answer {
+        self.post("/api/token", &json!({ "username": username, "password": password }).to_string()).await
+    }
+
+    /// Shows a refresh token.
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        self.post("/api/token/refresh", &json!({ "refresh_token": refresh_token }).to_string()).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -134,8 +152,17 @@ impl Client {
         self.send("PUT", path, Some(body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: &str) -> Answer {
+        self.send("PATCH", path, Some(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, None).await
+    }
+
+    /// Deletes by a request that has a body.
+    pub async fn delete_with(&self, path: &str, body: &str) -> Answer {
+        self.send("DELETE", path, Some(body)).await
     }
 
     /// Stores a value under a new key.
@@ -158,25 +185,14 @@ impl Client {
     /// The event that the gateway makes of a request.
     fn event(&self, method: &str, target: &str, body: Option<&str>) -> (Route, Value) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (route, key) = match (method, path.strip_prefix("/api/data/")) {
-            ("GET", Some(key)) => (data_get::ROUTE, Some(key)),
-            ("PUT", Some(key)) => (data_update::ROUTE, Some(key)),
-            ("DELETE", Some(key)) => (data_delete::ROUTE, Some(key)),
-            ("POST", None) => match path {
-                "/api/register" => (register::ROUTE, None),
-                "/api/token" => (token::ROUTE, None),
-                "/api/data" => (data_create::ROUTE, None),
-                _ => panic!("no route for {method} {path}"),
-            },
-            _ => panic!("no route for {method} {path}"),
-        };
+        let (route, parameter) = route(method, path);
         let mut parameters = Map::new();
-        if let Some(key) = key {
-            let key = match self.gateway {
-                Gateway::ApiGateway => percent_decode_str(key).decode_utf8_lossy().into_owned(),
-                Gateway::CargoLambda => key.to_owned(),
+        if let Some((name, text)) = parameter {
+            let text = match self.gateway {
+                Gateway::ApiGateway => percent_decode_str(text).decode_utf8_lossy().into_owned(),
+                Gateway::CargoLambda => text.to_owned(),
             };
-            parameters.insert("key".to_owned(), Value::from(key));
+            parameters.insert(name.to_owned(), Value::from(text));
         }
         let route_key = match self.gateway {
             Gateway::ApiGateway => route.to_string(),
@@ -195,11 +211,34 @@ impl Client {
                 "routeKey": route_key,
                 "stage": "$default",
                 "requestId": "request-1",
-                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.1" },
+                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": self.address },
             },
             "body": body,
             "isBase64Encoded": false,
         });
         (route, event)
     }
+}
+
+/// The route that a gateway finds for a path, and its parameter as it was sent.
+fn route<'a>(method: &str, path: &'a str) -> (Route, Option<(&'static str, &'a str)>) {
+    for (_, route) in endpoints() {
+        if route.method != method {
+            continue;
+        }
+        let Some((prefix, parameter)) = route.path.split_once('{') else {
+            if route.path == path {
+                return (route, None);
+            }
+            continue;
+        };
+        let Some(text) = path.strip_prefix(prefix) else { continue };
+        let name = parameter.trim_end_matches('}');
+        match name.strip_suffix('+') {
+            Some(name) => return (route, Some((name, text))),
+            None if !text.contains('/') => return (route, Some((name, text))),
+            None => {}
+        }
+    }
+    panic!("no route for {method} {path}")
 }

@@ -91,6 +91,16 @@ impl Database {
         self.url.parse().expect("the address that the server gave")
     }
 
+    /// Waits until some statement waits for another one's locks.
+    pub async fn until_a_statement_waits(&self) {
+        const WAITING: &str =
+            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        let observer = self.connect().await;
+        while observer.query(WAITING, &[]).await.expect("the observer's statement").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// A connection that does not go through the service: to look at what it left, or to break something.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await

@@ -1,13 +1,52 @@
-use shared::http::Route;
+//! Every endpoint. The tests that compare lists start from this one, and requests find their function by it.
 
-/// Every endpoint: its folder in `functions/` and its route. The tests that compare lists start from this one.
-pub fn endpoints() -> [(&'static str, Route); 6] {
-    [
-        ("register", register::ROUTE),
-        ("token", token::ROUTE),
-        ("data-create", data_create::ROUTE),
-        ("data-get", data_get::ROUTE),
-        ("data-update", data_update::ROUTE),
-        ("data-delete", data_delete::ROUTE),
-    ]
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use shared::App;
+use shared::auth::key_ring::KeyRing;
+use shared::http::Route;
+use shared::runtime::respond;
+use shared::secrets::NoKeys;
+
+/// The contexts that the functions are handed.
+#[derive(Clone)]
+pub struct Apps {
+    pub without_keys: App<NoKeys>,
+    pub with_keys: App<KeyRing>,
+}
+
+macro_rules! endpoints {
+    ($($name:literal $function:ident $app:ident)*) => {
+        /// Every endpoint: its folder in `functions/` and its route.
+        pub fn endpoints() -> Vec<(&'static str, Route)> {
+            vec![$(($name, $function::ROUTE)),*]
+        }
+
+        /// Hands an event to the function of a route.
+        pub async fn answer(apps: Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
+            $(if *route == $function::ROUTE {
+                // Boxed: the compiler would lay out the states of all functions as one.
+                return Box::pin(respond(apps.$app, route, $function::handle, event)).await;
+            })*
+            panic!("no function answers {route}")
+        }
+    };
+}
+
+endpoints! {
+    "register" register without_keys
+    "token" token with_keys
+    "token-refresh" token_refresh with_keys
+    "token-revoke" token_revoke without_keys
+    "session-list" session_list with_keys
+    "session-delete" session_delete with_keys
+    "session-delete-all" session_delete_all with_keys
+    "account-get" account_get with_keys
+    "account-update" account_update with_keys
+    "account-delete" account_delete with_keys
+    "password-update" password_update with_keys
+    "jwks-get" jwks_get with_keys
+    "data-create" data_create with_keys
+    "data-get" data_get with_keys
+    "data-update" data_update with_keys
+    "data-delete" data_delete with_keys
 }

@@ -20,7 +20,7 @@ pub use forged::{Forged, SECRET, SECRET_ID};
 pub use local::{binaries, emulate, guard, silence, tools};
 pub use proxy::Proxy;
 pub use secrets_manager::SecretsManager;
-pub use service::{Service, in_process, settings};
+pub use service::{HandClock, Service, in_process, settings};
 
 /// What a test returns: `?` on whatever goes wrong.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;

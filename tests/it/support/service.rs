@@ -8,11 +8,12 @@ use shared::auth::access_token::TokenPolicy;
 use shared::auth::key_ring::KeyRing;
 use shared::clock::Clock;
 use shared::config::{Quota, Settings};
+use shared::domain::PasswordPolicy;
 use shared::http::Route;
-use shared::runtime::respond;
 use shared::secrets::{NoKeys, Secrets};
 
 use super::answer::Answer;
+use super::endpoints::{Apps, answer};
 use super::forged::{SECRET, SECRET_ID};
 use super::{Client, Database, database};
 
@@ -20,8 +21,7 @@ use super::{Client, Database, database};
 pub struct Service {
     pub database: Arc<Database>,
     pub clock: Arc<HandClock>,
-    without_keys: App<NoKeys>,
-    with_keys: App<KeyRing>,
+    apps: Apps,
 }
 
 /// A clock that stands still until it is moved.
@@ -30,6 +30,12 @@ pub struct HandClock(Mutex<SystemTime>);
 impl Clock for HandClock {
     fn now(&self) -> SystemTime {
         *self.0.lock().expect("nothing panics with the clock in its hand")
+    }
+}
+
+impl Default for HandClock {
+    fn default() -> Self {
+        Self(Mutex::new(SystemTime::UNIX_EPOCH + START))
     }
 }
 
@@ -47,6 +53,7 @@ const START: Duration = Duration::from_secs(1_767_225_600);
 pub fn settings() -> Settings {
     Settings {
         bcrypt_cost: 4,
+        password_policy: PasswordPolicy::default(),
         tokens: TokenPolicy {
             issuer: "keyhold".to_owned(),
             audience: "keyhold".to_owned(),
@@ -65,23 +72,40 @@ pub fn in_process() -> Arc<Service> {
 impl Service {
     /// The service on a database, with settings of the test's choice.
     pub fn new(database: impl Into<Arc<Database>>, settings: Settings) -> Arc<Self> {
-        let database = database.into();
-        let clock = Arc::new(HandClock(Mutex::new(SystemTime::UNIX_EPOCH + START)));
         let ring = format!(r#"{{"keys":[{{"kid":"{SECRET_ID}","secret":"{SECRET}"}}]}}"#);
-        let keys = KeyRing::parse(&ring).expect("the test's own key ring");
+        Self::with(database.into(), settings, &ring)
+    }
+
+    fn with(database: Arc<Database>, settings: Settings, ring: &str) -> Arc<Self> {
+        let clock = Arc::new(HandClock::default());
+        let keys = KeyRing::parse(ring).expect("the test's own key ring");
+        let secrets = Arc::new(Secrets::fixed(database.config(), keys, clock.clone()));
+        Self::with_secrets(database, settings, secrets, clock)
+    }
+
+    /// The service with keys that may come from elsewhere.
+    pub fn with_secrets(
+        database: Arc<Database>,
+        settings: Settings,
+        secrets: Arc<Secrets<KeyRing>>,
+        clock: Arc<HandClock>,
+    ) -> Arc<Self> {
         let without_keys = Arc::new(Secrets::fixed(database.config(), NoKeys, clock.clone()));
-        let with_keys = Arc::new(Secrets::fixed(database.config(), keys, clock.clone()));
-        Arc::new(Self {
+        let apps = Apps {
             without_keys: App::new(settings.clone(), without_keys, clock.clone(), 1),
-            with_keys: App::new(settings, with_keys, clock.clone(), 4),
-            database,
-            clock,
-        })
+            with_keys: App::new(settings, secrets, clock.clone(), 4),
+        };
+        Arc::new(Self { apps, database, clock })
     }
 
     /// The service with other settings on the same database, its clock at the start again.
     pub fn with_settings(&self, settings: Settings) -> Arc<Self> {
         Self::new(Arc::clone(&self.database), settings)
+    }
+
+    /// The service with another key ring on the same database, its clock at the start again.
+    pub fn with_ring(&self, ring: &str) -> Arc<Self> {
+        Self::with(Arc::clone(&self.database), settings(), ring)
     }
 
     /// Somebody who has not signed in.
@@ -91,16 +115,6 @@ impl Service {
 
     /// Hands an event to the function of a route.
     pub async fn invoke(&self, route: &Route, event: &str) -> Answer {
-        let (without_keys, with_keys) = (self.without_keys.clone(), self.with_keys.clone());
-        let response = match route {
-            route if *route == register::ROUTE => respond(without_keys, route, register::handle, event).await,
-            route if *route == token::ROUTE => respond(with_keys, route, token::handle, event).await,
-            route if *route == data_create::ROUTE => respond(with_keys, route, data_create::handle, event).await,
-            route if *route == data_get::ROUTE => respond(with_keys, route, data_get::handle, event).await,
-            route if *route == data_update::ROUTE => respond(with_keys, route, data_update::handle, event).await,
-            route if *route == data_delete::ROUTE => respond(with_keys, route, data_delete::handle, event).await,
-            route => panic!("no function answers {route}: add it to the service of the tests"),
-        };
-        Answer::from(response)
+        Answer::from(answer(self.apps.clone(), route, event).await)
     }
 }

@@ -1,0 +1,49 @@
+//! `PATCH /api/account`: another e-mail address, name, age or gender.
+
+use shared::App;
+use shared::audit::Event;
+use shared::db;
+use shared::domain::ProfileChange;
+use shared::error::{ApiError, Code};
+use shared::http::{Body, Reply, Request, Route};
+
+/// The route.
+pub const ROUTE: Route = Route::patch("/api/account");
+
+/// Answers 200 with the account as it now is.
+pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
+    let session = app.session(&request).await?;
+    let change = read(&request)?;
+    let account = db::users::update(app.db(), session, &change, app.now()).await?;
+    Event::AccountChanged(session).record();
+    Ok(Reply::ok().message("Account changed").data(&account))
+}
+
+/// A member that is there has to be right: a `null` would take away what every account has.
+fn read(request: &Request) -> Result<ProfileChange, ApiError> {
+    const CHANGEABLE: [&str; 4] = ["email", "full_name", "age", "gender"];
+    let mut body = Body::read(request)?;
+    let mut change = ProfileChange::default();
+    if body.has("email") {
+        change.email = body.text("email", Code::InvalidRequest);
+    }
+    if body.has("full_name") {
+        change.full_name = body.text("full_name", Code::InvalidRequest);
+    }
+    if body.has("age") {
+        change.age = body.number("age", Code::InvalidAge);
+    }
+    if body.has("gender") {
+        change.gender = body.text_or("gender", Code::InvalidRequest, Code::GenderRequired);
+    }
+    if body.has("username") {
+        body.fault("username", Code::InvalidRequest, "username cannot be changed");
+    }
+    if body.has("password") {
+        body.fault("password", Code::InvalidRequest, "password is changed by PUT /api/account/password");
+    }
+    if !CHANGEABLE.iter().any(|field| body.has(field)) {
+        body.fault("body", Code::InvalidRequest, format!("send at least one of {}", CHANGEABLE.join(", ")));
+    }
+    body.finish(Some(change))
+}

@@ -1,0 +1,6 @@
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::runtime::serve(session_delete_all::ROUTE, session_delete_all::handle).await
+}

@@ -1,0 +1,6 @@
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::runtime::serve(token_refresh::ROUTE, token_refresh::handle).await
+}

@@ -1,0 +1,76 @@
+//! From where a sign-in came: what its owner recognises it by in the list of sessions.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// Where a sign-in came from, as far as the request tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// The network.
+    pub network: Option<Network>,
+    /// The program.
+    pub user_agent: Option<UserAgent>,
+}
+
+/// An address on the internet as far as it tells one household from another: the whole of IPv4, as in `203.0.113.7`, and
+/// the first 64 bits of IPv6, as in `2001:db8:1:2::/64`, of which a device may use every other (RFC 8981).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network(String);
+
+impl Network {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Network {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(address: &str) -> Result<Self, Self::Err> {
+        Ok(Self(match address.parse::<IpAddr>()?.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("{}/64", std::net::Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        }))
+    }
+}
+
+/// The name that a program gives itself: its first 200 characters, without control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserAgent(String);
+
+impl UserAgent {
+    const MAX_CHARS: usize = 200;
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for UserAgent {
+    fn from(text: &str) -> Self {
+        Self(text.chars().filter(|character| !character.is_control()).take(Self::MAX_CHARS).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_ipv4_address_or_64_bits_of_ipv6() {
+        let parse = |text: &str| text.parse::<Network>().ok().map(|network| network.0);
+        assert_eq!(parse("203.0.113.7").as_deref(), Some("203.0.113.7"));
+        assert_eq!(parse("::ffff:203.0.113.7").as_deref(), Some("203.0.113.7"));
+        assert_eq!(parse("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1:2::/64"));
+        assert_eq!(parse("203.0.113.7, 198.51.100.1"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn a_user_agent_has_200_printable_characters_at_most() {
+        assert_eq!(UserAgent::from("curl/8\u{7f}.14").as_str(), "curl/8.14");
+        assert_eq!(UserAgent::from("x".repeat(5000).as_str()).as_str().len(), 200);
+    }
+}

@@ -1,0 +1,225 @@
+//! `GET`, `PATCH` and `DELETE /api/account`.
+
+use expect_test::expect;
+use serde_json::json;
+
+use crate::support::{Client, Outcome, account, in_process, password, race};
+
+fn repeat(password: &str) -> String {
+    json!({ "password": password }).to_string()
+}
+
+async fn patch(client: &Client, body: &str) -> String {
+    let answer = client.patch("/api/account", body).await;
+    if answer.status == 200 { answer.json()["data"].to_string() } else { answer.outcome() }
+}
+
+#[tokio::test]
+async fn an_account_is_what_was_registered() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    expect![[r#"
+        200
+        {
+          "data": {
+            "age": 36,
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "email": "ada@example.com",
+            "full_name": "Ada Lovelace",
+            "gender": "female",
+            "user_id": "[UUIDv7]",
+            "username": "ada"
+          },
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&ada.get("/api/account").await.to_string());
+}
+
+#[tokio::test]
+async fn what_is_named_is_changed_and_the_rest_stays() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    service.anybody().sign_up("bob").await;
+    let changed = ada.patch("/api/account", r#"{"full_name":" Ada King ","age":37}"#).await;
+    expect![[r#"
+        200
+        {
+          "data": {
+            "age": 37,
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "email": "ada@example.com",
+            "full_name": "Ada King",
+            "gender": "female",
+            "user_id": "[UUIDv7]",
+            "username": "ada"
+          },
+          "message": "Account changed",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&changed.to_string());
+    ada.patch("/api/account", r#"{"email":"Countess@Example.com","gender":"non-binary"}"#).await;
+    let account = ada.get("/api/account").await;
+    assert_eq!(account.text("email"), "Countess@Example.com");
+    assert_eq!((account.text("full_name"), account.text("gender")), ("Ada King".to_owned(), "non-binary".to_owned()));
+    assert_eq!(service.anybody().token_for("countess@example.com", password()).await.status, 200);
+    assert_eq!(service.anybody().token_for("ada@example.com", password()).await.status, 401);
+    assert_eq!(service.anybody().sign_in("bob").await.get("/api/account").await.text("full_name"), "Ada Lovelace");
+}
+
+#[tokio::test]
+async fn a_change_that_is_wrong_in_anything_changes_nothing() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    service.anybody().sign_up("bob").await;
+    let before = ada.get("/api/account").await.body;
+    for (body, expected) in [
+        ("{}", "400 INVALID_REQUEST"),
+        (r#"{"nickname":"Ada"}"#, "400 INVALID_REQUEST"),
+        (r#"{"age":38,"email":"ada"}"#, "400 INVALID_REQUEST"),
+        (r#"{"full_name":"Ada King","age":0}"#, "400 INVALID_AGE"),
+        (r#"{"full_name":"Ada King","age":"37"}"#, "400 INVALID_AGE"),
+        (r#"{"full_name":"Ada King","age":null}"#, "400 INVALID_REQUEST"),
+        (r#"{"full_name":"Ada King","gender":""}"#, "400 GENDER_REQUIRED"),
+        (r#"{"full_name":" "}"#, "400 INVALID_REQUEST"),
+        (r#"{"full_name":"Ada King","username":"king"}"#, "400 INVALID_REQUEST"),
+        (r#"{"full_name":"Ada King","password":"another password"}"#, "400 INVALID_REQUEST"),
+        (r#"{"full_name":"Ada King","email":"BOB@example.com"}"#, "409 EMAIL_EXISTS"),
+        ("[]", "400 INVALID_REQUEST"),
+    ] {
+        assert_eq!(patch(&ada, body).await, expected, "{body}");
+    }
+    assert_eq!(ada.get("/api/account").await.body, before);
+    assert_ne!(patch(&ada, r#"{"email":"ADA@example.com"}"#).await, "409 EMAIL_EXISTS", "it is the caller's own");
+}
+
+#[tokio::test]
+async fn a_deleted_account_leaves_nothing_and_frees_its_names() -> Outcome {
+    let service = in_process();
+    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let other = service.anybody().sign_in("ada").await;
+    for client in [&ada, &bob] {
+        client.store("key", json!("value")).await;
+    }
+    service.anybody().at("198.51.100.1").token_for("ada", "a wrong guess").await;
+    expect![[r#"
+        200
+        {
+          "message": "Account deleted",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&ada.delete_with("/api/account", &repeat(password())).await.to_string());
+
+    for client in [&ada, &other] {
+        assert_eq!(client.get("/api/data/key").await.outcome(), "401 INVALID_TOKEN");
+        assert_eq!(client.store("new", json!(1)).await.outcome(), "401 INVALID_TOKEN");
+        assert_eq!(client.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
+        let again = client.delete_with("/api/account", &repeat(password())).await;
+        assert_eq!(again.outcome(), "401 INVALID_TOKEN");
+    }
+    assert_eq!(service.anybody().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
+    let database = service.database.connect().await;
+    let tables = "select table_name::text from information_schema.tables
+        where table_schema = 'public' and table_name <> 'refinery_schema_history' and table_name <> 'sign_in_failures'";
+    for row in database.query(tables, &[]).await? {
+        let table: String = row.get(0);
+        let count = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
+        assert_eq!(count.get::<_, i64>(0), 1, "{table} has bob's row and no other");
+    }
+    let failures = database.query_one("select count(*) from sign_in_failures where network <> ''", &[]).await?;
+    assert_eq!(failures.get::<_, i64>(0), 0);
+    assert_eq!(bob.get("/api/data/key").await.value_text(), r#""value""#);
+    let new = service.anybody().sign_up("ada").await;
+    assert_eq!(new.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_the_password_deletes_an_account() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    let refused = ada.delete_with("/api/account", &repeat("wrong")).await;
+    expect![[r#"
+        403
+        {
+          "code": "INVALID_CREDENTIALS",
+          "message": "The password is wrong",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&refused.to_string());
+    assert_eq!(ada.delete("/api/account").await.outcome(), "400 INVALID_REQUEST");
+    for body in ["{}", r#"{"password":null}"#, r#"{"password":1}"#] {
+        assert_eq!(ada.delete_with("/api/account", body).await.outcome(), "400 INVALID_REQUEST", "{body}");
+    }
+    assert_eq!(ada.get("/api/account").await.status, 200);
+}
+
+#[tokio::test]
+async fn writers_that_race_the_end_of_their_account_are_let_through_or_refused() -> Outcome {
+    let service = in_process();
+    let client = service.anybody();
+    for round in 0..5 {
+        let ada = client.clone().sign_up("ada").await;
+        let outcomes = race(12, |index| {
+            let (ada, client) = (ada.clone(), client.clone());
+            async move {
+                match index {
+                    0 => ada.delete_with("/api/account", &repeat(password())).await,
+                    1 => client.token_for("ada", password()).await,
+                    2 => ada.patch("/api/account", r#"{"age":40}"#).await,
+                    3 => ada.put("/api/data/same?upsert=true", r#"{"value":1}"#).await,
+                    index => ada.store(&format!("key-{}", index % 3), json!(index)).await,
+                }
+            }
+        })
+        .await;
+        let expected = ["200", "201", "401 INVALID_TOKEN", "401 INVALID_CREDENTIALS", "409 KEY_EXISTS"];
+        assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
+        assert_eq!(ada.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
+    }
+    let database = service.database.connect().await;
+    for table in ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage"] {
+        let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
+        assert_eq!(row.get::<_, i64>(0), 0, "{table}");
+    }
+    Ok(())
+}
+
+/// The one moment of that race which is rarely met: the write has seen its session, and then waits.
+#[tokio::test]
+async fn a_write_that_waits_while_its_account_is_deleted_is_refused() -> Outcome {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    let mut database = service.database.connect().await;
+    let transaction = database.transaction().await?;
+    transaction.execute("select from data_clock for update", &[]).await?;
+    let writer = tokio::spawn({
+        let ada = ada.clone();
+        async move { ada.store("other", json!(2)).await }
+    });
+    service.database.until_a_statement_waits().await;
+    transaction.execute("delete from users", &[]).await?;
+    transaction.commit().await?;
+    assert_eq!(writer.await?.outcome(), "401 INVALID_TOKEN");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_racing_changes_to_one_address_one_wins() {
+    let service = in_process();
+    let mut clients = Vec::new();
+    for index in 0..6 {
+        let name = format!("user-{index}");
+        assert_eq!(service.anybody().post("/api/register", &account(&name).body()).await.status, 201);
+        clients.push(service.anybody().sign_in(&name).await);
+    }
+    let outcomes = race(6, |index| {
+        let client = clients[index].clone();
+        async move { client.patch("/api/account", r#"{"email":"one@example.com"}"#).await }
+    })
+    .await;
+    assert_eq!(outcomes, [("200".to_owned(), 1), ("409 EMAIL_EXISTS".to_owned(), 5)].into());
+}

@@ -1,0 +1,209 @@
+//! What the real functions log in a whole run: what happened, with ids, and no secret, at the most talkative level.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+use expect_test::expect;
+use serde_json::{Value, json};
+use tests::emulator::{self, Emulator};
+
+use crate::support::{Database, Outcome, SECRET, account, binaries, database, password, tools};
+
+/// The functions, each started at its first request, and one log for all.
+struct Run {
+    database: Database,
+    log: File,
+    functions: BTreeMap<&'static str, Emulator>,
+    requests: usize,
+}
+
+struct Answer {
+    status: i64,
+    body: Value,
+}
+
+impl Answer {
+    fn text(&self, member: &str) -> String {
+        self.body["data"][member].as_str().unwrap_or_else(|| panic!("no {member} in {}", self.body)).to_owned()
+    }
+}
+
+impl Run {
+    fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        // A file without a name vanishes with its last user.
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}.log", std::process::id()));
+        let log = File::options().create_new(true).read(true).append(true).open(&path)?;
+        std::fs::remove_file(path)?;
+        Ok(Self { database: database(), log, functions: BTreeMap::new(), requests: 0 })
+    }
+
+    fn send(&mut self, function: &'static str, token: &str, body: Value) -> Result<Answer, Box<dyn std::error::Error>> {
+        let emulator = match self.functions.entry(function) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                let env = [
+                    ("DATABASE_URL", self.database.url()),
+                    ("JWT_SECRET", SECRET),
+                    ("BCRYPT_COST", "10"),
+                    ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+                    ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+                ];
+                let options =
+                    emulator::Options { binary: &binaries().path(function), env: &env, output: Some(&self.log) };
+                entry.insert(emulator::start(tools(), options)?)
+            }
+        };
+        self.requests += 1;
+        let event = json!({
+            "version": "2.0",
+            "routeKey": "the route",
+            "headers": { "authorization": format!("Bearer {token}"), "user-agent": "the-user-agent" },
+            "pathParameters": { "key": "the-key", "id": body["id"].as_str().unwrap_or_default() },
+            "requestContext": {
+                "requestId": format!("request-{}", self.requests),
+                "http": { "method": "POST", "sourceIp": "203.0.113.1" },
+            },
+            "body": body.to_string(),
+            "isBase64Encoded": false,
+        });
+        let answer: Value = serde_json::from_str(&emulator.invoke(&event.to_string())?)?;
+        let body = answer["body"].as_str().ok_or_else(|| format!("no answer of ours: {answer}"))?;
+        Ok(Answer { status: answer["statusCode"].as_i64().ok_or("no status")?, body: serde_json::from_str(body)? })
+    }
+
+    /// Ends the functions: everything that was logged.
+    fn log(mut self) -> Result<String, Box<dyn std::error::Error>> {
+        self.functions.clear();
+        let mut text = String::new();
+        self.log.rewind()?;
+        self.log.read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// An event of the log without what differs from run to run.
+fn summary(line: &Value) -> String {
+    let mut words = vec![line["level"].as_str().unwrap_or_default().to_owned()];
+    for name in ["event", "purpose", "reason", "failures"] {
+        match &line[name] {
+            Value::Null => {}
+            Value::String(text) => words.push(text.clone()),
+            other => words.push(format!("{name}={other}")),
+        }
+    }
+    for name in ["user_id", "session_id", "ended_session_id"] {
+        if line[name].is_string() {
+            words.push(name.to_owned());
+        }
+    }
+    words.push(line["span"]["request_id"].as_str().unwrap_or("no request").to_owned());
+    words.join(" ")
+}
+
+#[tokio::test]
+async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
+    const NEW_PASSWORD: &str = "a second password";
+    let mut run = Run::new()?;
+    let mut secrets = vec![
+        password().to_owned(),
+        NEW_PASSWORD.to_owned(),
+        "a wrong guess".to_owned(),
+        "ada@example.com".to_owned(),
+        "countess@example.com".to_owned(),
+        "nobody@example.com".to_owned(),
+        "the-value".to_owned(),
+        SECRET.to_owned(),
+        "$2b$".to_owned(),
+    ];
+    let sign_in = |password: &str| json!({ "username": "ada@example.com", "password": password });
+
+    assert_eq!(run.send("register", "", serde_json::from_str(&account("ada").body())?)?.status, 201);
+    let first = run.send("token", "", sign_in(password()))?;
+    let (access, refresh) = (first.text("access_token"), first.text("refresh_token"));
+    let second = run.send("token-refresh", "", json!({ "refresh_token": refresh }))?;
+    let again = run.send("token-refresh", "", json!({ "refresh_token": refresh }))?;
+    assert_eq!(second.text("refresh_token"), again.text("refresh_token"));
+    secrets.extend([&first, &second, &again].map(|answer| answer.text("access_token")));
+    secrets.extend([&first, &second].map(|answer| answer.text("refresh_token")));
+
+    let entry = json!({ "key": "the-key", "value": "the-value" });
+    assert_eq!(run.send("data-create", &access, entry.clone())?.status, 201);
+    assert_eq!(run.send("data-create", &access, entry)?.status, 409);
+    assert_eq!(run.send("data-get", &access, json!({}))?.status, 200);
+    assert_eq!(run.send("data-get", "not a token", json!({}))?.status, 401);
+    assert_eq!(run.send("account-update", &access, json!({ "email": "countess@example.com" }))?.status, 200);
+
+    let later = "update refresh_tokens set consumed_at = consumed_at - interval '11 seconds'";
+    run.database.connect().await.execute(later, &[]).await?;
+    assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
+    assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
+
+    let sign_in = |password: &str| json!({ "username": "countess@example.com", "password": password });
+    let nobody = json!({ "username": "nobody@example.com", "password": "a wrong guess" });
+    assert_eq!(run.send("token", "", nobody)?.status, 401);
+    for _ in 0..5 {
+        assert_eq!(run.send("token", "", sign_in("a wrong guess"))?.status, 401);
+    }
+    let longer = "update sign_in_failures set blocked_until = blocked_until + interval '1 hour' where failures = 5";
+    run.database.connect().await.execute(longer, &[]).await?;
+    assert_eq!(run.send("token", "", sign_in(password()))?.status, 429);
+    run.database.connect().await.execute("delete from sign_in_failures", &[]).await?;
+
+    let token = |run: &mut Run, password: &str| {
+        run.send("token", "", sign_in(password)).map(|answer| answer.text("access_token"))
+    };
+    let (one, two) = (token(&mut run, password())?, token(&mut run, password())?);
+    let change = json!({ "current_password": password(), "new_password": NEW_PASSWORD });
+    assert_eq!(run.send("password-update", &one, change)?.status, 200);
+    let list = run.send("session-list", &one, json!({}))?;
+    let id = list.body["data"]["sessions"][0]["id"].clone();
+    assert_eq!(run.send("session-delete", &one, json!({ "id": id }))?.status, 200);
+    let three = token(&mut run, NEW_PASSWORD)?;
+    assert_eq!(run.send("session-delete-all", &three, json!({}))?.status, 200);
+    let last = run.send("token", "", sign_in(NEW_PASSWORD))?;
+    assert_eq!(run.send("token-revoke", "", json!({ "refresh_token": last.text("refresh_token") }))?.status, 200);
+    let four = token(&mut run, NEW_PASSWORD)?;
+    assert_eq!(run.send("account-delete", &four, json!({ "password": "a wrong guess" }))?.status, 403);
+    assert_eq!(run.send("account-delete", &four, json!({ "password": NEW_PASSWORD }))?.status, 200);
+    secrets.extend([one, two, three, last.text("access_token"), last.text("refresh_token"), four]);
+
+    let log = run.log()?;
+    for secret in secrets {
+        assert!(!log.contains(&secret), "the log has {secret}");
+    }
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut events: Vec<Value> = lines.filter(|line| line["event"].is_string()).collect();
+    events.sort_by_key(|line| line["timestamp"].to_string());
+    let events: Vec<String> = events.iter().map(summary).collect();
+    expect![[r#"
+        INFO account.created user_id request-1
+        INFO session.begun user_id session_id request-2
+        INFO refresh.rotated user_id session_id request-3
+        INFO refresh.repeated user_id session_id request-4
+        INFO account.changed user_id session_id request-9
+        WARN refresh.reused user_id session_id request-10
+        INFO refresh.unknown request-11
+        WARN password.wrong sign_in unknown_account failures=1 request-12
+        WARN password.wrong sign_in wrong_password failures=1 user_id request-13
+        WARN password.wrong sign_in wrong_password failures=2 user_id request-14
+        WARN password.wrong sign_in wrong_password failures=3 user_id request-15
+        WARN password.wrong sign_in wrong_password failures=4 user_id request-16
+        WARN password.wrong sign_in wrong_password failures=5 user_id request-17
+        WARN password.locked user_id request-17
+        WARN password.refused sign_in user_id request-18
+        INFO session.begun user_id session_id request-19
+        INFO session.begun user_id session_id request-20
+        INFO password.changed user_id session_id request-21
+        INFO session.ended user_id session_id ended_session_id request-23
+        INFO session.begun user_id session_id request-24
+        INFO session.all_ended user_id session_id request-25
+        INFO session.begun user_id session_id request-26
+        INFO session.revoked user_id session_id request-27
+        INFO session.begun user_id session_id request-28
+        WARN password.wrong repeated wrong_password failures=1 user_id request-29
+        INFO account.deleted user_id session_id request-30"#]]
+    .assert_eq(&events.join("\n"));
+    Ok(())
+}

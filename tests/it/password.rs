@@ -1,0 +1,132 @@
+//! `PUT /api/account/password`, and what a new password has to be.
+
+use expect_test::expect;
+use serde_json::json;
+use shared::domain::PasswordPolicy;
+
+use crate::support::{Answer, Client, account, in_process, password, race, settings};
+
+const NEW: &str = "staple battery horse";
+
+async fn change(client: &Client, current: &str, new: &str) -> Answer {
+    let body = json!({ "current_password": current, "new_password": new }).to_string();
+    client.put("/api/account/password", &body).await
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_other_session() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let other = service.anybody().token_for("ada", password()).await;
+    let bob = service.anybody().sign_up("bob").await;
+    expect![[r#"
+        200
+        {
+          "message": "Password changed: every other session has ended",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&change(&ada, password(), NEW).await.to_string());
+    assert_eq!(ada.get("/api/account").await.status, 200);
+    let other_client = service.anybody().with_token(&other.text("access_token"));
+    assert_eq!(other_client.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(other_client.refresh(&other.text("refresh_token")).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(service.anybody().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
+    assert_eq!(service.anybody().token_for("ada", NEW).await.status, 200);
+    assert_eq!(bob.get("/api/account").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_changes_nothing() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let other = service.anybody().sign_in("ada").await;
+    for (current, new, expected) in [
+        ("wrong", NEW, "403 INVALID_CREDENTIALS"),
+        (password(), "short", "400 INVALID_PASSWORD"),
+        (password(), "qwertyuiop", "400 INVALID_PASSWORD"),
+        (password(), "ADA@example.com", "400 INVALID_PASSWORD"),
+        (password(), "", "400 INVALID_PASSWORD"),
+    ] {
+        assert_eq!(change(&ada, current, new).await.outcome(), expected, "{new}");
+    }
+    let missing = ada.put("/api/account/password", r#"{"new_password":"x"}"#).await;
+    expect![[r#"
+        400
+        {
+          "code": "INVALID_REQUEST",
+          "errors": [
+            {
+              "code": "INVALID_REQUEST",
+              "field": "current_password",
+              "message": "current_password is required"
+            },
+            {
+              "code": "INVALID_PASSWORD",
+              "field": "new_password",
+              "message": "password must be at least 8 characters"
+            }
+          ],
+          "message": "current_password is required; password must be at least 8 characters",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&missing.to_string());
+    assert_eq!(other.get("/api/account").await.status, 200);
+    assert_eq!(service.anybody().token_for("ada", password()).await.status, 200);
+}
+
+#[tokio::test]
+async fn no_sign_in_with_the_old_password_outlives_a_change() {
+    let service = in_process();
+    let client = service.anybody();
+    let mut old = password().to_owned();
+    let ada = client.clone().sign_up("ada").await;
+    for round in 0..10 {
+        let new = format!("password of round {round}");
+        let outcomes = race(9, |index| {
+            let (ada, client, old, new) = (ada.clone(), client.clone(), old.clone(), new.clone());
+            async move {
+                match index {
+                    4 => change(&ada, &old, &new).await,
+                    _ => client.token_for("ada", &old).await,
+                }
+            }
+        })
+        .await;
+        let expected = ["200", "401 INVALID_CREDENTIALS", "429 TOO_MANY_ATTEMPTS"];
+        assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
+        service.clock.advance(std::time::Duration::from_secs(60));
+        let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
+        assert_eq!(sessions, Some(1), "round {round}: only the session that changed the password");
+        old = new;
+    }
+}
+
+#[tokio::test]
+async fn of_racing_changes_one_wins() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let outcomes = race(4, |index| {
+        let ada = ada.clone();
+        async move { change(&ada, password(), &format!("new password {index}")).await }
+    })
+    .await;
+    assert_eq!(outcomes, [("200".to_owned(), 1), ("403 INVALID_CREDENTIALS".to_owned(), 3)].into());
+}
+
+#[tokio::test]
+async fn the_least_length_is_a_setting() {
+    let mut settings = settings();
+    settings.password_policy = PasswordPolicy { min_chars: 15 };
+    let service = in_process().with_settings(settings);
+    let register = |password: &str| {
+        let (client, body) = (service.anybody(), account("ada").with("password", password).body());
+        async move { client.post("/api/register", &body).await }
+    };
+    let refused = register(&"y".repeat(14)).await;
+    assert_eq!(refused.outcome(), "400 INVALID_PASSWORD");
+    assert!(refused.body.contains("at least 15 characters"), "{}", refused.body);
+    assert_eq!(register(&"y".repeat(15)).await.outcome(), "201");
+}

@@ -1,0 +1,171 @@
+//! `GET /api/sessions`, `DELETE /api/sessions/{id}` and `DELETE /api/sessions`.
+
+use std::time::Duration;
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::support::{Client, Gateway, Outcome, in_process};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn sessions(client: &Client) -> Vec<Value> {
+    let answer = client.get("/api/sessions").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.json()["data"]["sessions"].as_array().expect("a list").clone()
+}
+
+/// The id of the session that a client is signed in with.
+async fn own_id(client: &Client) -> String {
+    let sessions = sessions(client).await;
+    let own = sessions.iter().find(|session| session["current"] == true).expect("its own session");
+    own["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn every_sign_in_is_a_session_that_its_owner_recognises() {
+    let service = in_process();
+    let phone =
+        service.anybody().with_header("user-agent", "Phone/1.0").at("2001:db8:1:2:3:4:5:6").sign_up("ada").await;
+    service.clock.advance(MINUTE);
+    service.anybody().with_header("user-agent", "Laptop/2.0").sign_in("ada").await;
+    service.anybody().sign_up("bob").await;
+    expect![[r#"
+        200
+        {
+          "data": {
+            "sessions": [
+              {
+                "created_at": "2026-01-01T00:01:00.000Z",
+                "current": false,
+                "expires_at": "2026-01-31T00:01:00.000Z",
+                "id": "[UUIDv7]",
+                "network": "203.0.113.1",
+                "refreshed_at": "2026-01-01T00:01:00.000Z",
+                "user_agent": "Laptop/2.0"
+              },
+              {
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "current": true,
+                "expires_at": "2026-01-31T00:00:00.000Z",
+                "id": "[UUIDv7]",
+                "network": "2001:db8:1:2::/64",
+                "refreshed_at": "2026-01-01T00:00:00.000Z",
+                "user_agent": "Phone/1.0"
+              }
+            ]
+          },
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&phone.get("/api/sessions").await.to_string());
+}
+
+#[tokio::test]
+async fn a_session_that_is_ended_stops_at_its_next_request_and_no_other_does() {
+    let service = in_process();
+    let phone = service.anybody().sign_up("ada").await;
+    let laptop = service.anybody().sign_in("ada").await;
+    phone.store("key", json!(1)).await;
+    let id = own_id(&phone).await;
+    for client in [&laptop, &laptop.clone().behind(Gateway::CargoLambda)] {
+        let outcome = client.delete(&format!("/api/sessions/{id}")).await.outcome();
+        assert!(["200", "404 SESSION_NOT_FOUND"].contains(&outcome.as_str()), "{outcome}");
+    }
+    for answer in [
+        phone.get("/api/data/key").await,
+        phone.store("other", json!(1)).await,
+        phone.put("/api/data/key", r#"{"value":2}"#).await,
+        phone.delete("/api/data/key").await,
+        phone.get("/api/sessions").await,
+    ] {
+        assert_eq!(answer.outcome(), "401 INVALID_TOKEN");
+    }
+    assert_eq!(laptop.get("/api/data/key").await.value_text(), "1");
+    assert_eq!(laptop.get("/api/data/other").await.outcome(), "404 KEY_NOT_FOUND");
+    assert_eq!(sessions(&laptop).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_can_end_itself() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    assert_eq!(ada.delete(&format!("/api/sessions/{}", own_id(&ada).await)).await.outcome(), "200");
+    assert_eq!(ada.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
+}
+
+#[tokio::test]
+async fn a_session_of_somebody_else_is_not_found() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let bob = service.anybody().sign_up("bob").await;
+    let id = own_id(&ada).await;
+    for id in [id.as_str(), "01900000-0000-7000-8000-000000000000", "x", "%20", "%00", "'", "%ff", "%2Fx"] {
+        for client in [bob.clone(), bob.clone().behind(Gateway::CargoLambda)] {
+            let answer = client.delete(&format!("/api/sessions/{id}")).await;
+            assert_eq!(answer.outcome(), "404 SESSION_NOT_FOUND", "{id}");
+        }
+    }
+    let unencoded = bob.clone().behind(Gateway::CargoLambda).delete("/api/sessions/%zz").await;
+    assert_eq!(unencoded.outcome(), "404 SESSION_NOT_FOUND");
+    assert_eq!(ada.get("/api/sessions").await.status, 200);
+}
+
+#[tokio::test]
+async fn all_sessions_can_be_ended_at_once() {
+    let service = in_process();
+    let clients = [
+        service.anybody().sign_up("ada").await,
+        service.anybody().sign_in("ada").await,
+        service.anybody().sign_in("ada").await,
+    ];
+    let bob = service.anybody().sign_up("bob").await;
+    expect![[r#"
+        200
+        {
+          "message": "Signed out everywhere",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&clients[1].delete("/api/sessions").await.to_string());
+    for client in &clients {
+        assert_eq!(client.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
+    }
+    assert_eq!(bob.get("/api/sessions").await.status, 200);
+    assert_eq!(sessions(&service.anybody().sign_in("ada").await).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_has_expired_is_gone_and_removed_at_the_next_sign_in() -> Outcome {
+    let service = in_process();
+    let old = service.anybody().sign_up("ada").await;
+    service.clock.advance(30 * DAY);
+    assert_eq!(old.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
+    let new = service.anybody().sign_in("ada").await;
+    assert_eq!(sessions(&new).await.len(), 1);
+    let database = service.database.connect().await;
+    for table in ["sessions", "refresh_tokens"] {
+        let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
+        assert_eq!(row.get::<_, i64>(0), 1, "{table}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_thousand_and_first_session_ends_the_one_that_was_refreshed_longest_ago() -> Outcome {
+    let service = in_process();
+    let first = service.anybody().sign_up("ada").await;
+    service.clock.advance(MINUTE);
+    let second = service.anybody().sign_in("ada").await;
+    let many = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
+        select user_id, gen_random_uuid(), created_at + interval '1 hour', refreshed_at + interval '1 hour', expires_at
+        from (select * from sessions limit 1) any_session, generate_series(1, 998)";
+    service.database.connect().await.execute(many, &[]).await?;
+    assert_eq!(sessions(&first).await.len(), 1000);
+    service.clock.advance(MINUTE);
+    let newest = service.anybody().sign_in("ada").await;
+    assert_eq!(first.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(second.get("/api/sessions").await.status, 200);
+    assert_eq!(sessions(&newest).await.len(), 1000);
+    Ok(())
+}

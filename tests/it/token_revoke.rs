@@ -1,0 +1,48 @@
+use expect_test::expect;
+use serde_json::json;
+
+use crate::support::{account, in_process, password};
+
+fn body(token: &str) -> String {
+    json!({ "refresh_token": token }).to_string()
+}
+
+#[tokio::test]
+async fn a_revoked_token_ends_its_session_at_the_next_request() {
+    let service = in_process();
+    let client = service.anybody();
+    client.post("/api/register", &account("ada").body()).await;
+    let (phone, laptop) = (client.token_for("ada", password()).await, client.token_for("ada", password()).await);
+    let revoked = client.post("/api/token/revoke", &body(&phone.text("refresh_token"))).await;
+    expect![[r#"
+        200
+        {
+          "message": "Signed out",
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&revoked.to_string());
+    let with = |token: &str| client.clone().with_token(token);
+    assert_eq!(with(&phone.text("access_token")).get("/api/account").await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(client.refresh(&phone.text("refresh_token")).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(with(&laptop.text("access_token")).get("/api/account").await.outcome(), "200");
+}
+
+#[tokio::test]
+async fn a_used_token_can_be_revoked_too() {
+    let client = in_process().anybody();
+    client.post("/api/register", &account("ada").body()).await;
+    let first = client.token_for("ada", password()).await.text("refresh_token");
+    let second = client.refresh(&first).await.text("refresh_token");
+    assert_eq!(client.post("/api/token/revoke", &body(&first)).await.status, 200);
+    assert_eq!(client.refresh(&second).await.outcome(), "401 INVALID_TOKEN");
+}
+
+#[tokio::test]
+async fn whoever_revokes_learns_nothing() {
+    let client = in_process().anybody();
+    for token in ["", "x", &"A".repeat(43)] {
+        assert_eq!(client.post("/api/token/revoke", &body(token)).await.status, 200, "{token:?}");
+    }
+    assert_eq!(client.post("/api/token/revoke", "{}").await.outcome(), "400 INVALID_REQUEST");
+}
