@@ -3,12 +3,12 @@
 -- for its index: finding counts that no longer matter.
 create table sign_in_failures (
     subject text not null,
-    network text not null,
+    origin text not null,
     failures integer not null,
     failed_at timestamptz not null,
     blocked_until timestamptz not null,
     refused boolean not null,
     id uuid not null,
-    constraint sign_in_failures_pkey primary key (subject, network),
+    constraint sign_in_failures_pkey primary key (subject, origin),
     constraint sign_in_failures_failed_at_key unique (failed_at, id)
 );

@@ -77,7 +77,14 @@ impl<K: Keys> App<K> {
         blocking(move || password_hash::verify(&attempt, stored.as_deref(), cost)).await
     }
 
-    /// Checks a password against the credentials that were found for it, as slowly as [`crate::auth::guessing`] wants.
+    async fn renew_hash(&self, attempt: PasswordAttempt) -> Result<String, ApiError> {
+        let cost = self.0.settings.bcrypt_cost;
+        blocking(move || password_hash::renew(&attempt, cost)).await
+    }
+
+    /// Checks a password against the credentials that were found for it, as slowly as [`crate::auth::guessing`] wants. Of a
+    /// sign-in, a hash that is not as a new one would be is made anew; after it is known whether the password counts, or
+    /// the time that it takes would tell.
     ///
     /// # Errors
     /// The password is wrong, there is no such account, or there were too many attempts.
@@ -98,13 +105,17 @@ impl<K: Keys> App<K> {
             return refuse(until);
         }
         let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
-        let verdict = self.verify_password(attempt, stored).await?;
+        let verdict = self.verify_password(attempt.clone(), stored).await?;
         let now = self.now();
-        if let (Some(Credentials { user, password_hash, .. }), Verdict::Right { renewed }) = (credentials, verdict) {
-            return match db::sign_in::pass(self.db(), &counter, now).await? {
-                None => Ok(Checked { user, password_hash, renewed }),
-                Some(until) => refuse(until),
+        if let (Some(Credentials { user, password_hash, .. }), Verdict::Right { outdated }) = (credentials, verdict) {
+            if let Some(until) = db::sign_in::pass(self.db(), &counter, now).await? {
+                return refuse(until);
+            }
+            let renewed = match purpose {
+                PasswordCheck::SignIn if outdated => Some(self.renew_hash(attempt).await?),
+                _ => None,
             };
+            return Ok(Checked { user, password_hash, renewed });
         }
         match db::sign_in::fail(self.db(), &counter, now).await? {
             Failure::Refused(until) => refuse(until),

@@ -54,6 +54,10 @@ pub enum PasswordCheck {
 }
 
 impl PasswordCheck {
+    /// How often a right password is looked at again because the stored hash is another one by the time something is done:
+    /// of requests side by side, the first sign-in renews an old hash.
+    pub const ATTEMPTS: usize = 3;
+
     fn name(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",

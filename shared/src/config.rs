@@ -34,7 +34,7 @@ pub struct Quota {
 
 /// Seconds that an access token lives: what the original service told its clients.
 const ACCESS_LIFETIME: Duration = Duration::from_secs(3600);
-/// Thirty days: an app that is opened once a month stays signed in (OWASP Session Management asks for an absolute bound).
+/// Thirty days after the last refresh: an app that is opened once a month stays signed in.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A setting that cannot be used.

@@ -3,6 +3,7 @@
 //! A module below has a small error about its own subject; `From` brings it here. What the caller is told and what the log
 //! is told are two sentences: a [`Fault`]'s message says what to change, the source of a 5xx goes to the log alone.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::auth::access_token::InvalidAccessToken;
 use crate::auth::password_hash::HashError;
 use crate::auth::refresh_token::InvalidRefreshToken;
 use crate::db;
-use crate::domain::{InvalidId, InvalidKey, InvalidValue, Value};
+use crate::domain::{InvalidId, InvalidKey, InvalidValue};
 
 /// Anything that can stop a function from starting or an invocation from being understood at all.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -75,7 +76,7 @@ impl Code {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The member of the body, the parameter or the header; `body` for the whole.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What clients switch on.
     pub code: Code,
     /// What to change.
@@ -84,16 +85,16 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of `field`; `message` tells the caller what to change.
-    pub fn new(field: &'static str, code: Code, message: impl ToString) -> Self {
-        Self { field, code, message: message.to_string() }
+    pub fn new(field: impl Into<Cow<'static, str>>, code: Code, message: impl ToString) -> Self {
+        Self { field: field.into(), code, message: message.to_string() }
     }
 }
 
 /// Why a request has no success to report.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The request itself is wrong, in one or several places.
-    #[error("the request has faults: {0:?}")]
+    /// The request, or an operation of a batch, is wrong in one or several places.
+    #[error("the request has faults: {}", places(.0))]
     Invalid(Vec<Fault>),
     /// A wrong password or an unknown user; which of them is nobody's business.
     #[error("wrong username or password")]
@@ -203,10 +204,10 @@ impl ApiError {
         }
     }
 
-    /// The faults to list one by one: those of a body that has several.
+    /// The faults to list one by one.
     pub fn faults(&self) -> &[Fault] {
         match self {
-            Self::Invalid(faults) if faults.len() > 1 => faults,
+            Self::Invalid(faults) => faults,
             _ => &[],
         }
     }
@@ -230,6 +231,12 @@ impl ApiError {
     }
 }
 
+/// For the log: what is wrong with what. The messages may quote the request.
+fn places(faults: &[Fault]) -> String {
+    let places: Vec<String> = faults.iter().map(|fault| format!("{} {:?}", fault.field, fault.code)).collect();
+    places.join(", ")
+}
+
 impl From<InvalidKey> for ApiError {
     fn from(error: InvalidKey) -> Self {
         Self::invalid("key", Code::InvalidKey, error)
@@ -249,13 +256,12 @@ impl From<InvalidRefreshToken> for ApiError {
     }
 }
 
-impl From<InvalidValue> for Fault {
+impl From<InvalidValue> for Code {
     fn from(error: InvalidValue) -> Self {
-        let code = match error {
-            InvalidValue::TooLarge => Code::PayloadTooLarge,
-            InvalidValue::TooDeep => Code::InvalidValue,
-        };
-        Self::new("value", code, error)
+        match error {
+            InvalidValue::TooLarge => Self::PayloadTooLarge,
+            InvalidValue::TooDeep => Self::InvalidValue,
+        }
     }
 }
 
@@ -303,6 +309,29 @@ impl From<db::data::Refusal> for ApiError {
     }
 }
 
+impl From<db::data::BatchRefusal> for ApiError {
+    fn from(refusal: db::data::BatchRefusal) -> Self {
+        match refusal {
+            db::data::BatchRefusal::Operations(refused) => Self::Invalid(
+                refused
+                    .into_iter()
+                    .map(|(place, refusal)| {
+                        let error = Self::from(refusal);
+                        let (code, message) = (error.code(), error.message());
+                        Fault::new(format!("operations[{place}]"), code, format!("operation {place}: {message}"))
+                    })
+                    .collect(),
+            ),
+            db::data::BatchRefusal::AnswerTooLarge => {
+                let limit = db::data::PAGE_BYTES;
+                let message = format!("the values would have more than {limit} bytes together: get fewer at once");
+                Self::invalid("operations", Code::PayloadTooLarge, message)
+            }
+            db::data::BatchRefusal::Whole(refusal) => refusal.into(),
+        }
+    }
+}
+
 impl From<HashError> for ApiError {
     fn from(error: HashError) -> Self {
         Self::Internal(Box::new(error))
@@ -319,10 +348,4 @@ impl From<jsonwebtoken::errors::Error> for ApiError {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         Self::Internal(Box::new(error))
     }
-}
-
-/// A limit that is named in a message.
-pub(crate) fn payload_too_large(field: &'static str, limit: usize) -> ApiError {
-    debug_assert!(limit >= Value::MAX_BYTES);
-    ApiError::invalid(field, Code::PayloadTooLarge, format!("the {field} must be at most {limit} bytes"))
 }

@@ -61,13 +61,17 @@ pub enum SecretsError {
     #[error(transparent)]
     KeyRing(#[from] InvalidKeyRing),
     /// The address of the database is no good.
-    #[error("{name} is no database address such as postgres://user:password@host:5432/name")]
-    DatabaseAddress {
-        /// The environment variable or the secret.
-        name: &'static str,
-        /// What is wrong with it. Never its text.
-        #[source]
-        source: BoxError,
+    #[error("DATABASE_URL is no database address such as postgres://user:password@host:5432/name")]
+    DatabaseUrl(#[source] tokio_postgres::Error),
+    /// The secret of the database is no good. What is in it, the library's own message would show.
+    #[error(
+        r#"the secret of DATABASE_SECRET_ARN is not {{"username":"…","password":"…"}}, perhaps with host, port and dbname: look at line {line}, column {column}"#
+    )]
+    DatabaseSecret {
+        /// Where it is wrong.
+        line: usize,
+        /// Where in that line.
+        column: usize,
     },
     /// Secrets Manager did not answer, or refused.
     #[error("Secrets Manager did not hand out the secrets")]
@@ -201,7 +205,8 @@ impl<K: Keys> Secrets<K> {
 
     async fn refresh_if_possible(&self) {
         if let Err(error) = self.refresh().await {
-            tracing::warn!("the secrets could not be fetched again: {}", crate::telemetry::chain(&error));
+            // The last good ones stay, a key that was to retire with them: somebody has to look.
+            tracing::error!("the secrets could not be fetched again: {}", crate::telemetry::chain(&error));
         }
     }
 
@@ -331,9 +336,7 @@ fn client(aws: Aws) -> Result<Client, SecretsError> {
 }
 
 fn parse_url(url: &str) -> Result<tokio_postgres::Config, SecretsError> {
-    url.trim()
-        .parse()
-        .map_err(|source| SecretsError::DatabaseAddress { name: "DATABASE_URL", source: Box::new(source) })
+    url.trim().parse().map_err(SecretsError::DatabaseUrl)
 }
 
 /// What RDS writes into the secrets that it manages; where it leaves out the address, settings tell it.
@@ -348,7 +351,7 @@ struct DatabaseSecret {
 
 fn parse_database_secret(text: &str) -> Result<tokio_postgres::Config, SecretsError> {
     let secret: DatabaseSecret = serde_json::from_str(text)
-        .map_err(|source| SecretsError::DatabaseAddress { name: "DATABASE_SECRET_ARN", source: Box::new(source) })?;
+        .map_err(|error| SecretsError::DatabaseSecret { line: error.line(), column: error.column() })?;
     let host = config::optional("DATABASE_HOST").or(secret.host).ok_or(ConfigError::Missing {
         name: "DATABASE_HOST",
         advice: "set it to the database's address, which its secret does not tell",

@@ -34,6 +34,9 @@ async fn call(client: &Client, route: &Route) -> Answer {
         "DELETE /api/account" => client.delete_with(&path, &json!({ "password": password() }).to_string()).await,
         "PATCH /api/account" => client.patch(&path, r#"{"age":99}"#).await,
         "POST /api/data" => client.post(&path, r#"{"key":"other","value":1}"#).await,
+        "POST /api/data/batch" => {
+            client.post(&path, r#"{"operations":[{"op":"put","upsert":true,"key":"key","value":2}]}"#).await
+        }
         "PUT /api/data/{key+}" => client.put(&path, r#"{"value":2}"#).await,
         route if route.starts_with("GET ") => client.get(&path).await,
         route if route.starts_with("DELETE ") => client.delete(&path).await,

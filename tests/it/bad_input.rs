@@ -21,6 +21,13 @@ async fn a_body_that_is_no_json_object_is_refused() {
         400
         {
           "code": "INVALID_REQUEST",
+          "errors": [
+            {
+              "code": "INVALID_REQUEST",
+              "field": "body",
+              "message": "the body must be a JSON object: EOF while parsing a value at line 1 column 7"
+            }
+          ],
           "message": "the body must be a JSON object: EOF while parsing a value at line 1 column 7",
           "request_id": "request-1",
           "status": "error"

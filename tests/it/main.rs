@@ -1,11 +1,15 @@
 //! The integration tests: one binary, a file for each endpoint and for each promise that spans several.
 
 mod account;
+mod account_export;
 mod authorization;
 mod bad_input;
+mod data_batch;
 mod data_create;
 mod data_delete;
 mod data_get;
+mod data_list;
+mod data_sweep_;
 mod data_update;
 mod database_gone;
 mod events;

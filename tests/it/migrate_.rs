@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Database, Outcome, Service, database, migration_app, postgresql_16, settings};
+use crate::support::{Database, Forged, Outcome, Service, database, migration_app, password, postgresql_16, settings};
 
 /// Every table, column and constraint, as the database itself describes them.
 async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error>> {
@@ -15,6 +17,9 @@ async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error
         from pg_constraint
         where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f', 'c')
             and conrelid <> 'refinery_schema_history'::regclass
+        union all
+        select indexdef from pg_indexes
+        where schemaname = 'public' and indexname not in (select conname from pg_constraint)
         order by 1";
     let rows = database.connect().await.query(SQL, &[]).await?;
     Ok(rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect())
@@ -24,6 +29,7 @@ async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error
 async fn the_schema_is_the_same_on_both_versions() -> Outcome {
     let schema_18 = schema(&database()).await?;
     expect![[r#"
+        CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
         data_clock data_clock_pkey PRIMARY KEY (user_id)
         data_clock data_clock_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         data_clock user_id uuid not null
@@ -70,10 +76,10 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
         sign_in_failures failed_at timestamp with time zone not null
         sign_in_failures failures integer not null
         sign_in_failures id uuid not null
-        sign_in_failures network text not null
+        sign_in_failures origin text not null
         sign_in_failures refused boolean not null
         sign_in_failures sign_in_failures_failed_at_key UNIQUE (failed_at, id)
-        sign_in_failures sign_in_failures_pkey PRIMARY KEY (subject, network)
+        sign_in_failures sign_in_failures_pkey PRIMARY KEY (subject, origin)
         sign_in_failures subject text not null
         users age smallint not null
         users created_at timestamp with time zone not null
@@ -94,7 +100,7 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
 }
 
 #[tokio::test]
-async fn every_statement_runs_on_the_older_version_too() {
+async fn every_statement_runs_on_the_older_version_too() -> Outcome {
     let service = Service::new(postgresql_16(), settings());
     let ada = service.anybody().sign_up("ada").await;
     let value = r#"{"value":2}"#;
@@ -110,6 +116,44 @@ async fn every_statement_runs_on_the_older_version_too() {
     assert_eq!(ada.get("/api/data/key").await.value_text(), "2");
     assert_eq!(ada.delete("/api/data/key").await.outcome(), "200");
     assert_eq!(ada.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
+
+    assert_eq!(ada.get("/api/data?values=true&prefix=o").await.json()["data"]["items"][0]["value"], 2);
+    let batch = json!({ "operations": [
+        { "op": "put", "key": "other", "value": 3, "expires_in": 10 },
+        { "op": "create", "key": "more", "value": 4 },
+    ] });
+    assert_eq!(ada.post("/api/data/batch", &batch.to_string()).await.outcome(), "200");
+    assert_eq!(ada.get("/api/account/export").await.json()["data"]["operations"][1]["expires_in"], 10);
+    service.clock.advance(Duration::from_secs(10));
+    let swept = data_sweep::run(migration_app(service.database.url())).await.map_err(|error| error.to_string())?;
+    assert_eq!(swept.removed, 1);
+
+    let tokens = service.anybody().token_for("ada", password()).await;
+    for _ in 0..2 {
+        assert_eq!(service.anybody().refresh(&tokens.text("refresh_token")).await.outcome(), "200");
+    }
+    let revoke = json!({ "refresh_token": tokens.text("refresh_token") }).to_string();
+    assert_eq!(service.anybody().post("/api/token/revoke", &revoke).await.outcome(), "200");
+    for expected in ["401 INVALID_CREDENTIALS"; 5].into_iter().chain(["429 TOO_MANY_ATTEMPTS"]) {
+        assert_eq!(service.anybody().token_for("nobody", "a wrong guess").await.outcome(), expected);
+    }
+    assert_eq!(ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len), Some(1));
+    assert_eq!(ada.patch("/api/account", r#"{"age":50}"#).await.outcome(), "200");
+    let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
+    assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
+    let other = service.anybody().token_for("ada", "another password").await;
+    let other = service.anybody().with_token(&other.text("access_token"));
+    let id = Forged::from(&other.token()).claims()["sid"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(ada.delete(&format!("/api/sessions/{id}")).await.outcome(), "200");
+    let again = service.anybody().token_for("ada", "another password").await;
+    let again = service.anybody().with_token(&again.text("access_token"));
+    let delete = json!({ "password": "another password" }).to_string();
+    assert_eq!(again.delete("/api/sessions").await.outcome(), "200");
+    assert_eq!(ada.delete_with("/api/account", &delete).await.outcome(), "401 INVALID_TOKEN");
+    let last = service.anybody().token_for("ada", "another password").await;
+    let last = service.anybody().with_token(&last.text("access_token"));
+    assert_eq!(last.delete_with("/api/account", &delete).await.outcome(), "200");
+    Ok(())
 }
 
 #[tokio::test]
@@ -127,6 +171,6 @@ async fn two_runs_at_once_apply_everything_once() -> Outcome {
         tokio::join!(migrate::run(migration_app(database.url())), migrate::run(migration_app(database.url())));
     let mut applied = [first, second].map(|report| report.map(|report| report.applied.len()).unwrap_or(99));
     applied.sort_unstable();
-    assert_eq!(applied, [0, 10]);
+    assert_eq!(applied, [0, 11]);
     Ok(())
 }

@@ -4,7 +4,7 @@ use expect_test::expect;
 use serde_json::json;
 use shared::domain::PasswordPolicy;
 
-use crate::support::{Answer, Client, account, in_process, password, race, settings};
+use crate::support::{Answer, Client, Outcome, account, in_process, password, race, settings};
 
 const NEW: &str = "staple battery horse";
 
@@ -102,6 +102,29 @@ async fn no_sign_in_with_the_old_password_outlives_a_change() {
         assert_eq!(sessions, Some(1), "round {round}: only the session that changed the password");
         old = new;
     }
+}
+
+/// The one moment of that race which is rarely met: the sign-in has locked the user's row and not yet begun its session.
+#[tokio::test]
+async fn a_change_that_waits_for_a_sign_in_ends_its_session() -> Outcome {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let mut database = service.database.connect().await;
+    let sign_in = database.transaction().await?;
+    sign_in.execute("update users set password = password", &[]).await?;
+    let waiting = tokio::spawn({
+        let ada = ada.clone();
+        async move { change(&ada, password(), NEW).await }
+    });
+    service.database.until_a_statement_waits().await;
+    let begin = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
+        select user_id, gen_random_uuid(), created_at, refreshed_at, expires_at from sessions";
+    sign_in.execute(begin, &[]).await?;
+    sign_in.commit().await?;
+    assert_eq!(waiting.await?.outcome(), "200");
+    let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
+    assert_eq!(sessions, Some(1));
+    Ok(())
 }
 
 #[tokio::test]

@@ -43,6 +43,9 @@ fn the_template_has_every_route() -> Outcome {
         let function =
             resource["Metadata"]["BuildProperties"]["Binary"].as_str().ok_or("a function without a binary")?;
         for (_, event) in events {
+            if event["Type"] != "HttpApi" {
+                continue;
+            }
             let text = |name: &str| {
                 event["Properties"][name].as_str().map(str::to_owned).ok_or(format!("{function}: no {name}"))
             };

@@ -2,7 +2,7 @@
 
 use shared::App;
 use shared::audit::{Event, PasswordCheck};
-use shared::db;
+use shared::db::{self, users::Refusal};
 use shared::domain::PasswordAttempt;
 use shared::error::ApiError;
 use shared::http::{Body, Reply, Request, Route};
@@ -14,10 +14,17 @@ pub const ROUTE: Route = Route::delete("/api/account");
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let password: PasswordAttempt = Body::read(&request)?.only_text("password")?;
-    let network = request.device.network.as_ref();
-    let challenge = db::sign_in::find_by_session(app.db(), session, network, app.now()).await?;
-    let checked = app.check_password(PasswordCheck::Repeated, challenge, password).await?;
-    db::users::delete(app.db(), session, &checked, app.now()).await?;
-    Event::AccountDeleted(session).record();
-    Ok(Reply::ok().message("Account deleted"))
+    for _ in 0..PasswordCheck::ATTEMPTS {
+        let challenge = db::sign_in::find_by_session(app.db(), session, app.now()).await?;
+        let checked = app.check_password(PasswordCheck::Repeated, challenge, password.clone()).await?;
+        match db::users::delete(app.db(), session, &checked, app.now()).await {
+            Err(Refusal::PasswordChanged) => {}
+            deleted => {
+                deleted?;
+                Event::AccountDeleted(session).record();
+                return Ok(Reply::ok().message("Account deleted"));
+            }
+        }
+    }
+    Err(ApiError::WrongPassword)
 }

@@ -7,7 +7,7 @@ use shared::db;
 use shared::db::data::{Draft, Refusal, Written};
 use shared::domain::{Condition, VersionMatch};
 use shared::error::{ApiError, Code};
-use shared::http::{self, Body, Reply, Request, Route};
+use shared::http::{self, Body, Query, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::put("/api/data/{key+}");
@@ -17,7 +17,7 @@ pub const ROUTE: Route = Route::put("/api/data/{key+}");
 /// The value is replaced together with its expiry: without `expires_in` it lasts.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
-    let (upsert, now) = (http::flag(&request, "upsert")?, app.now());
+    let (upsert, now) = (Query::of(&request).flag("upsert")?, app.now());
     let condition = condition(&request, upsert)?;
     let draft = read(&request, now)?;
     let written = db::data::write(app.db(), session, draft, &condition, app.settings().quota, now).await;

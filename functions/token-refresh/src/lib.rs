@@ -2,8 +2,8 @@
 
 use shared::App;
 use shared::audit::Event;
-use shared::auth::refresh_token::{RefreshToken, RefreshTokenState};
-use shared::db;
+use shared::auth::refresh_token::{GRACE, RefreshToken, RefreshTokenState};
+use shared::db::{self, sessions::Shown};
 use shared::error::ApiError;
 use shared::http::{Body, Reply, Request, Route};
 
@@ -17,11 +17,17 @@ const MAX_STEPS: usize = 20;
 /// newest one of its session; one that is shown later ends it.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let mut shown = read(&request)?;
-    for _ in 0..MAX_STEPS {
-        let (successor, now) = (RefreshToken::generate()?, app.now());
-        let (digest, sealed) = (successor.digest(), shown.seal(&successor));
-        let lifetime = app.settings().refresh_lifetime;
-        let found = db::sessions::refresh(app.db(), &shown.digest(), &digest, &sealed, now, lifetime).await?;
+    let (now, lifetime, network) = (app.now(), app.settings().refresh_lifetime, request.device.network.as_ref());
+    for step in 0..MAX_STEPS {
+        let successor = RefreshToken::generate()?;
+        let attempt = Shown {
+            digest: &shown.digest(),
+            // What is found by following a token within its grace is in nobody else's hands, whatever the clocks say.
+            grace: if step == 0 { GRACE } else { lifetime },
+            successor: &successor.digest(),
+            sealed: &shown.seal(&successor),
+        };
+        let found = db::sessions::refresh(app.db(), attempt, network, now, lifetime).await?;
         let Some((session, state)) = found else {
             Event::RefreshUnknown.record();
             return Err(ApiError::InvalidRefreshToken);

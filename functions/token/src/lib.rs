@@ -12,14 +12,10 @@ use shared::http::{Body, Reply, Request, Route};
 /// The route.
 pub const ROUTE: Route = Route::post("/api/token");
 
-/// How often a right password is looked at again because the stored hash is another one by the time the session begins:
-/// at sign-ins side by side, the first one renews an old hash.
-const ATTEMPTS: usize = 3;
-
 /// Answers 200 with an access token and a refresh token.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let (name, password) = read(&request)?;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..PasswordCheck::ATTEMPTS {
         let challenge = db::sign_in::find_by_name(app.db(), &name, request.device.network.as_ref(), app.now()).await?;
         let checked = app.check_password(PasswordCheck::SignIn, challenge, password.clone()).await?;
         let now = app.now();

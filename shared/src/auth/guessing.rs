@@ -6,8 +6,9 @@
 //! first hour and a hundred a day, where NIST SP 800-63B-4 §3.2.2 allows a hundred in a row, and its owner waits a
 //! quarter of an hour at worst.
 //!
-//! Whoever keeps guessing could take each turn as it comes and keep the owner from theirs. So an attempt from a network
-//! from which the account has a session is counted apart: nobody elsewhere can close that way in.
+//! Whoever keeps guessing could take each turn as it comes and keep the owner from theirs. So attempts from a network from
+//! which the account has a session are counted apart, and those by which a signed-in user repeats the password are counted
+//! for their session: nobody elsewhere can close those ways in.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,9 +22,9 @@ pub const FIRST_SLOWED: i32 = 5;
 pub const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// After this long without a failure the count begins anew. It has no effect by then: four failures in an hour are what the
-/// longest wait lets through as well.
-pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
+/// After this long without a failure the count begins anew. Whoever waits for that gets no more guesses a day than whoever
+/// takes every turn.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// From `now` until `closed_until`, rounded up to whole seconds: whoever waits so long is let in.
 pub fn wait(closed_until: SystemTime, now: SystemTime) -> Duration {

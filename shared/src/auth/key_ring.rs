@@ -118,8 +118,7 @@ impl KeyRing {
         if !text.starts_with('{') {
             return Ok(Self(vec![Key::from_secret(thumbprint(&format!("kid:{text}")), text)?]));
         }
-        let ring: RingText =
-            serde_json::from_str(text).map_err(|error| InvalidKeyRing::Malformed(error.to_string()))?;
+        let ring: RingText = serde_json::from_str(text).map_err(|error| InvalidKeyRing::Malformed(place_of(&error)))?;
         let mut keys: Vec<Key> = Vec::with_capacity(ring.keys.len());
         for KeyText { kid, secret, private_key } in ring.keys {
             if kid.is_empty() || kid.chars().count() > MAX_ID_CHARS {
@@ -193,6 +192,11 @@ impl Key {
             id,
         })
     }
+}
+
+/// Where JSON is not what it should be. What is there, the library's own message would show.
+fn place_of(error: &serde_json::Error) -> String {
+    format!("look at line {}, column {}", error.line(), error.column())
 }
 
 /// Eight different bytes among 32 are what 20 million random hexadecimal secrets have at least; `aaaa…` or `123412341234…`
@@ -304,6 +308,10 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
         for text in ["hunter2", &"z".repeat(40), "super-secret-jwt-token-with-at-least-32-characters-long"] {
             let message = parse(text).expect_err("a bad secret").to_string();
             assert!(!message.contains(text) && message.contains("openssl rand -hex 32"), "{message}");
+        }
+        for text in [r#"{"keys":["hunter2"]}"#, r#"{"keys":"hunter2"}"#, r#"{"keys":[{"kid":"a","hunter2":1}]}"#] {
+            let message = parse(text).expect_err("no ring").to_string();
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 }

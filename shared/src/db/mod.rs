@@ -1,7 +1,7 @@
 //! PostgreSQL: the only SQL, each statement beside the function that runs it. No HTTP.
 //!
-//! A request is one statement. It is sent unnamed (`query_typed`), which takes one round trip and suits every proxy; the
-//! session check rides in it as its first part.
+//! A request is one statement, with few exceptions that say why. It is sent unnamed (`query_typed`), which takes one round
+//! trip and suits every proxy; the session check rides in it as its first part.
 
 mod connector;
 pub mod data;
@@ -17,9 +17,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use deadpool_postgres::{ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio::time::timeout;
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql, Type};
+use tokio_postgres::{Client, Row};
 
 use self::connector::Connector;
 use crate::clock::Clock;
@@ -86,7 +86,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 const SUSPECT_AFTER: Duration = Duration::from_secs(10);
 /// How long a suspect connection gets to show that it lives.
 const SUSPECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Runs of a statement that lost against a concurrent one: serialization failures and deadlocks, which left nothing behind.
+/// Runs of something that lost against a concurrent one: serialization failures and deadlocks, which left nothing behind.
 const CONFLICT_ATTEMPTS: usize = 3;
 
 /// A pool of connections, one for each request that is served at a time.
@@ -97,12 +97,34 @@ pub struct Database {
     answered_at: AtomicU64,
 }
 
+/// Something that a connection is asked for.
+trait Work: Sync {
+    type Output: Send;
+
+    fn run(&self, client: &Client) -> impl Future<Output = Result<Self::Output, tokio_postgres::Error>> + Send;
+}
+
+/// One statement.
+struct Statement<'a> {
+    sql: &'a str,
+    parameters: &'a Parameters<'a>,
+}
+
+impl Work for Statement<'_> {
+    type Output = Vec<Row>;
+
+    async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let parameters = self.parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+        client.query_typed(self.sql, &parameters.collect::<Vec<_>>()).await
+    }
+}
+
 /// What became of one attempt.
-enum Attempt {
-    Answered(Vec<Row>),
-    /// The connection is gone; whether the statement ran is unknown.
+enum Attempt<T> {
+    Answered(T),
+    /// The connection is gone; whether the work was done is unknown.
     Lost(BoxError),
-    /// The connection is of no use, and the statement did not run.
+    /// The connection is of no use, and the work was not done.
     NotRun(BoxError),
     Refused(tokio_postgres::Error),
 }
@@ -148,8 +170,13 @@ impl Database {
         row.ok_or_else(|| Error::Corrupt { table: "no table", source: "a statement has no row".into() })
     }
 
-    /// Runs a statement on a connection that lives as far as can be known.
+    /// Runs a statement.
     async fn query(&self, effect: Effect, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
+        self.run(effect, &Statement { sql, parameters }).await
+    }
+
+    /// Has something done on a connection that lives as far as can be known.
+    async fn run<W: Work>(&self, effect: Effect, work: &W) -> Result<W::Output, Error> {
         let mut conflicts = 0;
         let mut losses = 0;
         loop {
@@ -160,10 +187,10 @@ impl Database {
                 _ => (suspect, STATEMENT_TIMEOUT),
             };
             let client = self.connection(probe).await?;
-            match self.attempt(client, sql, parameters, patience).await {
-                Attempt::Answered(rows) => {
+            match self.attempt(client, work, patience).await {
+                Attempt::Answered(output) => {
                     self.answered();
-                    return Ok(rows);
+                    return Ok(output);
                 }
                 Attempt::Lost(_) if effect == Effect::Read && losses == 0 => losses += 1,
                 Attempt::NotRun(_) if losses == 0 => losses += 1,
@@ -174,12 +201,9 @@ impl Database {
         }
     }
 
-    async fn attempt(&self, client: Object, sql: &str, parameters: &Parameters<'_>, patience: Duration) -> Attempt {
-        let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
-        let parameters: Vec<_> = parameters.collect();
-        let answer = timeout(patience, client.query_typed(sql, &parameters)).await;
-        let attempt = match answer {
-            Ok(Ok(rows)) => return Attempt::Answered(rows),
+    async fn attempt<W: Work>(&self, client: Object, work: &W, patience: Duration) -> Attempt<W::Output> {
+        let attempt = match timeout(patience, work.run(&client)).await {
+            Ok(Ok(output)) => return Attempt::Answered(output),
             Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && client.is_closed() => {
                 Attempt::Lost(Box::new(error))
             }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::sign_in::Checked;
 use super::{Database, Effect, Error, column};
 use crate::auth::access_token::Session;
-use crate::auth::refresh_token::{GRACE, RefreshTokenDigest, RefreshTokenState, SealedToken};
+use crate::auth::refresh_token::{RefreshTokenDigest, RefreshTokenState, SealedToken};
 use crate::domain::{Device, Network, SessionId, SessionInfo, UserAgent, UserId};
 
 const TABLE: &str = "sessions";
@@ -86,6 +86,18 @@ pub async fn begin(
     }
 }
 
+/// A refresh token that is shown, and what it is to be rotated into.
+pub struct Shown<'a> {
+    /// The token's digest.
+    pub digest: &'a RefreshTokenDigest,
+    /// How long after its rotation it may be shown again.
+    pub grace: Duration,
+    /// The next token's digest.
+    pub successor: &'a RefreshTokenDigest,
+    /// The next token, for who has this one.
+    pub sealed: &'a SealedToken,
+}
+
 /// Shows a refresh token: one that is valid is rotated and its session prolonged, one that is reused ends its session. The
 /// answer is what it was, and whose; nothing if it is unknown or its session has ended.
 ///
@@ -95,9 +107,8 @@ pub async fn begin(
 /// The database is out of reach.
 pub async fn refresh(
     db: &Database,
-    shown: &RefreshTokenDigest,
-    successor: &RefreshTokenDigest,
-    sealed: &SealedToken,
+    shown: Shown<'_>,
+    network: Option<&Network>,
     now: SystemTime,
     lifetime: Duration,
 ) -> Result<Option<(Session, RefreshTokenState)>, Error> {
@@ -125,7 +136,7 @@ pub async fn refresh(
             insert into refresh_tokens (digest, user_id, session_id, issued_at)
             select $4, user_id, session_id, $2 from rotated
         ), prolonged as (
-            update sessions s set refreshed_at = $2, expires_at = $6
+            update sessions s set refreshed_at = $2, expires_at = $6, network = coalesce($8, s.network)
             from rotated where s.user_id = rotated.user_id and s.id = rotated.session_id
         ), forgotten as (
             delete from refresh_tokens r using rotated
@@ -136,20 +147,30 @@ pub async fn refresh(
             where s.user_id = shown.user_id and s.id = shown.session_id and shown.state = 'reused'
         )
         select shown.user_id, shown.session_id, shown.state, shown.successor,
-            coalesce(next.consumed_at is not null, false) as successor_rotated
+            shown.state = 'repeated' and next.digest is null as successor_unseen,
+            next.consumed_at is not null as successor_rotated
         from shown left join refresh_tokens next on next.digest = shown.successor_digest";
     let parameters: &super::Parameters<'_> = &[
-        (&shown.as_str(), Type::TEXT),
+        (&shown.digest.as_str(), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
-        (&(now - GRACE), Type::TIMESTAMPTZ),
-        (&successor.as_str(), Type::TEXT),
-        (&sealed.as_str(), Type::TEXT),
+        (&(now - shown.grace), Type::TIMESTAMPTZ),
+        (&shown.successor.as_str(), Type::TEXT),
+        (&shown.sealed.as_str(), Type::TEXT),
         (&(now + lifetime), Type::TIMESTAMPTZ),
         (&(now - lifetime), Type::TIMESTAMPTZ),
+        (&network.map(Network::as_str), Type::TEXT),
     ];
-    let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
+    let Some(mut row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
         return Ok(None);
     };
+    if column::<bool>(&row, TABLE, "successor_unseen")? {
+        // The statement waited for the one that rotated the token. It saw the token as that left it, and everything else,
+        // the successor too, as it was before.
+        row = match db.query_opt(Effect::Write, SQL, parameters).await? {
+            Some(row) => row,
+            None => return Ok(None),
+        };
+    }
     let (user, id): (Uuid, Uuid) = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "session_id")?);
     let state = match column(&row, TABLE, "state")? {
         "valid" => RefreshTokenState::Valid,

@@ -20,7 +20,6 @@ use crate::domain::{Network, UserId, uuid_v7};
 const TABLE: &str = "sign_in_failures";
 
 /// What an attempt is up against.
-#[derive(Debug)]
 pub struct Challenge {
     /// The account's credentials, if there is such an account.
     pub credentials: Option<Credentials>,
@@ -31,7 +30,6 @@ pub struct Challenge {
 }
 
 /// The credentials of an account.
-#[derive(Clone, Debug)]
 pub struct Credentials {
     /// Whose they are.
     pub user: UserId,
@@ -44,21 +42,21 @@ pub struct Credentials {
 }
 
 /// Credentials whose password was shown and found right.
-#[derive(Debug)]
 pub struct Checked {
     /// Whose they are.
     pub user: UserId,
     /// The stored hash. What is done on the strength of it is done only while it is stored.
     pub password_hash: String,
-    /// A hash to store in its place, where that one is weaker than a new one.
+    /// A hash to store in its place, where that one is not as a new one would be.
     pub renewed: Option<String>,
 }
 
-/// Under what failures are counted: the account or the name of none, and the network where that has a count of its own.
+/// Under what failures are counted: the account or the name of none, and where they come from, if that has a count of its
+/// own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
     subject: String,
-    network: String,
+    origin: String,
 }
 
 /// What became of a failed attempt.
@@ -95,12 +93,12 @@ pub async fn find_by_name(
             order by username_canonical = $1 desc limit 1
         ), counter as (
             select coalesce((select id::text from account), $2) as subject,
-                coalesce((select $3 from account where familiar), '') as network
+                coalesce((select $3 from account where familiar), '') as origin
         )
-        select c.subject, c.network, f.blocked_until, a.id, a.username, a.email, a.password
+        select c.subject, c.origin, f.blocked_until, a.id, a.username, a.email, a.password
         from counter c
         left join account a on true
-        left join sign_in_failures f on f.subject = c.subject and f.network = c.network";
+        left join sign_in_failures f on f.subject = c.subject and f.origin = c.origin";
     let canonical = name.to_lowercase();
     let nobody = guessing::subject_of_nobody(&canonical);
     // PostgreSQL has no NUL in its texts, and no user has one in their name; nor has anyone an empty name.
@@ -114,35 +112,22 @@ pub async fn find_by_name(
     challenge(&db.query_one(Effect::Read, SQL, parameters).await?, now)
 }
 
-/// The credentials of the user whose session it is.
+/// The credentials of the user whose session it is. Failures are counted for that session alone: who has one is nobody who
+/// guesses at the account from outside, and must not be kept from changing the password by those who do.
 ///
 /// # Errors
 /// `SessionEnded`, or the database is out of reach.
-pub async fn find_by_session(
-    db: &Database,
-    session: Session,
-    network: Option<&Network>,
-    now: SystemTime,
-) -> Result<Challenge, Refusal> {
+pub async fn find_by_session(db: &Database, session: Session, now: SystemTime) -> Result<Challenge, Refusal> {
     const SQL: &str = "
         with account as (
-            select u.id, u.username, u.email, u.password,
-                exists (select from sessions s where s.user_id = u.id and s.network = $4 and s.expires_at > $3) as familiar
+            select u.id, u.username, u.email, u.password, u.id::text as subject, sessions.id::text as origin
             from sessions join users u on u.id = sessions.user_id
             where sessions.user_id = $1 and sessions.id = $2 and sessions.expires_at > $3
-        ), counter as (
-            select id::text as subject, case when familiar then $4 else '' end as network from account
         )
-        select c.subject, c.network, f.blocked_until, a.id, a.username, a.email, a.password
-        from counter c
-        join account a on true
-        left join sign_in_failures f on f.subject = c.subject and f.network = c.network";
-    let parameters: &super::Parameters<'_> = &[
-        (&session.user.uuid(), Type::UUID),
-        (&session.id.uuid(), Type::UUID),
-        (&now, Type::TIMESTAMPTZ),
-        (&network.map(Network::as_str), Type::TEXT),
-    ];
+        select a.subject, a.origin, f.blocked_until, a.id, a.username, a.email, a.password
+        from account a left join sign_in_failures f on f.subject = a.subject and f.origin = a.origin";
+    let parameters: &super::Parameters<'_> =
+        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
     let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
     Ok(challenge(&row, now)?)
 }
@@ -155,28 +140,28 @@ pub async fn find_by_session(
 pub async fn pass(db: &Database, counter: &Counter, now: SystemTime) -> Result<Option<SystemTime>, Error> {
     const SQL: &str = "
         with current as (
-            select blocked_until from sign_in_failures where subject = $1 and network = $2 for update
+            select blocked_until from sign_in_failures where subject = $1 and origin = $2 for update
         ), forgotten as (
-            delete from sign_in_failures where subject = $1 and network = $2 and blocked_until <= $3
+            delete from sign_in_failures where subject = $1 and origin = $2 and blocked_until <= $3
         )
         select blocked_until from current where blocked_until > $3";
     let parameters: &super::Parameters<'_> =
-        &[(&counter.subject, Type::TEXT), (&counter.network, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
+        &[(&counter.subject, Type::TEXT), (&counter.origin, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
     let row = db.query_opt(Effect::Write, SQL, parameters).await?;
     row.map(|row| column(&row, TABLE, "blocked_until")).transpose()
 }
 
 /// Counts a failed attempt, and removes up to ten counts that no longer matter: attackers can name accounts that do not
-/// exist, but the table holds the failures of about an hour.
+/// exist, but the table holds the failures of some hours.
 ///
 /// # Errors
 /// The database is out of reach.
 pub async fn fail(db: &Database, counter: &Counter, now: SystemTime) -> Result<Failure, Error> {
     const SQL: &str = "
         with counted as (
-            insert into sign_in_failures as f (subject, network, failures, failed_at, blocked_until, refused, id)
+            insert into sign_in_failures as f (subject, origin, failures, failed_at, blocked_until, refused, id)
             values ($1, $2, 1, $3, $3, false, $8)
-            on conflict (subject, network) do update set
+            on conflict (subject, origin) do update set
                 refused = f.blocked_until > $3,
                 failed_at = case when f.blocked_until > $3 then f.failed_at else $3 end,
                 failures = case
@@ -192,15 +177,17 @@ pub async fn fail(db: &Database, counter: &Counter, now: SystemTime) -> Result<F
             returning refused, failures, blocked_until
         ), swept as (
             delete from sign_in_failures f using (
-                select subject, network from sign_in_failures where failed_at <= $4 order by failed_at limit 10
+                select subject, origin from sign_in_failures
+                where failed_at <= $4 and (subject, origin) <> ($1, $2)
+                order by failed_at limit 10
+                for update skip locked
             ) old
-            where f.subject = old.subject and f.network = old.network and f.failed_at <= $4
-                and (f.subject, f.network) <> ($1, $2)
+            where f.subject = old.subject and f.origin = old.origin
         )
         select refused, failures, blocked_until from counted";
     let parameters: &super::Parameters<'_> = &[
         (&counter.subject, Type::TEXT),
-        (&counter.network, Type::TEXT),
+        (&counter.origin, Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
         (&(now - FORGOTTEN_AFTER), Type::TIMESTAMPTZ),
         (&FIRST_SLOWED, Type::INT4),
@@ -231,7 +218,7 @@ fn challenge(row: &Row, now: SystemTime) -> Result<Challenge, Error> {
     };
     Ok(Challenge {
         credentials,
-        counter: Counter { subject: column(row, TABLE, "subject")?, network: column(row, TABLE, "network")? },
+        counter: Counter { subject: column(row, TABLE, "subject")?, origin: column(row, TABLE, "origin")? },
         closed_until: blocked_until.filter(|until| *until > now),
     })
 }

@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
-use tokio_postgres::Row;
+use futures_util::future::join4;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::sign_in::Checked;
-use super::{Database, Effect, Error, column};
+use super::{Database, Effect, Error, Statement, Work, column};
 use crate::auth::access_token::Session;
 use crate::domain::{Account, Profile, ProfileChange, UserId};
 
@@ -138,34 +139,54 @@ pub async fn set_password(
     password_hash: &str,
     now: SystemTime,
 ) -> Result<(), Refusal> {
-    const SQL: &str = "
-        with session as (
-            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-        ), changed as (
-            update users as u set password = $5
-            from session where u.id = session.user_id and u.password = $4
-            returning u.id
-        ), ended as (
-            delete from sessions s using changed where s.user_id = changed.id and s.id <> $2
-        )
-        select changed.id is not null as changed from session left join changed on changed.id = session.user_id";
-    let parameters: &super::Parameters<'_> = &[
-        (&session.user.uuid(), Type::UUID),
-        (&session.id.uuid(), Type::UUID),
-        (&now, Type::TIMESTAMPTZ),
-        (&checked.password_hash, Type::TEXT),
-        (&password_hash, Type::TEXT),
-    ];
-    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
-    if !column(&row, TABLE, "changed")? {
-        return Err(Refusal::PasswordChanged);
+    let change = PasswordChange { session, checked, password_hash, now };
+    let row = db.run(Effect::Write, &change).await?.pop().ok_or(Refusal::SessionEnded)?;
+    if column(&row, TABLE, "changed")? { Ok(()) } else { Err(Refusal::PasswordChanged) }
+}
+
+/// A transaction of one round trip. The user's row is locked by a statement of its own: the next one then sees every session
+/// that a sign-in with the old password, which locks the row too, has begun.
+struct PasswordChange<'a> {
+    session: Session,
+    checked: &'a Checked,
+    password_hash: &'a str,
+    now: SystemTime,
+}
+
+impl Work for PasswordChange<'_> {
+    type Output = Vec<Row>;
+
+    async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+        const LOCK: &str = "select id from users where id = $1 for update";
+        const CHANGE: &str = "
+            with session as (
+                select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+            ), changed as (
+                update users as u set password = $5
+                from session where u.id = session.user_id and u.password = $4
+                returning u.id
+            ), ended as (
+                delete from sessions s using changed where s.user_id = changed.id and s.id <> $2
+            )
+            select changed.id is not null as changed from session left join changed on changed.id = session.user_id";
+        let user = self.session.user.uuid();
+        let lock = Statement { sql: LOCK, parameters: &[(&user, Type::UUID)] };
+        let parameters: &super::Parameters<'_> = &[
+            (&user, Type::UUID),
+            (&self.session.id.uuid(), Type::UUID),
+            (&self.now, Type::TIMESTAMPTZ),
+            (&self.checked.password_hash, Type::TEXT),
+            (&self.password_hash, Type::TEXT),
+        ];
+        let change = Statement { sql: CHANGE, parameters };
+        // Sent in this order, without waiting for each other's answers. After one that fails, `commit` undoes the rest.
+        let (begin, commit) = (client.batch_execute("begin"), client.batch_execute("commit"));
+        let (begun, locked, changed, committed) = join4(begin, lock.run(client), change.run(client), commit).await;
+        begun.and(locked)?;
+        let rows = changed?;
+        committed?;
+        Ok(rows)
     }
-    // Once more: a sign-in with the old password that was committed while the statement above waited for it has a session
-    // which that statement, looking at what there was when it began, did not see. There can be none after it.
-    const ENDED_MEANWHILE: &str = "delete from sessions where user_id = $1 and id <> $2";
-    let parameters: &super::Parameters<'_> = &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID)];
-    db.query_opt(Effect::Write, ENDED_MEANWHILE, parameters).await?;
-    Ok(())
 }
 
 /// Deletes the user whose password was `checked`, and with the user every row that is theirs.

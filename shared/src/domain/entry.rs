@@ -9,8 +9,9 @@ use super::{Key, Value, Version, VersionMatch, rfc3339};
 pub struct Entry {
     /// What it is stored under.
     pub key: Key,
-    /// The value itself.
-    pub value: Value,
+    /// The value itself, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
     /// The number of the write that made it what it is.
     pub version: Version,
     /// When the key came into being.

@@ -30,11 +30,16 @@ pub enum InvalidKey {
 impl Key {
     const MAX_CHARS: usize = 255;
     /// With the owner's id it stays below the 1 KiB that Aurora DSQL allows for a primary key.
-    const MAX_BYTES: usize = 900;
+    pub(super) const MAX_BYTES: usize = 900;
 
     /// The key as it was sent.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Takes back a stored key. An imported one may break a rule that a new one would be held to.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
     }
 }
 

@@ -4,11 +4,14 @@
 //! The tests beside a type are its specification.
 
 mod account;
+pub mod cursor;
 mod device;
 mod email;
 mod entry;
 mod ids;
 mod key;
+mod listing;
+mod operation;
 mod password;
 mod profile;
 pub mod rfc3339;
@@ -24,9 +27,11 @@ pub use entry::{Condition, Entry, InvalidLifetime, Lifetime};
 pub(crate) use ids::uuid_v7;
 pub use ids::{InvalidId, SessionId, UserId};
 pub use key::{InvalidKey, Key};
+pub use listing::{InvalidLimit, InvalidPrefix, KeyPrefix, Limit};
+pub use operation::{Action, Content, InvalidVerb, Operation, Verb};
 pub use password::{InvalidPassword, Password, PasswordAttempt, PasswordPolicy};
 pub use profile::{Age, FullName, Gender, InvalidAge, InvalidFullName, InvalidGender};
 pub use session::SessionInfo;
 pub use username::{InvalidUsername, Username};
 pub use value::{InvalidValue, Value};
-pub use version::{Version, VersionMatch};
+pub use version::{InvalidVersion, Version, VersionMatch};

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 ///
 /// No rule about kinds of characters: NIST SP 800-63B-4 §3.1.1.2 forbids them. It cannot be printed, and its memory is
 /// wiped when it goes.
+#[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 /// A password somebody signs in with. Any text: what it is worth, the stored hash tells.

@@ -20,6 +20,23 @@ impl From<i64> for Version {
     }
 }
 
+/// A number that is nobody's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("if_version must be a whole number of 1 or more")]
+pub struct InvalidVersion;
+
+/// As JSON has it: every whole number up to 2⁵³, more writes than anybody makes.
+impl TryFrom<f64> for Version {
+    type Error = InvalidVersion;
+
+    fn try_from(number: f64) -> Result<Self, InvalidVersion> {
+        const HIGHEST: f64 = (1_u64 << 53) as f64;
+        let whole = number.fract() == 0.0 && (1.0..=HIGHEST).contains(&number);
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number up to 2^53 fits")]
+        whole.then_some(Self(number as i64)).ok_or(InvalidVersion)
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Request;
-use crate::domain::{Lifetime, Password, PasswordPolicy, Value};
-use crate::error::{ApiError, Code, Fault, payload_too_large};
+use crate::domain::{Lifetime, Password, PasswordPolicy, Value, Version};
+use crate::error::{ApiError, Code, Fault};
 
 /// Bytes. The largest value, the longest key with every character escaped, and room for the rest.
 const MAX_BYTES: usize = 512 * 1024;
@@ -21,6 +21,8 @@ const MAX_BYTES: usize = 512 * 1024;
 /// anything was wrong.
 pub struct Body<'a> {
     members: Members<'a>,
+    /// What stands before the names of its members: nothing, but in an object within an array.
+    path: String,
     faults: Vec<Fault>,
 }
 
@@ -32,19 +34,28 @@ impl<'a> Body<'a> {
     /// # Errors
     /// Another media type, too many bytes, no UTF-8, no JSON, no object, or an object that has a member twice.
     pub fn read(request: &'a Request) -> Result<Self, ApiError> {
+        Self::read_at_most(request, MAX_BYTES)
+    }
+
+    /// Reads a body that may have more or fewer bytes than others.
+    ///
+    /// # Errors
+    /// As for [`Body::read`].
+    pub fn read_at_most(request: &'a Request, max_bytes: usize) -> Result<Self, ApiError> {
         if !has_json_type(request) {
             let message = "send JSON: Content-Type: application/json";
             return Err(ApiError::invalid("content-type", Code::UnsupportedMediaType, message));
         }
-        if request.body.len() > MAX_BYTES {
-            return Err(payload_too_large("body", MAX_BYTES));
+        if request.body.len() > max_bytes {
+            let message = format!("the body must be at most {max_bytes} bytes");
+            return Err(ApiError::invalid("body", Code::PayloadTooLarge, message));
         }
         let refuse = |message: String| ApiError::invalid("body", Code::InvalidRequest, message);
         let text =
             std::str::from_utf8(&request.body).map_err(|error| refuse(format!("the body is no UTF-8: {error}")))?;
         let members =
-            serde_json::from_str(text).map_err(|error| refuse(format!("the body must be a JSON object: {error}")))?;
-        Ok(Self { members, faults: Vec::new() })
+            Members::read(text).map_err(|problem| refuse(format!("the body must be a JSON object{problem}")))?;
+        Ok(Self { members, path: String::new(), faults: Vec::new() })
     }
 
     /// A member that has to be there, as text that the type accepts. A text refused by the type is a fault of `code`.
@@ -116,7 +127,7 @@ impl<'a> Body<'a> {
             self.fault("value", Code::InvalidValue, "value is required; it may be null");
             return None;
         };
-        Value::try_from(raw).map_err(|error| self.faults.push(error.into())).ok()
+        Value::try_from(raw).map_err(|error| self.fault("value", error.into(), error)).ok()
     }
 
     /// `expires_in`: seconds, or nothing.
@@ -125,9 +136,63 @@ impl<'a> Body<'a> {
         self.accept("expires_in", Code::InvalidRequest, raw)
     }
 
+    /// `if_version`: a number, or nothing.
+    pub fn if_version(&mut self) -> Option<Version> {
+        let raw = self.given("if_version")?;
+        self.accept("if_version", Code::InvalidRequest, raw)
+    }
+
+    /// A member that is `true` or `false`, or absent, which is as good as `false`.
+    pub fn flag(&mut self, field: &'static str) -> bool {
+        match self.given(field).map(RawValue::get) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                self.fault(field, Code::InvalidRequest, format!("{field} must be true or false"));
+                false
+            }
+        }
+    }
+
+    /// A member that has to be there as an array of 1 to `most` objects: what `read` makes of each, by its place.
+    pub fn each<T>(
+        &mut self,
+        field: &'static str,
+        most: usize,
+        mut read: impl FnMut(usize, &mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let items = self.given(field).and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+        let Some(items) = items.filter(|items| (1..=most).contains(&items.len())) else {
+            self.fault(field, Code::InvalidRequest, format!("{field} must be an array of 1 to {most} objects"));
+            return None;
+        };
+        let mut made = Vec::with_capacity(items.len());
+        for (place, item) in items.into_iter().enumerate() {
+            let path = format!("{}{field}[{place}]", self.path);
+            match Members::read(item.get()) {
+                Ok(members) => {
+                    let mut item = Self { members, path: path + ".", faults: Vec::new() };
+                    made.extend(read(place, &mut item));
+                    self.faults.append(&mut item.faults);
+                }
+                Err(problem) => {
+                    let message = format!("{path} must be a JSON object{problem}");
+                    self.faults.push(Fault::new(path, Code::InvalidRequest, message));
+                }
+            }
+        }
+        Some(made)
+    }
+
     /// Adds a fault that only several members together have.
     pub fn fault(&mut self, field: &'static str, code: Code, message: impl ToString) {
-        self.faults.push(Fault::new(field, code, message));
+        self.faults.push(match self.path.as_str() {
+            "" => Fault::new(field, code, message),
+            path => {
+                let message = format!("{}: {}", path.trim_end_matches('.'), message.to_string());
+                Fault::new(format!("{path}{field}"), code, message)
+            }
+        });
     }
 
     /// What was read, unless something was wrong: then all of it.
@@ -159,6 +224,16 @@ impl<'a> Body<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// Reads an object. If it is none, the error goes on where the sentence "… must be a JSON object" ends.
+    fn read(text: &'a str) -> Result<Self, String> {
+        match serde_json::from_str(text) {
+            Ok(members) => Ok(members),
+            // The library would quote it, whatever it is.
+            Err(_) if !text.trim_start().starts_with('{') => Err(String::new()),
+            Err(error) => Err(format!(": {error}")),
+        }
+    }
+
     fn find(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find_map(|(given, raw)| (given == name).then_some(*raw))
     }
@@ -181,6 +256,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 let mut members: Self::Value = Vec::new();
                 while let Some((Name(name), raw)) = map.next_entry()? {
                     if members.iter().any(|(given, _)| *given == name) {
+                        let name: String = name.chars().take(50).collect();
                         return Err(A::Error::custom(format_args!("the member {name:?} stands there twice")));
                     }
                     if members.len() == MAX_MEMBERS {

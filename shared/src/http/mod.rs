@@ -11,7 +11,7 @@ mod route;
 pub use body::Body;
 pub use path::{BrokenEncoding, data_path, path};
 pub use precondition::{if_match, if_none_match};
-pub use query::flag;
+pub use query::Query;
 pub use reply::Reply;
 pub use request::{InvalidEvent, Request};
 pub(crate) use request::{Payload, bearer_token};

@@ -45,6 +45,9 @@ endpoints! {
     "account-delete" account_delete with_keys
     "password-update" password_update with_keys
     "jwks-get" jwks_get with_keys
+    "account-export" account_export with_keys
+    "data-list" data_list with_keys
+    "data-batch" data_batch with_keys
     "data-create" data_create with_keys
     "data-get" data_get with_keys
     "data-update" data_update with_keys

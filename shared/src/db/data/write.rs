@@ -1,61 +1,13 @@
-//! The tables `data_store`, `data_clock` and `data_usage`.
-//!
-//! Every statement begins with the caller's session, so that a session that has ended reads and writes nothing. Writers of
-//! one user queue up at their row of `data_clock`, which numbers their writes; what they find after that is what the one
-//! before them left.
-
 use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{Database, Effect, Error, column};
+use super::{Refusal, TABLE, entry, numbers, sweep};
 use crate::auth::access_token::Session;
 use crate::config::Quota;
-use crate::domain::{Condition, Entry, Key, Value, Version, VersionMatch};
-
-const TABLE: &str = "data_store";
-
-/// Why a data request was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The session was signed out, revoked, has expired, or its user is gone.
-    #[error("the session has ended")]
-    SessionEnded,
-    /// The user has no such key.
-    #[error("the key does not exist")]
-    NotFound,
-    /// The user has such a key already.
-    #[error("the key exists")]
-    Exists,
-    /// What is stored has none of the versions that were named.
-    #[error("the value has another version")]
-    VersionDiffers,
-    /// The user would have more than the quota allows.
-    #[error("the quota is used up")]
-    QuotaExceeded,
-    /// Anything else.
-    #[error(transparent)]
-    Database(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        match error.constraint() {
-            Some("data_usage_within_quota") => Self::QuotaExceeded,
-            _ if error.owner_is_gone() => Self::SessionEnded,
-            _ => Self::Database(error),
-        }
-    }
-}
-
-/// What a read found.
-pub enum Found {
-    /// The value, and it is not one that the caller has already.
-    Entry(Entry),
-    /// The value has this version, which the caller has already.
-    Known(Version),
-}
+use crate::db::{Database, Effect, Error, column};
+use crate::domain::{Condition, Entry, Key, Value, VersionMatch};
 
 /// A value to be written.
 pub struct Draft {
@@ -75,49 +27,8 @@ pub struct Written {
     pub created: bool,
 }
 
-/// Reads the value under `key`. Its text is left out if its version is one that the caller knows.
-///
-/// # Errors
-/// `SessionEnded`, `NotFound`, or the database is out of reach.
-pub async fn find(
-    db: &Database,
-    session: Session,
-    key: &Key,
-    known: &VersionMatch,
-    now: SystemTime,
-) -> Result<Found, Refusal> {
-    const SQL: &str = "
-        with session as (
-            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-        )
-        select d.version, case when $5::bigint[] is null or d.version = any($5) then null else d.value end as value,
-               d.created_at, d.updated_at, d.expires_at
-        from session
-        left join data_store d
-            on d.user_id = session.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)";
-    let row = db
-        .query_opt(
-            Effect::Read,
-            SQL,
-            &[
-                (&session.user.uuid(), Type::UUID),
-                (&session.id.uuid(), Type::UUID),
-                (&now, Type::TIMESTAMPTZ),
-                (&key.as_str(), Type::TEXT),
-                (&numbers(known), Type::INT8_ARRAY),
-            ],
-        )
-        .await?
-        .ok_or(Refusal::SessionEnded)?;
-    let Some(version) = column::<Option<i64>>(&row, TABLE, "version")? else {
-        return Err(Refusal::NotFound);
-    };
-    let Some(text) = column::<Option<String>>(&row, TABLE, "value")? else {
-        return Ok(Found::Known(version.into()));
-    };
-    let value = Value::from_stored(text).map_err(|error| corrupt(Box::new(error)))?;
-    Ok(Found::Entry(entry(&row, key.clone(), value, version)?))
-}
+/// How often a write that is over its quota removes what has expired and tries again.
+pub(super) const MAX_SWEEPS: usize = 5;
 
 /// Writes a value if the condition holds for what is stored.
 ///
@@ -131,10 +42,23 @@ pub async fn write(
     quota: Quota,
     now: SystemTime,
 ) -> Result<Written, Refusal> {
-    match condition {
-        Condition::Absent => insert(db, session, draft, Replace::Never, quota, now).await,
-        Condition::None => insert(db, session, draft, Replace::Always, quota, now).await,
-        Condition::Present(versions) => update(db, session, draft, versions, quota, now).await,
+    let mut sweeps = 0;
+    loop {
+        let written = match condition {
+            Condition::Absent => insert(db, session, &draft, Replace::Never, quota, now).await,
+            Condition::None => insert(db, session, &draft, Replace::Always, quota, now).await,
+            Condition::Present(versions) => update(db, session, &draft, versions, quota, now).await,
+        };
+        match written {
+            Err(Refusal::QuotaExceeded) if sweeps < MAX_SWEEPS && sweep(db, Some(session.user), now).await? > 0 => {
+                sweeps += 1;
+            }
+            written => {
+                let (row, created) = written?;
+                let version = column(&row, TABLE, "version")?;
+                return Ok(Written { entry: entry(&row, draft.key, Some(draft.value), version)?, created });
+            }
+        }
     }
 }
 
@@ -145,15 +69,15 @@ enum Replace {
     Always,
 }
 
-/// Inserts a value, over one that has expired in any case.
+/// Inserts a value, over one that has expired in any case: what is known about it, and whether the key is new.
 async fn insert(
     db: &Database,
     session: Session,
-    draft: Draft,
+    draft: &Draft,
     replace: Replace,
     quota: Quota,
     now: SystemTime,
-) -> Result<Written, Refusal> {
+) -> Result<(Row, bool), Refusal> {
     // `octet_length` of a stored text does not fetch or unpack it.
     const SQL: &str = "
         with session as (
@@ -210,22 +134,22 @@ async fn insert(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    let Some(version) = column::<Option<i64>>(&row, TABLE, "version")? else {
+    if column::<Option<i64>>(&row, TABLE, "version")?.is_none() {
         return Err(Refusal::Exists);
-    };
+    }
     let created = column(&row, TABLE, "created")?;
-    Ok(Written { entry: entry(&row, key, value, version)?, created })
+    Ok((row, created))
 }
 
 /// Changes a value that exists in such a version.
 async fn update(
     db: &Database,
     session: Session,
-    draft: Draft,
+    draft: &Draft,
     versions: &VersionMatch,
     quota: Quota,
     now: SystemTime,
-) -> Result<Written, Refusal> {
+) -> Result<(Row, bool), Refusal> {
     // `target` is what there was when the statement began; whether `written` found it unchanged, the row lock decides.
     const SQL: &str = "
         with session as (
@@ -279,10 +203,10 @@ async fn update(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    let Some(version) = column::<Option<i64>>(&row, TABLE, "version")? else {
+    if column::<Option<i64>>(&row, TABLE, "version")?.is_none() {
         return Err(untouched(&row)?);
-    };
-    Ok(Written { entry: entry(&row, key, value, version)?, created: false })
+    }
+    Ok((row, false))
 }
 
 /// Deletes a value that exists in such a version.
@@ -336,27 +260,4 @@ pub async fn delete(
 /// that vanished meanwhile counts as one in another version.
 fn untouched(row: &Row) -> Result<Refusal, Error> {
     Ok(if column(row, TABLE, "found")? { Refusal::VersionDiffers } else { Refusal::NotFound })
-}
-
-/// The numbers to look for; null stands for any.
-fn numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
-    match versions {
-        VersionMatch::Any => None,
-        VersionMatch::Among(versions) => Some(versions.iter().map(|version| version.number()).collect()),
-    }
-}
-
-fn entry(row: &Row, key: Key, value: Value, version: i64) -> Result<Entry, Error> {
-    Ok(Entry {
-        key,
-        value,
-        version: version.into(),
-        created_at: column(row, TABLE, "created_at")?,
-        updated_at: column(row, TABLE, "updated_at")?,
-        expires_at: column(row, TABLE, "expires_at")?,
-    })
-}
-
-fn corrupt(source: crate::error::BoxError) -> Error {
-    Error::Corrupt { table: TABLE, source }
 }

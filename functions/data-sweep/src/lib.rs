@@ -1,0 +1,35 @@
+//! Removes values that have expired. Not a route: it is invoked by a schedule.
+
+use serde::Serialize;
+use shared::App;
+use shared::db;
+use shared::error::BoxError;
+use shared::secrets::NoKeys;
+
+/// Statements that one run makes at most, each of which removes some hundred values: a run ends well before its timeout.
+const MAX_STEPS: usize = 200;
+
+/// What a run did.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Values that it removed.
+    pub removed: i64,
+    /// Whether it removed all there were. What is left, the next run removes.
+    pub finished: bool,
+}
+
+/// Removes values that have expired, in small steps between which others have their turn. Two runs at once are safe.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
+    let now = app.now();
+    let mut removed = 0;
+    for _ in 0..MAX_STEPS {
+        match db::data::sweep(app.db(), None, now).await? {
+            0 => return Ok(Report { removed, finished: true }),
+            step => removed += step,
+        }
+    }
+    Ok(Report { removed, finished: false })
+}

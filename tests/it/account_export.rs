@@ -1,0 +1,127 @@
+use std::time::Duration;
+
+use expect_test::expect;
+use serde_json::json;
+
+use crate::support::{Outcome, in_process};
+
+#[tokio::test]
+async fn an_export_has_everything_that_is_held_about_a_user() {
+    let service = in_process();
+    let ada = service.anybody().with_header("user-agent", "Phone/1.0").sign_up("ada").await;
+    service.anybody().sign_up("bob").await.store("bob", json!(1)).await;
+    ada.store("a", json!({ "b": [1, null] })).await;
+    ada.post("/api/data", r#"{"key":"b","value":"soon gone","expires_in":60}"#).await;
+    service.clock.advance(Duration::from_millis(10_500));
+    expect![[r#"
+        200
+        {
+          "data": {
+            "account": {
+              "age": 36,
+              "created_at": "2026-01-01T00:00:00.000Z",
+              "email": "ada@example.com",
+              "full_name": "Ada Lovelace",
+              "gender": "female",
+              "user_id": "[UUIDv7]",
+              "username": "ada"
+            },
+            "next_cursor": null,
+            "operations": [
+              {
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "key": "a",
+                "op": "put",
+                "updated_at": "2026-01-01T00:00:00.000Z",
+                "upsert": true,
+                "value": {
+                  "b": [
+                    1,
+                    null
+                  ]
+                },
+                "version": 1
+              },
+              {
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "expires_at": "2026-01-01T00:01:00.000Z",
+                "expires_in": 50,
+                "key": "b",
+                "op": "put",
+                "updated_at": "2026-01-01T00:00:00.000Z",
+                "upsert": true,
+                "value": "soon gone",
+                "version": 2
+              }
+            ],
+            "sessions": [
+              {
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "current": true,
+                "expires_at": "2026-01-31T00:00:00.000Z",
+                "id": "[UUIDv7]",
+                "network": "203.0.113.1",
+                "refreshed_at": "2026-01-01T00:00:00.000Z",
+                "user_agent": "Phone/1.0"
+              }
+            ]
+          },
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&ada.get("/api/account/export").await.to_string());
+}
+
+/// The `data` of an answer, exactly as it stands in the body.
+fn data(body: &str) -> &str {
+    body.strip_prefix(r#"{"status":"success","data":"#).and_then(|rest| rest.strip_suffix('}')).expect("an answer")
+}
+
+#[tokio::test]
+async fn a_batch_takes_back_what_was_exported_page_by_page() -> Outcome {
+    let service = in_process();
+    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let texts = [r#""x""#, "1.50", r#"{"a":1,"a":2}"#, r#""\u0000 \" \\""#, "null", "123456789012345678901234567890"];
+    for (number, text) in texts.iter().cycle().take(230).enumerate() {
+        let body = format!(r#"{{"key":"key-{number:03}","value":{text}}}"#);
+        assert_eq!(ada.post("/api/data", &body).await.status, 201);
+    }
+    let (mut pages, mut next) = (0, String::new());
+    loop {
+        let page = ada.get(&format!("/api/account/export{next}")).await;
+        assert_eq!(page.json()["data"]["account"].is_object(), pages == 0, "the account is on the first page alone");
+        let restored = bob.post("/api/data/batch", data(&page.body)).await;
+        assert_eq!(restored.status, 200, "{}", restored.body);
+        pages += 1;
+        match page.json()["data"]["next_cursor"].as_str() {
+            Some(cursor) => next = format!("?cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(pages, 3);
+    for (number, text) in texts.iter().cycle().take(230).enumerate() {
+        assert_eq!(bob.get(&format!("/api/data/key-{number:03}")).await.value_text(), *text);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_largest_page_fits_into_a_batch() {
+    let service = in_process();
+    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    for number in 0..6 {
+        ada.store(&format!("{number}{}", "k".repeat(254)), json!("\"".repeat(100_000))).await;
+    }
+    let page = ada.get("/api/account/export").await;
+    assert_eq!(page.json()["data"]["operations"].as_array().map(Vec::len), Some(5));
+    assert_eq!(bob.post("/api/data/batch", data(&page.body)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_wrong_is_refused() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    for query in ["limit=0", "limit=x", "cursor=x"] {
+        assert_eq!(ada.get(&format!("/api/account/export?{query}")).await.outcome(), "400 INVALID_REQUEST", "{query}");
+    }
+    assert_eq!(ada.get("/api/account/export?limit=1000").await.status, 200, "more than fit on a page are not an error");
+}

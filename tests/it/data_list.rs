@@ -1,0 +1,259 @@
+use std::time::Duration;
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Outcome, in_process};
+
+/// Everything unreserved stays, the rest is percent-encoded.
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+fn keys(answer: &Answer) -> Vec<String> {
+    let items = answer.json()["data"]["items"].clone();
+    let items = items.as_array().unwrap_or_else(|| panic!("no items in {}", answer.body)).clone();
+    items.iter().map(|item| item["key"].as_str().expect("a key").to_owned()).collect()
+}
+
+fn cursor(answer: &Answer) -> Option<String> {
+    answer.json()["data"]["next_cursor"].as_str().map(str::to_owned)
+}
+
+/// Every page of a list, each with its keys.
+async fn pages(client: &Client, query: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut next = String::new();
+    loop {
+        let answer = client.get(&format!("/api/data?{query}{next}")).await;
+        pages.push(keys(&answer));
+        match cursor(&answer) {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => return pages,
+        }
+    }
+}
+
+async fn store_all(client: &Client, keys: &[&str]) {
+    for key in keys {
+        assert_eq!(client.store(key, json!(key)).await.status, 201, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_is_a_list() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    expect![[r#"
+        200
+        {
+          "data": {
+            "items": [],
+            "next_cursor": null
+          },
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&ada.get("/api/data").await.to_string());
+    assert_eq!(ada.get("/api/data?prefix=x&values=true&limit=1").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_list_has_the_callers_keys_and_if_asked_their_values() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let bob = service.anybody().sign_up("bob").await;
+    bob.store("bob", json!(1)).await;
+    ada.store("b", json!({ "big": [1, 2] })).await;
+    ada.post("/api/data", r#"{"key":"a","value":1.0e+5,"expires_in":60}"#).await;
+    expect![[r#"
+        200
+        {
+          "data": {
+            "items": [
+              {
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "expires_at": "2026-01-01T00:01:00.000Z",
+                "key": "a",
+                "updated_at": "2026-01-01T00:00:00.000Z",
+                "version": 2
+              },
+              {
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "key": "b",
+                "updated_at": "2026-01-01T00:00:00.000Z",
+                "version": 1
+              }
+            ],
+            "next_cursor": null
+          },
+          "status": "success"
+        }
+    "#]]
+    .assert_eq(&ada.get("/api/data").await.to_string());
+    let with_values = ada.get("/api/data?values=true&limit=1").await;
+    assert!(with_values.body.contains(r#""value":1.0e+5,"#), "byte for byte: {}", with_values.body);
+    assert!(cursor(&with_values).is_some());
+}
+
+#[tokio::test]
+async fn keys_come_in_the_order_of_their_bytes() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    let ordered = [
+        "!", "%", "A", "Z", "_", "a", "a b", "a!", "a/b", "a0", "aa", "b", "~", "é", "z\u{301}", "日本", "\u{ffee}",
+        "😀",
+    ];
+    let mut by_bytes = ordered;
+    by_bytes.sort_unstable();
+    let mut shuffled = ordered;
+    shuffled.reverse();
+    store_all(&ada, &shuffled).await;
+    assert_eq!(pages(&ada, "").await.concat(), by_bytes);
+    for limit in [1, 2, 5, 18, 19] {
+        let pages = pages(&ada, &format!("limit={limit}")).await;
+        assert_eq!(pages.concat(), by_bytes, "limit {limit}");
+        assert!(pages.iter().all(|page| page.len() <= limit && !page.is_empty()), "limit {limit}: {pages:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_is_literal() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    let all =
+        ["a", "a%", "a%b", "a\\", "a_", "a_b", "ab", "abc", "a\u{10ffff}", "a\u{10ffff}b", "b", "😀", "😀a", "😁"];
+    store_all(&ada, &all).await;
+    for prefix in ["", "a", "a%", "a_", "a\\", "ab", "abcd", "a\u{10ffff}", "😀", "'", "b", "c", "a b"] {
+        let mut expected: Vec<&str> = all.into_iter().filter(|key| key.starts_with(prefix)).collect();
+        expected.sort_unstable();
+        for limit in [1, 100] {
+            let found = pages(&ada, &format!("limit={limit}&prefix={}", encoded(prefix))).await.concat();
+            assert_eq!(found, expected, "{prefix:?}");
+        }
+    }
+    assert_eq!(keys(&ada.get("/api/data?prefix=a+b").await), Vec::<String>::new(), "a plus is a space");
+}
+
+#[tokio::test]
+async fn what_is_there_all_along_is_on_one_page_whatever_is_written_meanwhile() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    let stays: Vec<String> = (0..30).map(|number| format!("stays-{number:02}")).collect();
+    store_all(&ada, &stays.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    for round in 0.. {
+        let answer = ada.get(&format!("/api/data?limit=4{next}")).await;
+        seen.extend(keys(&answer));
+        let Some(cursor) = cursor(&answer) else { break };
+        next = format!("&cursor={cursor}");
+        // Before and after the place where the list goes on, and at it.
+        ada.store(&format!("a-{round}"), json!(1)).await;
+        ada.store(&format!("stays-{:02}-more", round * 4 + 5), json!(1)).await;
+        ada.delete(&format!("/api/data/{}", seen.last().expect("a page"))).await;
+        ada.store(seen.last().expect("a page"), json!(2)).await;
+    }
+    let mut counted: Vec<&String> = seen.iter().filter(|key| stays.contains(key)).collect();
+    assert_eq!(counted.len(), stays.len(), "{seen:?}");
+    counted.dedup();
+    assert_eq!(counted.len(), stays.len(), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_has_expired_is_on_no_page() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    for (key, seconds) in [("a", 10), ("b", 20), ("c", 10), ("d", 30)] {
+        ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": seconds }).to_string()).await;
+    }
+    service.clock.advance(Duration::from_secs(10));
+    assert_eq!(pages(&ada, "limit=1").await, [["b"], ["d"]]);
+}
+
+#[tokio::test]
+async fn a_page_with_values_has_about_a_megabyte() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    let value = Value::from("x".repeat(200_000));
+    for number in 0..12 {
+        assert_eq!(ada.store(&format!("big-{number:02}"), value.clone()).await.status, 201);
+    }
+    let pages = pages(&ada, "values=true&limit=1000").await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 2]);
+    assert_eq!(keys(&ada.get("/api/data?limit=1000").await).len(), 12, "without values there is room for all");
+}
+
+#[tokio::test]
+async fn the_cost_of_a_page_follows_its_size_and_not_the_number_of_keys() -> Outcome {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key-0", json!(1)).await;
+    let database = service.database.connect().await;
+    let many = "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
+        select user_id, 'key-' || number, value, version, version, created_at, updated_at
+        from data_store, generate_series(1, 20000) as number";
+    database.execute(many, &[]).await?;
+    database.execute("analyze data_store", &[]).await?;
+    // What a connection has read is counted when it ends.
+    let rows_read = async || -> Result<i64, tokio_postgres::Error> {
+        let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()";
+        database.query(end, &[]).await?;
+        let sql = "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'data_store_pkey'";
+        Ok(database.query_one(sql, &[]).await?.get(0))
+    };
+    let before = rows_read().await?;
+    assert_eq!(keys(&ada.get("/api/data?prefix=key-&limit=10&values=true").await).len(), 10);
+    let rows = rows_read().await? - before;
+    assert!((10..=20).contains(&rows), "{rows} rows were read for a page of 10");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_wrong_is_refused_by_name() {
+    let ada = in_process().anybody().sign_up("ada").await;
+    for query in [
+        "limit=0",
+        "limit=-1",
+        "limit=1001",
+        "limit=99999999999999999999",
+        "limit=ten",
+        "limit=",
+        "limit=1.5",
+        "limit=1&limit=2",
+        "values=yes",
+        "values=",
+        "prefix=%00",
+        "prefix=%0A",
+        "prefix=%ff",
+        "prefix=a&prefix=b",
+        "cursor=",
+        "cursor=x",
+        "cursor=%00",
+        "cursor=AAAAAAAAAAAA",
+    ] {
+        let answer = ada.get(&format!("/api/data?{query}")).await;
+        assert_eq!(answer.outcome(), "400 INVALID_REQUEST", "{query}");
+        let name = query.split('=').next().unwrap_or_default();
+        assert_eq!(answer.json()["errors"][0]["field"], name, "{query}");
+    }
+    let long = format!("prefix={}", "k".repeat(901));
+    assert_eq!(ada.get(&format!("/api/data?{long}")).await.outcome(), "400 INVALID_REQUEST");
+    assert_eq!(ada.get("/api/data?limit=1000&unknown=x&&=").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_list_alone() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    let bob = service.anybody().sign_up("bob").await;
+    for client in [&ada, &bob] {
+        store_all(client, &["a", "b", "c"]).await;
+    }
+    let cursor = cursor(&ada.get("/api/data?limit=1").await).expect("more");
+    assert_eq!(keys(&ada.get(&format!("/api/data?limit=1&cursor={cursor}")).await), ["b"]);
+    assert_eq!(keys(&ada.get(&format!("/api/data?limit=3&values=true&cursor={cursor}")).await), ["b", "c"]);
+    for (client, query) in [
+        (&bob, format!("cursor={cursor}")),
+        (&ada, format!("cursor={cursor}&prefix=a")),
+        (&ada, format!("cursor={}", &cursor[1..])),
+        (&ada, format!("cursor={cursor}A")),
+    ] {
+        assert_eq!(client.get(&format!("/api/data?{query}")).await.outcome(), "400 INVALID_REQUEST", "{query}");
+    }
+}

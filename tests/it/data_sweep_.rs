@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use serde_json::json;
+use shared::App;
+use shared::secrets::{NoKeys, Secrets};
+
+use crate::support::{Outcome, Service, in_process, settings};
+
+async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
+    let clock = service.clock.clone();
+    let secrets = Secrets::fixed(service.database.config(), NoKeys, clock.clone());
+    Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
+}
+
+async fn rows(service: &Service) -> Result<i64, Box<dyn std::error::Error>> {
+    let row = service.database.connect().await.query_one("select count(*) from data_store", &[]).await?;
+    Ok(row.get(0))
+}
+
+#[tokio::test]
+async fn what_has_expired_is_removed_and_no_longer_counted() -> Outcome {
+    let service = in_process();
+    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    for client in [&ada, &bob] {
+        for (key, seconds) in [("soon", 10), ("later", 20)] {
+            client.post("/api/data", &json!({ "key": key, "value": "xyz", "expires_in": seconds }).to_string()).await;
+        }
+        client.store("lasts", json!("xyz")).await;
+    }
+    service.clock.advance(Duration::from_secs(9));
+    assert_eq!(sweep(&service).await?.removed, 0);
+    service.clock.advance(Duration::from_secs(1));
+    let report = sweep(&service).await?;
+    assert_eq!((report.removed, report.finished, rows(&service).await?), (2, true, 4));
+    assert_eq!(sweep(&service).await?.removed, 0);
+    assert_eq!(ada.get("/api/data/later").await.status, 200);
+    let database = service.database.connect().await;
+    for row in database.query("select keys, bytes from data_usage", &[]).await? {
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 20));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_are_removed_in_steps() -> Outcome {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.post("/api/data", r#"{"key":"first","value":1,"expires_in":10}"#).await;
+    let many =
+        "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
+        select user_id, 'key-' || number, value, version, version, created_at, updated_at, expires_at
+        from data_store, generate_series(1, 1200) as number";
+    let database = service.database.connect().await;
+    database.execute(many, &[]).await?;
+    database.execute("update data_usage set keys = 1201, bytes = 100000, keys_allowed = 2000", &[]).await?;
+    service.clock.advance(Duration::from_secs(10));
+    let report = sweep(&service).await?;
+    assert_eq!((report.removed, report.finished, rows(&service).await?), (1201, true, 0));
+    assert_eq!(database.query_one("select keys from data_usage", &[]).await?.get::<_, i64>(0), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_waits_for_nobody() -> Outcome {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    for key in ["held", "free"] {
+        ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
+    }
+    service.clock.advance(Duration::from_secs(10));
+    let mut database = service.database.connect().await;
+    let holder = database.transaction().await?;
+    holder.execute("select from data_store where key = 'held' for update", &[]).await?;
+    assert_eq!(sweep(&service).await?.removed, 1);
+    holder.rollback().await?;
+    assert_eq!(sweep(&service).await?.removed, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_quota_that_expired_values_use_up_makes_room_by_itself() -> Outcome {
+    let mut settings = settings();
+    settings.quota.keys = 2;
+    let service = in_process().with_settings(settings);
+    let ada = service.anybody().sign_up("ada").await;
+    for key in ["a", "b"] {
+        ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
+    }
+    assert_eq!(ada.store("c", json!(1)).await.outcome(), "403 QUOTA_EXCEEDED");
+    service.clock.advance(Duration::from_secs(10));
+    assert_eq!(ada.store("c", json!(1)).await.outcome(), "201");
+    assert_eq!(ada.put("/api/data/d?upsert=true", r#"{"value":1}"#).await.outcome(), "201");
+    assert_eq!(ada.store("e", json!(1)).await.outcome(), "403 QUOTA_EXCEEDED");
+    assert_eq!(rows(&service).await?, 2);
+    Ok(())
+}
