@@ -19,6 +19,7 @@ use crate::db::{self, Database};
 use crate::domain::{Password, PasswordAttempt};
 use crate::error::ApiError;
 use crate::http::{Request, bearer_token};
+use crate::request_log;
 use crate::secrets::{Keys, Secrets};
 
 /// The context of a function: database, settings, clock, and the keys that the function's type asks for.
@@ -148,7 +149,9 @@ impl App<KeyRing> {
             Err(InvalidAccessToken::UnknownKey) => verify(&*self.0.secrets.newest_keys().await),
             verdict => verdict,
         };
-        session.map_err(|error| ApiError::InvalidToken(Some(error)))
+        let session = session.map_err(|error| ApiError::InvalidToken(Some(error)))?;
+        request_log::note_session(session);
+        Ok(session)
     }
 
     /// What a client gets at a sign-in and at each refresh: a new access token for `session`, and `refresh_token`.

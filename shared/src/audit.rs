@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::auth::access_token::Session;
 use crate::domain::{SessionId, UserId};
+use crate::request_log;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl Event {
             Self::PasswordWrong { user, purpose, failures } => {
                 let reason = if user.is_some() { "wrong_password" } else { "unknown_account" };
                 let purpose = purpose.name();
+                request_log::note_failed_sign_in();
                 warn!(event = "password.wrong", user_id = user.map(tracing::field::display), purpose, reason, failures);
             }
             Self::PasswordLocked { user, wait } => {
@@ -106,6 +108,9 @@ impl Event {
     }
 }
 
-fn about(Session { user, id }: Session, event: &'static str) {
+fn about(session: Session, event: &'static str) {
+    // A request that begins or refreshes a session has no access token to tell whose it is.
+    request_log::note_session(session);
+    let Session { user, id } = session;
     info!(event, user_id = %user, session_id = %id);
 }

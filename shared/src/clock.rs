@@ -17,3 +17,19 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 }
+
+/// Measures how long something takes, for the log alone: it stands still in a frozen machine, and nothing depends on it.
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// The time since its start.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}

@@ -10,8 +10,8 @@
 //! - Each hazard has one home: the environment in [`config`], the clock in [`clock`], bcrypt in
 //!   [`auth::password_hash`], `jsonwebtoken` in [`auth::access_token`], [`auth::key_ring`] and [`auth::jwt_crypto`], the
 //!   AWS SDK in [`secrets`], the Lambda runtime in [`runtime`]. \[clippy `disallowed-methods`\]
-//! - A route stands in its function's `ROUTE`, `template.yaml`, `events/` and the watch router in `Cargo.toml`.
-//!   \[test `routes`\]
+//! - A route stands in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README and the watch
+//!   router in `Cargo.toml`. \[test `routes`\]
 //! - Nothing a client sends can panic, and if it did, it would cost that request only. \[test `panics`\]
 //! - A request for a user is one statement, and the session check is part of it.
 
@@ -24,6 +24,7 @@ pub mod db;
 pub mod domain;
 pub mod error;
 pub mod http;
+mod request_log;
 pub mod runtime;
 pub mod secrets;
 pub mod telemetry;

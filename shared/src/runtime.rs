@@ -7,50 +7,84 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{FutureExt, TryFutureExt};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use lambda_http::http::{HeaderMap, StatusCode};
+use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::lambda_runtime::{Diagnostic, Runtime};
 use lambda_http::{Body, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use tokio::time::timeout;
 use tracing::{Instrument, info_span};
 
 use crate::app::App;
-use crate::clock::SystemClock;
+use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{self, Settings};
 use crate::error::{ApiError, BoxError, Code, Fault};
 use crate::http::{Payload, Reply, Request, Route};
+use crate::request_log::{self, Ending, Subject};
 use crate::secrets::{Keys, NoKeys, Secrets};
 use crate::telemetry;
 
+/// What a function is handed with each request: everything that it needs and nothing else, made ready at the start.
+pub trait Context: Clone + Send + Sync + 'static {
+    /// Makes it ready.
+    ///
+    /// # Errors
+    /// A setting or a secret is missing or wrong.
+    fn start() -> impl Future<Output = Result<Self, BoxError>> + Send;
+}
+
+impl<K: Keys> Context for App<K> {
+    /// A database that is down does not stop it.
+    async fn start() -> Result<Self, BoxError> {
+        let settings = Settings::from_env()?;
+        let connections = config::max_concurrency()?;
+        let clock = Arc::new(SystemClock);
+        let secrets = Arc::new(Secrets::load(clock.clone()).await?);
+        let app = Self::new(settings, secrets, clock, connections);
+        app.db().warm_up().await;
+        Ok(app)
+    }
+}
+
+/// For a function that needs neither a database nor a secret, and links neither.
+impl Context for () {
+    async fn start() -> Result<Self, BoxError> {
+        Ok(())
+    }
+}
+
 /// The type of an endpoint: a context and a request become a reply or an error.
-pub trait Handler<K: Keys>: Fn(App<K>, Request) -> Self::Future + Clone + Send + 'static {
+pub trait Handler<C: Context>: Fn(C, Request) -> Self::Future + Clone + Send + 'static {
     /// What the handler returns.
     type Future: Future<Output = Result<Reply, ApiError>> + Send + 'static;
 }
 
-impl<K: Keys, H, F> Handler<K> for H
+impl<C: Context, H, F> Handler<C> for H
 where
-    H: Fn(App<K>, Request) -> F + Clone + Send + 'static,
+    H: Fn(C, Request) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Reply, ApiError>> + Send + 'static,
 {
     type Future = F;
 }
 
 /// Serves an endpoint until its environment ends. Fails only if it cannot start, having said why.
-pub async fn serve<K: Keys>(route: Route, handle: impl Handler<K>) -> ExitCode {
+pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCode {
     telemetry::init();
+    let stopwatch = Stopwatch::start();
     let served = async {
-        let app = start().await?;
+        let context = C::start().await?;
+        request_log::note_init(stopwatch.elapsed());
         let service = service_fn(move |event: LambdaEvent<Payload>| {
-            let (app, handle, route) = (app.clone(), handle.clone(), route.clone());
-            async move { Ok::<_, Infallible>(respond(app, &route, handle, event.payload.as_str()).await) }
+            let (context, handle, route) = (context.clone(), handle.clone(), route.clone());
+            async move { Ok::<_, Infallible>(respond(context, &route, handle, event.payload.as_str()).await) }
         });
         until_the_end(Runtime::new(service).run_concurrent()).await;
         Ok(())
@@ -67,7 +101,7 @@ where
 {
     telemetry::init();
     let served = async {
-        let app = start().await?;
+        let app = App::<NoKeys>::start().await?;
         if config::is_lambda() {
             let service =
                 service_fn(move |_: LambdaEvent<IgnoredAny>| task(app.clone()).map_err(|error| failed(&error)));
@@ -104,48 +138,56 @@ fn exit_code(served: Result<(), BoxError>) -> ExitCode {
     }
 }
 
-/// Makes everything ready that a request would otherwise wait for. A database that is down does not stop it.
-async fn start<K: Keys>() -> Result<App<K>, BoxError> {
-    let settings = Settings::from_env()?;
-    let connections = config::max_concurrency()?;
-    let clock = Arc::new(SystemClock);
-    let secrets = Arc::new(Secrets::load(clock.clone()).await?);
-    let app = App::new(settings, secrets, clock, connections);
-    app.db().warm_up().await;
-    Ok(app)
-}
+/// How long a request may take, below the functions' timeout of 15 s, at which the gateway would answer in our place.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(13);
 
 /// Answers one event. Whatever happens in the handler, even a panic, becomes a response of the contract.
-pub async fn respond<K: Keys>(
-    app: App<K>,
+pub async fn respond<C: Context>(
+    context: C,
     route: &Route,
-    handle: impl Handler<K>,
+    handle: impl Handler<C>,
     event: &str,
 ) -> ApiGatewayV2httpResponse {
     let request = match Request::from_event(event) {
         Ok(request) => request,
         Err(error) => {
             let fault = ApiError::invalid("body", Code::InvalidRequest, telemetry::chain(&error));
-            return failure(&fault, "");
+            return failure(&fault, "", ErrorForm::Envelope);
         }
     };
-    let id = request.id.clone();
+    let (id, method, form) = (request.id.clone(), request.method.clone(), ErrorForm::wanted_by(&request));
+    let trace_id = request.header("x-amzn-trace-id").map(str::to_owned);
     let span = info_span!("request", %route, request_id = id);
-    let answer = async move {
-        let outcome = AssertUnwindSafe(handle(app, request)).catch_unwind().await;
-        let outcome = outcome.unwrap_or_else(|_| Err(ApiError::Internal("the handler panicked".into())));
+    let subject =
+        Subject { route: route.to_string(), method: method.as_str(), request_id: &id, trace_id: trace_id.as_deref() };
+    let handled = timeout(REQUEST_TIMEOUT, AssertUnwindSafe(handle(context, request)).catch_unwind());
+    let answer = async {
+        let outcome = match handled.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(ApiError::Internal("the handler panicked".into())),
+            Err(elapsed) => Err(ApiError::Unavailable(Box::new(elapsed))),
+        };
         match outcome.and_then(success) {
-            Ok(response) => response,
+            Ok(response) => (response, None),
             Err(error) => {
                 log(&error);
-                failure(&error, &id)
+                (failure(&error, &id, form), Some(error.code()))
             }
         }
     };
-    answer.instrument(span).await
+    let ending = |(response, code): &(ApiGatewayV2httpResponse, Option<Code>)| Ending {
+        status: u16::try_from(response.status_code).unwrap_or_default(),
+        code: *code,
+    };
+    let (mut response, _) = request_log::logged(subject, answer, ending).instrument(span).await;
+    if method == Method::HEAD {
+        response.body = None;
+    }
+    response
 }
 
-/// Server errors are ours to mend; the rest is between the caller and the contract.
+/// Why a request failed, which its own line does not say. Server errors are ours to mend; the rest is between the caller
+/// and the contract.
 fn log(error: &ApiError) {
     let (code, cause) = (error.code(), telemetry::chain(error));
     if error.status().is_server_error() {
@@ -163,6 +205,27 @@ struct Failure<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
+}
+
+/// The same as RFC 9457 has it. What kind of problem it is, `code` says.
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: Code,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'a [Fault],
+}
+
+/// The form that errors take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ErrorForm {
+    Envelope,
+    Problem,
 }
 
 fn success(reply: Reply) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -185,7 +248,7 @@ fn success(reply: Reply) -> Result<ApiGatewayV2httpResponse, ApiError> {
     Ok(response(reply.status, reply.headers, Some(body)))
 }
 
-fn failure(error: &ApiError, request_id: &str) -> ApiGatewayV2httpResponse {
+fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> ApiGatewayV2httpResponse {
     let mut headers = HeaderMap::new();
     if let Some(challenge) = error.challenge() {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -193,16 +256,43 @@ fn failure(error: &ApiError, request_id: &str) -> ApiGatewayV2httpResponse {
     if let Some(wait) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
-    let envelope =
-        Failure { status: "error", code: error.code(), message: error.message(), request_id, errors: error.faults() };
+    let (status, code, message, errors) = (error.status(), error.code(), error.message(), error.faults());
+    let body = match form {
+        ErrorForm::Envelope => serde_json::to_string(&Failure { status: "error", code, message, request_id, errors }),
+        ErrorForm::Problem => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+            let title = status.canonical_reason().unwrap_or_default();
+            let (kind, status) = ("about:blank", status.as_u16());
+            serde_json::to_string(&Problem { kind, title, status, detail: message, code, request_id, errors })
+        }
+    };
     // Texts and enums: nothing in there can fail to be written.
-    let body = serde_json::to_string(&envelope).unwrap_or_default();
-    response(error.status(), headers, Some(body))
+    response(status, headers, Some(body.unwrap_or_default()))
+}
+
+const PROBLEM_JSON: &str = "application/problem+json";
+
+impl ErrorForm {
+    /// A problem for whoever names it in `Accept`, and does not say that it is not wanted (RFC 9110 §12.4.2).
+    fn wanted_by(request: &Request) -> Self {
+        let accepted = request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut ranges = accepted.flat_map(|value| value.split(','));
+        let wanted = ranges.any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(PROBLEM_JSON));
+            let refused = parts.any(|parameter| {
+                let quality = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+                quality.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0))
+            });
+            named && !refused
+        });
+        if wanted { Self::Problem } else { Self::Envelope }
+    }
 }
 
 fn response(status: StatusCode, mut headers: HeaderMap, body: Option<String>) -> ApiGatewayV2httpResponse {
     if body.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

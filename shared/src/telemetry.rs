@@ -1,6 +1,7 @@
 //! The log: events as JSON lines in Lambda, as text elsewhere. Never a body, a token, a password or an address.
 
 use std::error::Error as StdError;
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -19,6 +20,7 @@ pub fn init() {
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("shared", level);
     let format = tracing_subscriber::fmt::layer().with_target(false);
     let json = config::optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+    let _ = JSON.set(json);
     // Only fails where a subscriber is installed already.
     let _ = if json {
         let format = format.json().flatten_event(true).with_span_list(false);
@@ -30,6 +32,13 @@ pub fn init() {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
     }));
+}
+
+static JSON: OnceLock<bool> = OnceLock::new();
+
+/// Whether the log is JSON lines.
+pub(crate) fn is_json() -> bool {
+    JSON.get().is_some_and(|json| *json)
 }
 
 /// An error and everything below it in one line. The only place that prints a chain.

@@ -81,7 +81,15 @@ fn data(body: &str) -> &str {
 async fn a_batch_takes_back_what_was_exported_page_by_page() -> Outcome {
     let service = in_process();
     let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
-    let texts = [r#""x""#, "1.50", r#"{"a":1,"a":2}"#, r#""\u0000 \" \\""#, "null", "123456789012345678901234567890"];
+    let texts = [
+        r#""x""#,
+        "{\n  \"a\": [\n1,\t2 ]\n}",
+        "1.50",
+        r#"{"a":1,"a":2}"#,
+        r#""\u0000 \" \\""#,
+        "null",
+        "123456789012345678901234567890",
+    ];
     for (number, text) in texts.iter().cycle().take(230).enumerate() {
         let body = format!(r#"{{"key":"key-{number:03}","value":{text}}}"#);
         assert_eq!(ada.post("/api/data", &body).await.status, 201);

@@ -127,6 +127,7 @@ async fn a_refused_batch_says_which_operation_and_why_and_changes_nothing() {
         (json!({ "op": "put", "key": "none", "value": 1, "if_version": 1, "upsert": true }), "412 PRECONDITION_FAILED"),
         (json!({ "op": "put", "key": "none", "value": 1, "if_version": 1 }), "404 KEY_NOT_FOUND"),
         (json!({ "op": "delete", "key": "b", "if_version": 1 }), "412 PRECONDITION_FAILED"),
+        (json!({ "op": "create", "key": "none", "value": 1, "if_version": 1 }), "412 PRECONDITION_FAILED"),
     ] {
         let change = json!({ "op": "put", "key": "a", "value": "changed" });
         assert_eq!(batch(&ada, json!([change, operation])).await.outcome(), expected, "{operation}");
@@ -164,7 +165,7 @@ async fn every_fault_of_a_batch_is_listed() {
             { "key": "c" },
             { "op": "get", "key": "//" },
             "get",
-            { "op": "create", "key": "d", "value": 1, "if_version": 1, "expires_in": -1 },
+            { "op": "create", "key": "d", "value": 1, "if_version": null, "expires_in": -1 },
             { "op": "put", "key": "e", "value": 1, "upsert": "yes", "if_version": 0 },
             { "op": "get", "key": "f" },
             { "op": "delete", "key": "f" },
@@ -185,7 +186,7 @@ async fn every_fault_of_a_batch_is_listed() {
         "operations[2].op" "operations[2]: op is required"
         "operations[3].key" "operations[3]: key must not contain an empty segment, `.` or `..` between its slashes"
         "operations[4]" "operations[4] must be a JSON object"
-        "operations[5].if_version" "operations[5]: a key that is to be created has no version yet"
+        "operations[5].if_version" "operations[5]: if_version must be a whole number of 1 or more"
         "operations[5].expires_in" "operations[5]: expires_in must be a whole number of seconds from 1 to 315360000"
         "operations[6].if_version" "operations[6]: if_version must be a whole number of 1 or more"
         "operations[6].upsert" "operations[6]: upsert must be true or false"

@@ -221,6 +221,8 @@ async fn a_parameter_that_is_wrong_is_refused_by_name() {
         "prefix=%00",
         "prefix=%0A",
         "prefix=%ff",
+        "prefix=100%",
+        "prefix=%zz",
         "prefix=a&prefix=b",
         "cursor=",
         "cursor=x",

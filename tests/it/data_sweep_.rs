@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::App;
 use shared::secrets::{NoKeys, Secrets};
 
-use crate::support::{Outcome, Service, in_process, settings};
+use crate::support::{Outcome, Service, in_process, race, settings};
 
 async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
     let clock = service.clock.clone();
@@ -93,4 +93,23 @@ async fn a_quota_that_expired_values_use_up_makes_room_by_itself() -> Outcome {
     assert_eq!(ada.store("e", json!(1)).await.outcome(), "403 QUOTA_EXCEEDED");
     assert_eq!(rows(&service).await?, 2);
     Ok(())
+}
+
+#[tokio::test]
+async fn racing_writers_all_get_the_room_that_there_is() {
+    let mut settings = settings();
+    settings.quota.keys = 8;
+    let service = in_process().with_settings(settings);
+    let ada = service.anybody().sign_up("ada").await;
+    for number in 0..8 {
+        ada.post("/api/data", &json!({ "key": format!("old-{number}"), "value": 1, "expires_in": 10 }).to_string())
+            .await;
+    }
+    service.clock.advance(Duration::from_secs(10));
+    let outcomes = race(12, |number| {
+        let ada = ada.clone();
+        async move { ada.store(&format!("new-{number}"), json!(1)).await }
+    })
+    .await;
+    assert_eq!(outcomes, [("201".to_owned(), 8), ("403 QUOTA_EXCEEDED".to_owned(), 4)].into());
 }

@@ -118,3 +118,28 @@ async fn a_table_that_was_altered_is_a_500_that_tells_nothing() {
     .assert_eq(&answer.to_string());
     let _still_running: Arc<Service> = service;
 }
+
+#[tokio::test]
+async fn a_transaction_that_nobody_waits_for_any_more_is_undone() -> Outcome {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    let mut database = service.database.connect().await;
+    let holder = database.transaction().await?;
+    holder.execute("select from data_store for update", &[]).await?;
+    let batch = tokio::spawn({
+        let ada = ada.clone();
+        let operations = json!({ "operations": [{ "op": "put", "key": "key", "value": 2 }] }).to_string();
+        async move { ada.post("/api/data/batch", &operations).await }
+    });
+    service.database.until_a_statement_waits().await;
+    batch.abort();
+    assert!(batch.await.is_err_and(|error| error.is_cancelled()));
+    holder.rollback().await?;
+    assert_eq!(ada.store("other", json!(3)).await.status, 201);
+    let other = service.with_settings(settings());
+    let list = other.anybody().with_token(&ada.token()).get("/api/data?values=true").await.json();
+    let values: Vec<_> = list["data"]["items"].as_array().into_iter().flatten().map(|item| &item["value"]).collect();
+    assert_eq!(values, [&json!(1), &json!(3)], "what was answered is there, and what was given up is not");
+    Ok(())
+}

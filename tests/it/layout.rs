@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Outcome, endpoints};
+use tests::binaries::TASKS;
 
-/// Functions that answer no route.
-const TASKS: [&str; 2] = ["data-sweep", "migrate"];
+use crate::support::{Outcome, endpoints};
 
 pub fn functions() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
@@ -21,7 +20,7 @@ pub fn functions() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
 #[test]
 fn every_folder_is_a_function_that_the_tests_know() -> Outcome {
     let known: BTreeSet<String> = endpoints().iter().map(|(name, _)| *name).chain(TASKS).map(str::to_owned).collect();
-    assert_eq!(functions()?, known, "add a new function to `support::endpoints` or to `TASKS`");
+    assert_eq!(functions()?, known, "add a new function to `support::endpoints` or to `tests::binaries::TASKS`");
     Ok(())
 }
 

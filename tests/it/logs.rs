@@ -19,6 +19,8 @@ struct Run {
     requests: usize,
 }
 
+const TRACE: &str = "Root=1-6ae85818-5f0c3b000000000000000001";
+
 struct Answer {
     status: i64,
     body: Value,
@@ -59,7 +61,7 @@ impl Run {
         let event = json!({
             "version": "2.0",
             "routeKey": "the route",
-            "headers": { "authorization": format!("Bearer {token}"), "user-agent": "the-user-agent" },
+            "headers": { "authorization": format!("Bearer {token}"), "user-agent": "the-user-agent", "x-amzn-trace-id": TRACE },
             "pathParameters": { "key": "the-key", "id": body["id"].as_str().unwrap_or_default() },
             "requestContext": {
                 "requestId": format!("request-{}", self.requests),
@@ -100,6 +102,28 @@ fn summary(line: &Value) -> String {
     }
     words.push(line["span"]["request_id"].as_str().unwrap_or("no request").to_owned());
     words.join(" ")
+}
+
+/// What every line of a request has, and that CloudWatch finds each metric that the line announces.
+fn check_request(line: &Value) {
+    for name in ["timestamp", "level", "route", "method", "request_id", "trace_id"] {
+        assert!(line[name].is_string(), "no {name} in {line}");
+    }
+    assert_eq!(line["trace_id"], TRACE);
+    assert!(line["duration_ms"].as_f64() >= line["db_ms"].as_f64(), "{line}");
+    assert_eq!(line["init_ms"].is_number(), line["cold_starts"] == 1, "{line}");
+    let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap_or_else(|| panic!("no metrics in {line}"));
+    assert_eq!(directives.len() == 2, line["code"].is_string(), "{line}");
+    for directive in directives {
+        for metric in directive["Metrics"].as_array().expect("metrics") {
+            assert!(line[metric["Name"].as_str().expect("a name")].is_number(), "{metric} in {line}");
+        }
+        for dimension in
+            directive["Dimensions"].as_array().expect("dimensions").iter().flat_map(Value::as_array).flatten()
+        {
+            assert!(line[dimension.as_str().expect("a name")].is_string(), "{dimension} in {line}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -169,14 +193,26 @@ async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
     assert_eq!(run.send("account-delete", &four, json!({ "password": NEW_PASSWORD }))?.status, 200);
     secrets.extend([one, two, three, last.text("access_token"), last.text("refresh_token"), four]);
 
+    let (requests, functions) = (run.requests, run.functions.len());
     let log = run.log()?;
     for secret in secrets {
         assert!(!log.contains(&secret), "the log has {secret}");
     }
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut events: Vec<Value> = lines.filter(|line| line["event"].is_string()).collect();
-    events.sort_by_key(|line| line["timestamp"].to_string());
-    let events: Vec<String> = events.iter().map(summary).collect();
+    let mut lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.sort_by_key(|line| line["timestamp"].to_string());
+    let (answered, rest): (Vec<Value>, Vec<Value>) = lines.into_iter().partition(|line| line["message"] == "request");
+    assert_eq!(answered.len(), requests, "a line for each request");
+    answered.iter().for_each(check_request);
+    let wrong = answered.iter().find(|line| line["request_id"] == "request-12").ok_or("no line")?;
+    assert_eq!(
+        (&wrong["status"], &wrong["code"], &wrong["failed_sign_ins"]),
+        (&json!(401), &json!("INVALID_CREDENTIALS"), &json!(1))
+    );
+    let read = answered.iter().find(|line| line["request_id"] == "request-7").ok_or("no line")?;
+    assert!(read["user_id"].is_string() && read["session_id"].is_string() && read["code"].is_null(), "{read}");
+    let cold = answered.iter().filter(|line| line["cold_starts"] == 1).count();
+    assert_eq!(cold, functions, "each function starts once");
+    let events: Vec<String> = rest.iter().filter(|line| line["event"].is_string()).map(summary).collect();
     expect![[r#"
         INFO account.created user_id request-1
         INFO session.begun user_id session_id request-2

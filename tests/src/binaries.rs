@@ -17,12 +17,15 @@ pub struct Binaries {
     folder: PathBuf,
 }
 
-/// The endpoints, by their folders: every function but `migrate`, which no request reaches.
+/// The functions that no request reaches.
+pub const TASKS: [&str; 2] = ["data-sweep", "migrate"];
+
+/// The endpoints, by their folders.
 pub fn endpoints() -> Result<Vec<String>, Error> {
     let folder = Path::new(WORKSPACE).join("functions");
     let entries = fs::read_dir(&folder).map_err(|error| Error::file(&folder, error))?;
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    Ok(names.filter(|name| name != "migrate").collect())
+    Ok(names.filter(|name| !TASKS.contains(&name.as_str())).collect())
 }
 
 impl Binaries {

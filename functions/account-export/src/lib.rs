@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use shared::App;
 use shared::db::{self, data::PageOf};
-use shared::domain::{Account, Entry, KeyPrefix, Limit, SessionInfo, cursor};
+use shared::domain::{Account, Entry, KeyPrefix, Lifetime, Limit, SessionInfo, cursor};
 use shared::error::ApiError;
 use shared::http::{Query, Reply, Request, Route};
 
@@ -19,13 +19,13 @@ struct Export {
     account: Option<Account>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Vec<SessionInfo>>,
-    operations: Vec<Operation>,
+    operations: Vec<Restore>,
     next_cursor: Option<String>,
 }
 
 /// A stored value as an operation that stores it, and what else is known about it, which a batch does not look at.
 #[derive(Serialize)]
-struct Operation {
+struct Restore {
     op: &'static str,
     upsert: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,13 +51,11 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let page = PageOf { prefix: &prefix, after: after.as_ref(), limit, values: true };
     let page = db::data::list(app.db(), session, page, now).await?;
     let next_cursor = page.next.map(|key| cursor::write(session.user, &prefix, &key));
-    let operations = page.entries.into_iter().map(|entry| operation(entry, now)).collect();
+    let operations = page.entries.into_iter().map(|entry| restore(entry, now)).collect();
     Ok(Reply::ok().data(&Export { account, sessions, operations, next_cursor }))
 }
 
-fn operation(entry: Entry, now: SystemTime) -> Operation {
-    let left = entry.expires_at.map(|expires_at| expires_at.duration_since(now).unwrap_or_default());
-    // A whole number of seconds, and not less than is left.
-    let expires_in = left.map(|left| left.as_millis().div_ceil(1000) as u64);
-    Operation { op: "put", upsert: true, expires_in, entry }
+fn restore(entry: Entry, now: SystemTime) -> Restore {
+    let expires_in = entry.expires_at.map(|expires_at| Lifetime::until(expires_at, now).seconds());
+    Restore { op: "put", upsert: true, expires_in, entry }
 }

@@ -62,12 +62,7 @@ fn read_operation(item: &mut Body<'_>, now: SystemTime) -> Option<Operation> {
     let action = match verb? {
         Verb::Get => Some(Action::Get),
         Verb::Delete => Some(Action::Delete),
-        Verb::Create => {
-            if if_version.is_some() {
-                item.fault("if_version", Code::InvalidRequest, "a key that is to be created has no version yet");
-            }
-            read_content(item, now).map(Action::Create)
-        }
+        Verb::Create => read_content(item, now).map(Action::Create),
         Verb::Put => {
             let put = if item.flag("upsert") { Action::Upsert } else { Action::Put };
             read_content(item, now).map(put)

@@ -6,7 +6,8 @@ use shared::db;
 use shared::error::BoxError;
 use shared::secrets::NoKeys;
 
-/// Statements that one run makes at most, each of which removes some hundred values: a run ends well before its timeout.
+/// Statements that one run makes at most, each of which removes some hundred values: a hundred thousand in all, so that a run
+/// ends before its timeout.
 const MAX_STEPS: usize = 200;
 
 /// What a run did.
@@ -14,7 +15,7 @@ const MAX_STEPS: usize = 200;
 pub struct Report {
     /// Values that it removed.
     pub removed: i64,
-    /// Whether it removed all there were. What is left, the next run removes.
+    /// Whether it removed all there were, but for those that somebody was writing. What is left, the next run removes.
     pub finished: bool,
 }
 
@@ -26,7 +27,7 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let now = app.now();
     let mut removed = 0;
     for _ in 0..MAX_STEPS {
-        match db::data::sweep(app.db(), None, now).await? {
+        match db::data::sweep(app.db(), now).await? {
             0 => return Ok(Report { removed, finished: true }),
             step => removed += step,
         }

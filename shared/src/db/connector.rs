@@ -14,6 +14,8 @@ use tokio_postgres::{Client, Config, Error, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls;
+use crate::clock::Stopwatch;
+use crate::request_log;
 use crate::secrets::{Keys, Secrets};
 use crate::telemetry;
 
@@ -34,8 +36,9 @@ impl<K: Keys> Connect for Connector<K> {
     /// The pool's own configuration is a placeholder: credentials change while the pool lives.
     fn connect(&self, _: &Config) -> Connecting<'_> {
         Box::pin(async move {
+            let stopwatch = Stopwatch::start();
             let config = self.secrets.database();
-            match self.connect_with(&config).await {
+            let connection = match self.connect_with(&config).await {
                 Err(error) if is_bad_credentials(&error) => {
                     if let Err(error) = self.secrets.refresh().await {
                         tracing::warn!("the secrets could not be fetched again: {}", telemetry::chain(&error));
@@ -44,7 +47,9 @@ impl<K: Keys> Connect for Connector<K> {
                     if *newer == *config { Err(error) } else { self.connect_with(&newer).await }
                 }
                 outcome => outcome,
-            }
+            };
+            request_log::note_connecting(stopwatch.elapsed());
+            connection
         })
     }
 }

@@ -22,8 +22,9 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use self::connector::Connector;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::error::BoxError;
+use crate::request_log;
 use crate::secrets::{Keys, Secrets};
 
 /// Why a statement has no result. Constraints that a caller can violate are told apart by the modules below.
@@ -80,12 +81,14 @@ type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
 /// Opening a connection, TLS and sign-in included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// A statement, its locks included. Two of these and a connection fit into the functions' 15 s.
+/// A statement, its locks included.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this long without a statement the environment may have been frozen and the socket be dead without a sign.
 const SUSPECT_AFTER: Duration = Duration::from_secs(10);
 /// How long a suspect connection gets to show that it lives.
 const SUSPECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a database that is asked whether it is there may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Runs of something that lost against a concurrent one: serialization failures and deadlocks, which left nothing behind.
 const CONFLICT_ATTEMPTS: usize = 3;
 
@@ -116,6 +119,29 @@ impl Work for Statement<'_> {
     async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         let parameters = self.parameters.iter().map(|(value, kind)| (*value, kind.clone()));
         client.query_typed(self.sql, &parameters.collect::<Vec<_>>()).await
+    }
+}
+
+/// A connection that is at work. Unless it is done with that it does not go back into the pool, whatever happens, be it that
+/// nobody waits any more: it is dead, or still busy with what was given up, or in the middle of a transaction.
+struct AtWork(Option<Object>);
+
+impl AtWork {
+    fn client(&self) -> &Client {
+        // Only `done` and the end take it out.
+        self.0.as_ref().unwrap_or_else(|| unreachable!("a connection at work"))
+    }
+
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
     }
 }
 
@@ -177,6 +203,13 @@ impl Database {
 
     /// Has something done on a connection that lives as far as can be known.
     async fn run<W: Work>(&self, effect: Effect, work: &W) -> Result<W::Output, Error> {
+        let stopwatch = Stopwatch::start();
+        let done = self.run_until_done(effect, work).await;
+        request_log::note_database(stopwatch.elapsed());
+        done
+    }
+
+    async fn run_until_done<W: Work>(&self, effect: Effect, work: &W) -> Result<W::Output, Error> {
         let mut conflicts = 0;
         let mut losses = 0;
         loop {
@@ -202,21 +235,25 @@ impl Database {
     }
 
     async fn attempt<W: Work>(&self, client: Object, work: &W, patience: Duration) -> Attempt<W::Output> {
-        let attempt = match timeout(patience, work.run(&client)).await {
-            Ok(Ok(output)) => return Attempt::Answered(output),
-            Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && client.is_closed() => {
+        let client = AtWork(Some(client));
+        match timeout(patience, work.run(client.client())).await {
+            Ok(Ok(output)) => {
+                client.done();
+                Attempt::Answered(output)
+            }
+            Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && client.client().is_closed() => {
                 Attempt::Lost(Box::new(error))
             }
             // A failover has turned the writer behind this connection into a reader: the next one finds the new writer.
             Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
                 Attempt::NotRun(Box::new(error))
             }
-            Ok(Err(error)) => return Attempt::Refused(error),
+            Ok(Err(error)) => {
+                client.done();
+                Attempt::Refused(error)
+            }
             Err(elapsed) => Attempt::Lost(Box::new(elapsed)),
-        };
-        // It must not go back into the pool: it is dead, or still at work on what was given up.
-        drop(Object::take(client));
-        attempt
+        }
     }
 
     /// A connection from the pool or a new one; with `probe`, one that has just answered.
@@ -249,6 +286,17 @@ impl Database {
     fn now_ms(&self) -> u64 {
         let since_epoch = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether the database answers, and soon: whoever asks does so again and again.
+///
+/// # Errors
+/// It does not answer within two seconds.
+pub async fn ping(db: &Database) -> Result<(), Error> {
+    match timeout(PING_TIMEOUT, db.query(Effect::Read, "select", &[])).await {
+        Ok(answer) => answer.map(|_| ()),
+        Err(elapsed) => Err(Error::Unavailable(Box::new(elapsed))),
     }
 }
 

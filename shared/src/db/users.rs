@@ -157,7 +157,7 @@ impl Work for PasswordChange<'_> {
     type Output = Vec<Row>;
 
     async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const LOCK: &str = "select id from users where id = $1 for update";
+        const LOCK: &str = "select id from users where id = $1 for no key update";
         const CHANGE: &str = "
             with session as (
                 select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3

@@ -49,6 +49,18 @@ impl Lifetime {
     /// Ten years of 365 days.
     const MAX_SECONDS: u32 = 10 * 365 * 24 * 60 * 60;
 
+    /// From `now` until `expires_at`, not less than is left, and never none: what does not fit is brought into range.
+    pub fn until(expires_at: SystemTime, now: SystemTime) -> Self {
+        let left = expires_at.duration_since(now).unwrap_or_default();
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Self(Duration::from_secs(seconds.clamp(1, Self::MAX_SECONDS.into())))
+    }
+
+    /// Seconds.
+    pub fn seconds(self) -> u64 {
+        self.0.as_secs()
+    }
+
     /// The moment at which something that starts to live `now` is gone.
     pub fn from(self, now: SystemTime) -> SystemTime {
         now + self.0
@@ -70,6 +82,16 @@ impl TryFrom<f64> for Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_of_a_lifetime_is_one_too() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let left = |left: Duration| Lifetime::until(now + left, now).seconds();
+        assert_eq!(left(Duration::from_nanos(1)), 1);
+        assert_eq!(left(Duration::from_nanos(10_000_000_001)), 11);
+        assert_eq!(left(Duration::from_secs(315_360_001)), 315_360_000);
+        assert_eq!(Lifetime::until(now, now + Duration::from_secs(5)).seconds(), 1);
+    }
 
     #[test]
     fn a_lifetime_is_a_whole_number_of_seconds_from_1_to_ten_years() {

@@ -13,6 +13,11 @@ use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimeP
 const FORMAT: EncodedConfig =
     Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: NonZero::new(3) }).encode();
 
+/// A moment as text, empty for one that no calendar has.
+pub fn text(time: SystemTime) -> String {
+    OffsetDateTime::from(time).format(&Iso8601::<FORMAT>).unwrap_or_default()
+}
+
 /// A moment.
 pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let text = OffsetDateTime::from(*time).format(&Iso8601::<FORMAT>).map_err(S::Error::custom)?;

@@ -136,9 +136,9 @@ impl<'a> Body<'a> {
         self.accept("expires_in", Code::InvalidRequest, raw)
     }
 
-    /// `if_version`: a number, or nothing.
+    /// `if_version`: a number, or nothing. A `null` is no number: a guard must not vanish.
     pub fn if_version(&mut self) -> Option<Version> {
-        let raw = self.given("if_version")?;
+        let raw = self.members.find("if_version")?;
         self.accept("if_version", Code::InvalidRequest, raw)
     }
 

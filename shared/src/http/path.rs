@@ -24,7 +24,7 @@ where
     parsed.map_err(Into::into)
 }
 
-/// A path parameter that is not percent-encoded UTF-8. Each type that is read from a path says it in its own words.
+/// A part of a URL that is not percent-encoded UTF-8. Each type that is read from a path says it in its own words.
 pub struct BrokenEncoding;
 
 impl From<BrokenEncoding> for InvalidKey {
@@ -39,7 +39,8 @@ impl From<BrokenEncoding> for InvalidId {
     }
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, BrokenEncoding> {
+/// Undoes percent-encoding once.
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, BrokenEncoding> {
     // The decoder lets a `%` that encodes nothing stand; a client that forgot to encode it should hear of it.
     let stray_percent = text.split('%').skip(1).any(|rest| {
         let mut digits = rest.bytes();

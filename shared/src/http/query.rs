@@ -1,9 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
-
 use super::Request;
+use super::path::decode;
 use crate::error::{ApiError, Code};
 
 /// The parameters of a request's query. Those that a route does not ask for do not matter.
@@ -56,7 +55,7 @@ impl<'a> Query<'a> {
             return Err(refuse(name, format!("{name} must not be there twice")));
         }
         let value = value.replace('+', " ");
-        match percent_decode_str(&value).decode_utf8() {
+        match decode(&value) {
             Ok(text) => Ok(Some(text.into_owned())),
             Err(_) => Err(refuse(name, format!("{name} must be percent-encoded UTF-8"))),
         }

@@ -46,8 +46,16 @@ impl Reply {
     /// 200 with a public document whose form another standard fixes, so that it has no envelope. Anybody may keep it for
     /// `max_age`.
     pub fn document(document: &impl Serialize, max_age: Duration) -> Self {
-        let reply = Self { document: Some(serde_json::to_string(document)), ..Self::ok() };
-        reply.header(CACHE_CONTROL, format!("public, max-age={}", max_age.as_secs()))
+        Self { document: Some(serde_json::to_string(document)), ..Self::ok() }.public(max_age)
+    }
+
+    /// The same with a document that is JSON already.
+    pub fn document_text(document: &str, max_age: Duration) -> Self {
+        Self { document: Some(Ok(document.to_owned())), ..Self::ok() }.public(max_age)
+    }
+
+    fn public(self, max_age: Duration) -> Self {
+        self.header(CACHE_CONTROL, format!("public, max-age={}", max_age.as_secs()))
     }
 
     /// With the version's strong entity tag (RFC 9110 §8.8.3).

@@ -3,8 +3,8 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use lambda_http::http::HeaderMap;
 use lambda_http::http::header::{AUTHORIZATION, USER_AGENT};
+use lambda_http::http::{HeaderMap, Method};
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::{Device, UserAgent};
@@ -18,6 +18,8 @@ use crate::error::ApiError;
 pub struct Request {
     /// The id that errors and the log carry: API Gateway's, which its access log has too.
     pub id: String,
+    /// The method; HEAD asks for what GET would answer, but the body.
+    pub(crate) method: Method,
     /// Headers; what came several times under a name may be joined by commas.
     pub headers: HeaderMap,
     /// The query as it was sent, without `?`.
@@ -68,6 +70,7 @@ impl Request {
             user_agent: user_agent.map(UserAgent::from),
         };
         Ok(Self {
+            method: event.request_context.http.method,
             device,
             id: event.request_context.request_id.unwrap_or_default(),
             headers: event.headers,

@@ -1,9 +1,12 @@
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::Write as _;
 
 use lambda_http::Body;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::HeaderMap;
 use serde_json::Value;
+use shared::http::Route;
 
 /// An answer as a client gets it.
 #[derive(Debug)]
@@ -26,6 +29,22 @@ impl From<ApiGatewayV2httpResponse> for Answer {
 }
 
 impl Answer {
+    /// Keeps the answer for `tests/openapi/check.py`, which holds it against the OpenAPI document, if the environment says
+    /// where.
+    pub(super) fn record(&self, route: &Route) {
+        let Ok(path) = std::env::var("ANSWERS_FILE") else { return };
+        let headers: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
+        let line = serde_json::json!({
+            "route": route.to_string().replace("{key+}", "{key}"),
+            "status": self.status,
+            "content_type": self.header("content-type"),
+            "headers": headers,
+            "body": self.body,
+        });
+        let mut file = File::options().create(true).append(true).open(path).expect("a file to be written");
+        file.write_all(format!("{line}\n").as_bytes()).expect("a file to be written");
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))

@@ -144,6 +144,10 @@ impl Client {
         self.send("GET", path, None).await
     }
 
+    pub async fn head(&self, path: &str) -> Answer {
+        self.send("HEAD", path, None).await
+    }
+
     pub async fn post(&self, path: &str, body: &str) -> Answer {
         self.send("POST", path, Some(body)).await
     }
@@ -222,6 +226,7 @@ impl Client {
 
 /// The route that a gateway finds for a path, and its parameter as it was sent.
 fn route<'a>(method: &str, path: &'a str) -> (Route, Option<(&'static str, &'a str)>) {
+    let method = if method == "HEAD" { "GET" } else { method };
     for (_, route) in endpoints() {
         if route.method != method {
             continue;

@@ -12,6 +12,7 @@ use shared::secrets::NoKeys;
 pub struct Apps {
     pub without_keys: App<NoKeys>,
     pub with_keys: App<KeyRing>,
+    pub nothing: (),
 }
 
 macro_rules! endpoints {
@@ -33,6 +34,9 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    "health-get" health_get nothing
+    "health-ready" health_ready without_keys
+    "openapi-get" openapi_get nothing
     "register" register without_keys
     "token" token with_keys
     "token-refresh" token_refresh with_keys

@@ -94,6 +94,7 @@ impl Service {
         let apps = Apps {
             without_keys: App::new(settings.clone(), without_keys, clock.clone(), 1),
             with_keys: App::new(settings, secrets, clock.clone(), 4),
+            nothing: (),
         };
         Arc::new(Self { apps, database, clock })
     }
@@ -115,6 +116,8 @@ impl Service {
 
     /// Hands an event to the function of a route.
     pub async fn invoke(&self, route: &Route, event: &str) -> Answer {
-        Answer::from(answer(self.apps.clone(), route, event).await)
+        let answer = Answer::from(answer(self.apps.clone(), route, event).await);
+        answer.record(route);
+        answer
     }
 }

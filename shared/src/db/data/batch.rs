@@ -11,8 +11,8 @@ use futures_util::future::{try_join, try_join3};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
-use super::write::MAX_SWEEPS;
-use super::{PAGE_BYTES, Refusal, TABLE, sweep, value};
+use super::sweep::Room;
+use super::{PAGE_BYTES, Refusal, TABLE, value};
 use crate::auth::access_token::Session;
 use crate::config::Quota;
 use crate::db::{Database, Effect, Error, Parameters, Statement, Work, column};
@@ -54,14 +54,10 @@ pub async fn batch(
     let writes = operations.iter().any(|operation| !matches!(operation.action, Action::Get));
     let transaction = Transaction { session, operations, writes, quota, now };
     let effect = if writes { Effect::Write } else { Effect::Read };
-    let mut sweeps = 0;
+    let mut room = Room::of(session.user);
     loop {
         match db.run(effect, &transaction).await.map_err(Refusal::from) {
-            Err(Refusal::QuotaExceeded)
-                if sweeps < MAX_SWEEPS && sweep(db, Some(session.user), now).await.map_err(Refusal::from)? > 0 =>
-            {
-                sweeps += 1;
-            }
+            Err(Refusal::QuotaExceeded) if room.make(db, now).await.map_err(Refusal::from)? => {}
             done => return done?,
         }
     }
@@ -245,9 +241,10 @@ fn keys<'a>(operations: impl Iterator<Item = &'a Operation>) -> Vec<&'a str> {
 fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Refusal> {
     match (&operation.action, stored) {
         (Action::Create(_), Some(_)) => Err(Refusal::Exists),
-        (Action::Create(_), None) => Ok(()),
-        (Action::Upsert(_), None) if operation.if_version.is_none() => Ok(()),
-        (Action::Upsert(_), None) => Err(Refusal::VersionDiffers),
+        (Action::Create(_) | Action::Upsert(_), None) => match operation.if_version {
+            Some(_) => Err(Refusal::VersionDiffers),
+            None => Ok(()),
+        },
         (_, None) => Err(Refusal::NotFound),
         (_, Some(stored)) => match operation.if_version {
             Some(version) if version != stored.entry.version => Err(Refusal::VersionDiffers),

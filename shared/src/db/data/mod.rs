@@ -1,8 +1,9 @@
 //! The tables `data_store`, `data_clock` and `data_usage`.
 //!
-//! Every statement begins with the caller's session, so that a session that has ended reads and writes nothing. Writers of
-//! one user queue up at their row of `data_clock`, which numbers their writes; what they find after that is what the one
-//! before them left. Rows are locked in this order: `data_clock`, `data_store` by key, `data_usage`.
+//! Every statement, or the first of a transaction, begins with the caller's session, so that a session that has ended reads
+//! and writes nothing. Writers of values of one user queue up at their row of `data_clock`, which numbers their writes; what
+//! they find after that is what the one before them left. Rows of one user are locked in this order: `data_clock`,
+//! `data_store` by key, `data_usage`. A sweep through all users takes none that is locked.
 
 mod batch;
 mod read;

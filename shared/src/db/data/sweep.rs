@@ -5,23 +5,56 @@ use tokio_postgres::types::Type;
 use crate::db::{Database, Effect, Error, column};
 use crate::domain::UserId;
 
-/// Rows that one statement removes at most: some milliseconds, after which everybody else has their turn.
+/// Rows that one statement of a sweep through all users removes at most: some milliseconds, after which everybody else has
+/// their turn.
 const STEP: i64 = 500;
+/// Rows that one statement removes at most for a user whose write waits for it.
+const STEP_OF_ONE_USER: i64 = 5000;
+/// How often a write that is over its quota has expired values removed and is tried again.
+const MAX_SWEEPS: usize = 3;
 
-/// Removes some values that have expired, of one user or of all, the oldest first: how many, and none if there were none.
-/// Nobody can see them any more; they take up space and count against their owner's quota.
+/// Removes some values that have expired, the oldest first: how many, and none if there were none. Nobody can see them any
+/// more; they take up space and count against their owner's quota.
 ///
-/// It passes over rows that somebody is about to replace, so that nobody waits for it and it waits for nobody.
+/// It passes over rows that somebody is about to replace. Those whose values it removes wait for it if they write.
 ///
 /// # Errors
 /// The database is out of reach.
-pub async fn sweep(db: &Database, user: Option<UserId>, now: SystemTime) -> Result<i64, Error> {
-    const SQL: &str = "
+pub async fn sweep(db: &Database, now: SystemTime) -> Result<i64, Error> {
+    remove(db, None, now, "order by expires_at limit $3 for update skip locked", STEP).await
+}
+
+/// What is known about a write that is over its quota.
+pub(super) struct Room {
+    user: UserId,
+    sweeps: usize,
+}
+
+impl Room {
+    pub(super) fn of(user: UserId) -> Self {
+        Self { user, sweeps: 0 }
+    }
+
+    /// Makes room by removing what has expired: whether it makes sense to try again. It does once even if there was nothing to
+    /// remove: another request may just have done it.
+    pub(super) async fn make(&mut self, db: &Database, now: SystemTime) -> Result<bool, Error> {
+        if self.sweeps == MAX_SWEEPS {
+            return Ok(false);
+        }
+        self.sweeps += 1;
+        // In the order in which writers lock them, and waiting for them: what they leave is what counts.
+        let removed = remove(db, Some(self.user), now, "order by key limit $3 for update", STEP_OF_ONE_USER).await?;
+        Ok(removed > 0 || self.sweeps == 1)
+    }
+}
+
+async fn remove(db: &Database, user: Option<UserId>, now: SystemTime, order: &str, step: i64) -> Result<i64, Error> {
+    let sql = format!(
+        "
         with expired as (
             select user_id, key from data_store
             where expires_at <= $1 and ($2::uuid is null or user_id = $2)
-            order by expires_at limit $3
-            for update skip locked
+            {order}
         ), removed as (
             delete from data_store d using expired e where d.user_id = e.user_id and d.key = e.key
             returning d.user_id, octet_length(d.key) + octet_length(d.value) as bytes
@@ -31,9 +64,10 @@ pub async fn sweep(db: &Database, user: Option<UserId>, now: SystemTime) -> Resu
             update data_usage u set keys = u.keys - by_user.keys, bytes = u.bytes - by_user.bytes
             from by_user where u.user_id = by_user.user_id
         )
-        select count(*) as removed from removed";
+        select count(*) as removed from removed"
+    );
     let parameters: &crate::db::Parameters<'_> =
-        &[(&now, Type::TIMESTAMPTZ), (&user.map(UserId::uuid), Type::UUID), (&STEP, Type::INT8)];
-    let row = db.query_one(Effect::Write, SQL, parameters).await?;
+        &[(&now, Type::TIMESTAMPTZ), (&user.map(UserId::uuid), Type::UUID), (&step, Type::INT8)];
+    let row = db.query_one(Effect::Write, &sql, parameters).await?;
     column(&row, "data_store", "removed")
 }

@@ -3,7 +3,8 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{Refusal, TABLE, entry, numbers, sweep};
+use super::sweep::Room;
+use super::{Refusal, TABLE, entry, numbers};
 use crate::auth::access_token::Session;
 use crate::config::Quota;
 use crate::db::{Database, Effect, Error, column};
@@ -27,9 +28,6 @@ pub struct Written {
     pub created: bool,
 }
 
-/// How often a write that is over its quota removes what has expired and tries again.
-pub(super) const MAX_SWEEPS: usize = 5;
-
 /// Writes a value if the condition holds for what is stored.
 ///
 /// # Errors
@@ -42,7 +40,7 @@ pub async fn write(
     quota: Quota,
     now: SystemTime,
 ) -> Result<Written, Refusal> {
-    let mut sweeps = 0;
+    let mut room = Room::of(session.user);
     loop {
         let written = match condition {
             Condition::Absent => insert(db, session, &draft, Replace::Never, quota, now).await,
@@ -50,9 +48,7 @@ pub async fn write(
             Condition::Present(versions) => update(db, session, &draft, versions, quota, now).await,
         };
         match written {
-            Err(Refusal::QuotaExceeded) if sweeps < MAX_SWEEPS && sweep(db, Some(session.user), now).await? > 0 => {
-                sweeps += 1;
-            }
+            Err(Refusal::QuotaExceeded) if room.make(db, now).await? => {}
             written => {
                 let (row, created) = written?;
                 let version = column(&row, TABLE, "version")?;
@@ -204,7 +200,7 @@ async fn update(
         .await?
         .ok_or(Refusal::SessionEnded)?;
     if column::<Option<i64>>(&row, TABLE, "version")?.is_none() {
-        return Err(untouched(&row)?);
+        return Err(untouched(&row, versions)?);
     }
     Ok((row, false))
 }
@@ -253,11 +249,12 @@ pub async fn delete(
         )
         .await?
         .ok_or(Refusal::SessionEnded)?;
-    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(untouched(&row)?) }
+    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(untouched(&row, versions)?) }
 }
 
 /// Why a statement that found its session changed nothing: there was no value, or not in a version that was named. A value
-/// that vanished meanwhile counts as one in another version.
-fn untouched(row: &Row) -> Result<Refusal, Error> {
-    Ok(if column(row, TABLE, "found")? { Refusal::VersionDiffers } else { Refusal::NotFound })
+/// that vanished while the statement waited counts as one in another version, if a version was named.
+fn untouched(row: &Row, versions: &VersionMatch) -> Result<Refusal, Error> {
+    let found = column(row, TABLE, "found")? && *versions != VersionMatch::Any;
+    Ok(if found { Refusal::VersionDiffers } else { Refusal::NotFound })
 }

@@ -1,0 +1,6 @@
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::runtime::serve(health_ready::ROUTE, health_ready::handle).await
+}

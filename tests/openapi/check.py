@@ -1,0 +1,78 @@
+"""Holds the answers that the tests saw against the OpenAPI document.
+
+Usage: check.py ANSWERS_FILE, after `ANSWERS_FILE=… cargo test`. Each line of it is one answer (support/answer.rs).
+"""
+
+import json
+import pathlib
+import sys
+
+import jsonschema
+import openapi_spec_validator
+import referencing
+import referencing.jsonschema
+
+DOCUMENT = pathlib.Path(__file__).parents[2] / "functions/openapi-get/openapi.json"
+BASE = "urn:openapi"
+
+
+def resolved(document, node):
+    """What stands behind a `$ref`, as a path into the document, so that references within it still lead somewhere."""
+    while "$ref" in node:
+        path = node["$ref"].removeprefix("#/")
+        node = document
+        for name in path.split("/"):
+            node = node[name.replace("~1", "/").replace("~0", "~")]
+    return node
+
+
+def problems(document, registry, answer):
+    method, path = answer["route"].split(" ")
+    responses = document["paths"][path][method.lower()]["responses"]
+    response = responses.get(str(answer["status"]))
+    if response is None:
+        return [f"{answer['status']} is not described"]
+    response = resolved(document, response)
+    wrong = [f"no header {name}" for name in response.get("headers", {}) if name.lower() not in answer["headers"]]
+    if not answer["body"]:
+        return wrong
+    media_type = answer["content_type"].split(";")[0]
+    content = response.get("content", {}).get(media_type)
+    if content is None:
+        return [*wrong, f"{media_type} is not described"]
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + "/schema", **absolute(content["schema"])}
+    validator = jsonschema.Draft202012Validator(schema, registry=registry)
+    return [*wrong, *(error.message for error in validator.iter_errors(json.loads(answer["body"])))]
+
+
+def absolute(node):
+    """The same schema with references that lead into the document from anywhere."""
+    if isinstance(node, dict):
+        return {k: BASE + v if k == "$ref" and v.startswith("#") else absolute(v) for k, v in node.items()}
+    return [absolute(item) for item in node] if isinstance(node, list) else node
+
+
+def main():
+    document = json.loads(DOCUMENT.read_text())
+    openapi_spec_validator.validate(document)
+    resource = referencing.Resource(contents=document, specification=referencing.jsonschema.DRAFT202012)
+    registry = referencing.Registry().with_resource(BASE, resource)
+    # Not `splitlines`, which takes characters within a text for the end of a line.
+    answers = set(filter(None, pathlib.Path(sys.argv[1]).read_text().split("\n")))
+    failed, seen = {}, set()
+    for line in sorted(answers):
+        answer = json.loads(line)
+        seen.add((answer["route"], answer["status"]))
+        for problem in problems(document, registry, answer):
+            failed.setdefault(f"{answer['route']} {answer['status']}: {problem[:300]}", answer["body"][:300])
+    for problem, body in failed.items():
+        print(problem, body, sep="\n    ")
+    routes = {f"{m.upper()} {p}" for p, o in document["paths"].items() for m in o if m != "parameters"}
+    unseen = routes - {route for route, _ in seen}
+    if unseen:
+        print("No test sent a request to", ", ".join(sorted(unseen)))
+    print(f"{len(answers)} answers, {len(seen)} kinds, {len(failed)} problems")
+    sys.exit(bool(failed or unseen))
+
+
+main()
