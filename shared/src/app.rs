@@ -168,11 +168,6 @@ impl App<KeyRing> {
             refresh_expires_in: refresh_lifetime.as_secs(),
         })
     }
-
-    /// The keys that access tokens are signed and verified with.
-    pub async fn keys(&self) -> Arc<KeyRing> {
-        self.0.secrets.keys().await
-    }
 }
 
 /// An access token and a refresh token, as RFC 6749 §5.1 names their parts.

@@ -1,9 +1,10 @@
 //! One line for each request: what an operator reads, and what CloudWatch makes metrics of without being called, by its
 //! embedded metric format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 //!
-//! What is deeper down notes what the line needs; outside a request a note is lost.
+//! What is deeper down notes what the line needs.
 
 use std::cell::Cell;
+use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,8 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use crate::auth::access_token::Session;
-use crate::clock::Clock;
-use crate::clock::{Stopwatch, SystemClock};
+use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::domain::rfc3339;
 use crate::error::Code;
 use crate::telemetry;
@@ -60,10 +60,15 @@ pub(crate) fn note_database(time: Duration) {
     let _ = NOTES.try_with(|notes| notes.database.set(notes.database.get() + time));
 }
 
-/// A connection to the database was opened.
+/// A connection to the database was opened: during a request or, which its first line tells, during the start.
 pub(crate) fn note_connecting(time: Duration) {
-    let _ = NOTES.try_with(|notes| notes.connecting.set(Some(notes.connecting.get().unwrap_or_default() + time)));
+    let noted = NOTES.try_with(|notes| notes.connecting.set(Some(notes.connecting.get().unwrap_or_default() + time)));
+    if noted.is_err() {
+        let _ = CONNECTING_AT_START.set(time);
+    }
 }
+
+static CONNECTING_AT_START: OnceLock<Duration> = OnceLock::new();
 
 /// A password was wrong.
 pub(crate) fn note_failed_sign_in() {
@@ -108,7 +113,8 @@ struct Line<'a> {
 impl Line<'_> {
     fn write(&self) {
         if telemetry::is_json() {
-            println!("{}", self.json(SystemClock.now()));
+            // Not `println!`, which panics where nobody reads.
+            let _ = writeln!(std::io::stdout(), "{}", self.json(SystemClock.now()));
             return;
         }
         let (status, method) = (self.ending.status, self.subject.method);
@@ -145,7 +151,8 @@ impl Line<'_> {
             ("db_ms", "Milliseconds", json!(milliseconds(notes.database.get()))),
             ("cold_starts", "Count", json!(u8::from(self.cold_start))),
         ];
-        if let Some(time) = notes.connecting.get() {
+        let at_start = || CONNECTING_AT_START.get().copied().filter(|_| self.cold_start);
+        if let Some(time) = notes.connecting.get().or_else(at_start) {
             metrics.push(("db_connect_ms", "Milliseconds", json!(milliseconds(time))));
         }
         if let Some(time) = INIT.get().filter(|_| self.cold_start) {

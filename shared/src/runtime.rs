@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, info_span};
 
 use crate::app::App;
+use crate::auth::key_ring::KeyRing;
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{self, Settings};
 use crate::error::{ApiError, BoxError, Code, Fault};
@@ -51,6 +52,13 @@ impl<K: Keys> Context for App<K> {
         let app = Self::new(settings, secrets, clock, connections);
         app.db().warm_up().await;
         Ok(app)
+    }
+}
+
+/// For a function that needs the signing keys and no database.
+impl Context for Arc<Secrets<KeyRing>> {
+    async fn start() -> Result<Self, BoxError> {
+        Ok(Self::new(Secrets::load_keys(Arc::new(SystemClock)).await?))
     }
 }
 

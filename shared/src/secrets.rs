@@ -98,7 +98,7 @@ struct Current<K> {
 
 /// Where the texts of the two secrets come from.
 struct Source {
-    database: Place,
+    database: Option<Place>,
     keys: Option<Place>,
     client: Option<Client>,
 }
@@ -141,6 +141,18 @@ impl<K: Keys> Secrets<K> {
             name: "DATABASE_URL",
             advice: "set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN",
         })?;
+        Self::load_from(Some(database), clock).await
+    }
+
+    /// The same for a function that has no database: its credentials are neither needed nor read.
+    ///
+    /// # Errors
+    /// As for [`Secrets::load`].
+    pub async fn load_keys(clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
+        Self::load_from(None, clock).await
+    }
+
+    async fn load_from(database: Option<Place>, clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
         let keys = match K::NEEDED {
             false => None,
             true => Some(Place::from_env("JWT_SECRET", "JWT_SECRET_ARN").ok_or(ConfigError::Missing {
@@ -148,7 +160,7 @@ impl<K: Keys> Secrets<K> {
                 advice: "set it to at least 32 random bytes, such as `openssl rand -hex 32` makes, or JWT_SECRET_ARN to a secret's ARN",
             })?),
         };
-        let remote = [Some(&database), keys.as_ref()].into_iter().flatten().any(|place| place.arn().is_some());
+        let remote = [&database, &keys].into_iter().flatten().any(|place| place.arn().is_some());
         let client = if remote { Some(client(Aws::from_env()?)?) } else { None };
         Self::open(Source { database, keys, client }, clock).await
     }
@@ -164,7 +176,7 @@ impl<K: Keys> Secrets<K> {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SecretsError> {
         let (database, keys) = (Place::SecretsManager(database_arn), Place::SecretsManager(keys_arn));
-        let keys = K::NEEDED.then_some(keys);
+        let (database, keys) = (Some(database), K::NEEDED.then_some(keys));
         Self::open(Source { database, keys, client: Some(client(aws)?) }, clock).await
     }
 
@@ -250,7 +262,7 @@ impl Place {
 
 impl Source {
     async fn fetch<K: Keys>(&self, now: SystemTime) -> Result<Current<K>, SecretsError> {
-        let arns: Vec<String> = [Some(&self.database), self.keys.as_ref()]
+        let arns: Vec<String> = [&self.database, &self.keys]
             .into_iter()
             .flatten()
             .filter_map(|place| place.arn().map(str::to_owned))
@@ -264,8 +276,10 @@ impl Source {
             found.map(|(_, text)| text.as_str()).ok_or_else(|| SecretsError::NotHandedOut(arn.to_owned()))
         };
         let database = match &self.database {
-            Place::Environment(url) => parse_url(url)?,
-            Place::SecretsManager(arn) => parse_database_secret(text_of(arn)?)?,
+            // Nowhere: nothing asks for it.
+            None => tokio_postgres::Config::new(),
+            Some(Place::Environment(url)) => parse_url(url)?,
+            Some(Place::SecretsManager(arn)) => parse_database_secret(text_of(arn)?)?,
         };
         let keys = match &self.keys {
             None => K::parse("")?,

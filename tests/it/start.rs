@@ -4,7 +4,8 @@ use std::process::{Command, Output};
 
 use expect_test::expect;
 
-use crate::support::{Outcome, binaries};
+use crate::routes::events_of;
+use crate::support::{Outcome, binaries, emulate};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://user:password@127.0.0.1:1/name");
 const SECRET: (&str, &str) = ("JWT_SECRET", crate::support::SECRET);
@@ -45,6 +46,17 @@ fn a_signing_secret_that_can_be_guessed_is_refused() -> Outcome {
     for secret in ["hunter2", "your-256-bit-secret", "a-string-secret-at-least-256-bits-long", &"x".repeat(64)] {
         let complaint = complaint("token", &[DATABASE, ("JWT_SECRET", secret)])?;
         assert!(complaint.contains("openssl rand -hex 32") && !complaint.contains(secret), "{complaint}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_function_asks_for_nothing_that_it_does_not_need() -> Outcome {
+    for (function, variables) in [("health-get", [].as_slice()), ("openapi-get", &[]), ("jwks-get", &[SECRET])] {
+        let (name, event) = events_of(function)?.pop().ok_or("no event")?;
+        let answer = emulate(&binaries().path(function), variables)?.invoke(&event.to_string())?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        assert_eq!(answer["statusCode"], 200, "{name}: {answer}");
     }
     Ok(())
 }

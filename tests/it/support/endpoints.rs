@@ -1,17 +1,20 @@
 //! Every endpoint. The tests that compare lists start from this one, and requests find their function by it.
 
+use std::sync::Arc;
+
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use shared::App;
 use shared::auth::key_ring::KeyRing;
 use shared::http::Route;
 use shared::runtime::respond;
-use shared::secrets::NoKeys;
+use shared::secrets::{NoKeys, Secrets};
 
 /// The contexts that the functions are handed.
 #[derive(Clone)]
 pub struct Apps {
     pub without_keys: App<NoKeys>,
     pub with_keys: App<KeyRing>,
+    pub keys: Arc<Secrets<KeyRing>>,
     pub nothing: (),
 }
 
@@ -48,7 +51,7 @@ endpoints! {
     "account-update" account_update with_keys
     "account-delete" account_delete with_keys
     "password-update" password_update with_keys
-    "jwks-get" jwks_get with_keys
+    "jwks-get" jwks_get keys
     "account-export" account_export with_keys
     "data-list" data_list with_keys
     "data-batch" data_batch with_keys

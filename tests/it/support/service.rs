@@ -93,6 +93,7 @@ impl Service {
         let without_keys = Arc::new(Secrets::fixed(database.config(), NoKeys, clock.clone()));
         let apps = Apps {
             without_keys: App::new(settings.clone(), without_keys, clock.clone(), 1),
+            keys: Arc::clone(&secrets),
             with_keys: App::new(settings, secrets, clock.clone(), 4),
             nothing: (),
         };
