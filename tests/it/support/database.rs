@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use shared::App;
 use shared::clock::SystemClock;
@@ -96,9 +97,12 @@ impl Database {
         const WAITING: &str =
             "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
         let observer = self.connect().await;
-        while observer.query(WAITING, &[]).await.expect("the observer's statement").is_empty() {
-            tokio::task::yield_now().await;
-        }
+        let waiting = async {
+            while observer.query(WAITING, &[]).await.expect("the observer's statement").is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("a statement that waits");
     }
 
     /// A connection that does not go through the service: to look at what it left, or to break something.
