@@ -168,7 +168,9 @@ pub async fn respond<C: Context>(
     let span = info_span!("request", %route, request_id = id);
     let subject =
         Subject { route: route.to_string(), method: method.as_str(), request_id: &id, trace_id: trace_id.as_deref() };
-    let handled = timeout(REQUEST_TIMEOUT, AssertUnwindSafe(handle(context, request)).catch_unwind());
+    // Boxed: the compiler lays out nested futures as one, and gives up where they are nested too deep.
+    let handled = AssertUnwindSafe(Box::pin(handle(context, request)));
+    let handled = timeout(REQUEST_TIMEOUT, handled.catch_unwind());
     let answer = async {
         let outcome = match handled.await {
             Ok(Ok(outcome)) => outcome,
