@@ -13,7 +13,8 @@
 //! - A route stands in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README and the watch
 //!   router in `Cargo.toml`. \[test `routes`\]
 //! - Nothing a client sends can panic, and if it did, it would cost that request only. \[test `panics`\]
-//! - A request for a user is one statement, and the session check is part of it.
+//! - A request for values is one statement or, as a batch, one transaction, and the session check is part of it.
+//! - Every answer is one that the OpenAPI document describes. \[`tests/openapi/check.py`\]
 
 pub mod app;
 pub mod audit;
