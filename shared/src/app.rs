@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::audit::{Event, PasswordCheck};
+use crate::audit::Event;
 use crate::auth::access_token::{self, InvalidAccessToken, Session};
-use crate::auth::guessing;
+use crate::auth::guessing::{self, PasswordCheck};
 use crate::auth::key_ring::KeyRing;
 use crate::auth::password_hash::{self, Verdict};
 use crate::auth::refresh_token::RefreshToken;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::auth::access_token::Session;
+use crate::auth::guessing::PasswordCheck;
 use crate::domain::{SessionId, UserId};
 use crate::request_log;
 
@@ -43,28 +44,6 @@ pub enum Event {
     SessionEnded { by: Session, ended: SessionId },
     /// A user ended all their sessions.
     AllSessionsEnded(Session),
-}
-
-/// Why somebody shows a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PasswordCheck {
-    /// To sign in: a wrong one is no credential.
-    SignIn,
-    /// To repeat it, being signed in: a wrong one forbids what they ask for.
-    Repeated,
-}
-
-impl PasswordCheck {
-    /// How often a right password is looked at again because the stored hash is another one by the time something is done:
-    /// of requests side by side, the first sign-in renews an old hash.
-    pub const ATTEMPTS: usize = 3;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::SignIn => "sign_in",
-            Self::Repeated => "repeated",
-        }
-    }
 }
 
 impl Event {

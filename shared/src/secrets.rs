@@ -215,7 +215,8 @@ impl<K: Keys> Secrets<K> {
         Arc::clone(&self.read().keys)
     }
 
-    async fn refresh_if_possible(&self) {
+    /// Fetches both again. If that fails, it is logged.
+    pub(crate) async fn refresh_if_possible(&self) {
         if let Err(error) = self.refresh().await {
             // The last good ones stay, a key that was to retire with them: somebody has to look.
             tracing::error!("the secrets could not be fetched again: {}", crate::telemetry::chain(&error));
@@ -226,7 +227,7 @@ impl<K: Keys> Secrets<K> {
     ///
     /// # Errors
     /// Secrets Manager does not answer, or what it has is no good; the old ones stay.
-    pub async fn refresh(&self) -> Result<(), SecretsError> {
+    async fn refresh(&self) -> Result<(), SecretsError> {
         let Some(source) = &self.source else { return Ok(()) };
         let mut refreshed_at = self.refreshed_at.lock().await;
         let now = self.clock.now();

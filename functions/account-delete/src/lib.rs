@@ -1,7 +1,8 @@
 //! `DELETE /api/account`: the end of the caller's account and of everything in it.
 
 use shared::App;
-use shared::audit::{Event, PasswordCheck};
+use shared::audit::Event;
+use shared::auth::guessing::PasswordCheck;
 use shared::db::{self, users::Refusal};
 use shared::domain::PasswordAttempt;
 use shared::error::ApiError;

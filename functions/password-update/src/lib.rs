@@ -1,7 +1,8 @@
 //! `PUT /api/account/password`: another password.
 
 use shared::App;
-use shared::audit::{Event, PasswordCheck};
+use shared::audit::Event;
+use shared::auth::guessing::PasswordCheck;
 use shared::db::{self, users::Refusal};
 use shared::domain::{Password, PasswordAttempt, PasswordPolicy};
 use shared::error::{ApiError, Code};

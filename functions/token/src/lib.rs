@@ -1,8 +1,9 @@
 //! `POST /api/token`: a sign-in, which begins a session.
 
 use shared::App;
-use shared::audit::{Event, PasswordCheck};
+use shared::audit::Event;
 use shared::auth::access_token::Session;
+use shared::auth::guessing::PasswordCheck;
 use shared::auth::refresh_token::RefreshToken;
 use shared::db;
 use shared::domain::PasswordAttempt;

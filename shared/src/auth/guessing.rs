@@ -26,6 +26,29 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// takes every turn.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(4 * 60 * 60);
 
+/// Why somebody shows a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordCheck {
+    /// To sign in: a wrong one is no credential.
+    SignIn,
+    /// To repeat it, being signed in: a wrong one forbids what they ask for.
+    Repeated,
+}
+
+impl PasswordCheck {
+    /// How often a right password is looked at again because the stored hash is another one by the time something is done:
+    /// of requests side by side, the first sign-in renews an old hash.
+    pub const ATTEMPTS: usize = 3;
+
+    /// What the log calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Repeated => "repeated",
+        }
+    }
+}
+
 /// From `now` until `closed_until`, rounded up to whole seconds: whoever waits so long is let in.
 pub fn wait(closed_until: SystemTime, now: SystemTime) -> Duration {
     let wait = closed_until.duration_since(now).unwrap_or_default();

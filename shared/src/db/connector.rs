@@ -17,7 +17,6 @@ use super::tls;
 use crate::clock::Stopwatch;
 use crate::request_log;
 use crate::secrets::{Keys, Secrets};
-use crate::telemetry;
 
 pub(super) struct Connector<K> {
     secrets: Arc<Secrets<K>>,
@@ -40,9 +39,7 @@ impl<K: Keys> Connect for Connector<K> {
             let config = self.secrets.database();
             let connection = match self.connect_with(&config).await {
                 Err(error) if is_bad_credentials(&error) => {
-                    if let Err(error) = self.secrets.refresh().await {
-                        tracing::warn!("the secrets could not be fetched again: {}", telemetry::chain(&error));
-                    }
+                    self.secrets.refresh_if_possible().await;
                     let newer = self.secrets.database();
                     if *newer == *config { Err(error) } else { self.connect_with(&newer).await }
                 }

@@ -81,7 +81,7 @@ type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
 /// Opening a connection, TLS and sign-in included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// A statement, its locks included.
+/// A statement, or a transaction of several, its locks included.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this long without a statement the environment may have been frozen and the socket be dead without a sign.
 const SUSPECT_AFTER: Duration = Duration::from_secs(10);
@@ -132,6 +132,7 @@ impl AtWork {
         self.0.as_ref().unwrap_or_else(|| unreachable!("a connection at work"))
     }
 
+    /// Gives it back to the pool.
     fn done(mut self) {
         self.0 = None;
     }

@@ -83,8 +83,8 @@ pub struct Page {
 /// quote and backslash is escaped: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
-/// Reads a page. It takes the time of its own length: it begins at its place in the index, and no other row is looked at
-/// but such as have expired and are not swept away yet.
+/// Reads a page. It takes the time of as many rows as were asked for, however many there are: it begins at its place in the
+/// index, and looks at no others but such as have expired and are not swept away yet.
 ///
 /// # Errors
 /// `SessionEnded`, or the database is out of reach.
