@@ -1,14 +1,11 @@
 //! The way of a new user, over HTTP, through `cargo lambda watch` as `cargo dev` runs it.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::thread;
 
 use serde_json::{Value, json};
-use tests::port;
-use tests::watch::{self, Options, Watch};
 
-use crate::support::{Database, Outcome, SECRET, account, binaries, database, password, silence, tools};
+use crate::support::{Outcome, account, password, served};
 
 /// A client on the wire.
 #[derive(Clone)]
@@ -52,34 +49,10 @@ impl Http {
     }
 }
 
-/// The watch and what it runs on, for one test.
-struct Running {
-    _database: Database,
-    _watch: Watch,
-    http: Http,
-}
-
-fn watch() -> Result<Running, Box<dyn std::error::Error>> {
-    binaries();
-    let database = database();
-    let environment = [("DATABASE_URL", database.url()), ("JWT_SECRET", SECRET), ("BCRYPT_COST", "10")];
-    let watch = watch::start(
-        tools(),
-        Options {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: port::free()?,
-            env: &environment,
-            output: Some(&silence()),
-        },
-    )?;
-    let http = Http { base_url: watch.base_url(), token: None };
-    Ok(Running { _database: database, _watch: watch, http })
-}
-
 #[test]
 fn a_new_user_stores_reads_changes_and_deletes() -> Outcome {
-    let running = watch()?;
-    let mut http = running.http.clone();
+    let service = served()?;
+    let mut http = Http { base_url: service.base_url(), token: None };
     let answer = http.send("POST", "/api/register", &[], Some(&account("ada").body()))?;
     assert_eq!((answer.status, &answer.body["data"]["username"]), (201, &json!("ada")));
     let sign_in = json!({ "username": "ada", "password": password() }).to_string();

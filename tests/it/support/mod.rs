@@ -9,6 +9,7 @@ mod forged;
 mod local;
 mod proxy;
 mod secrets_manager;
+mod served;
 mod service;
 
 pub use answer::Answer;
@@ -20,6 +21,7 @@ pub use forged::{Forged, SECRET, SECRET_ID};
 pub use local::{binaries, emulate, guard, silence, tools};
 pub use proxy::Proxy;
 pub use secrets_manager::SecretsManager;
+pub use served::served;
 pub use service::{HandClock, Service, in_process, settings};
 
 /// What a test returns: `?` on whatever goes wrong.

@@ -1,0 +1,36 @@
+//! The real functions behind real HTTP: `cargo lambda watch` as `cargo dev` runs it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use tests::watch::{self, Options, Watch};
+use tests::{Error, port};
+
+use super::{Database, SECRET, binaries, database, silence, tools};
+
+/// The service on the wire, until it is dropped.
+pub struct Served {
+    // Before the database: the functions go first.
+    watch: Watch,
+    _database: Database,
+}
+
+impl Served {
+    /// `http://localhost:PORT`, with nothing after it.
+    pub fn base_url(&self) -> String {
+        self.watch.base_url()
+    }
+}
+
+/// Starts the service on an empty database.
+pub fn served() -> Result<Served, Error> {
+    binaries();
+    let database = database();
+    let environment = [("DATABASE_URL", database.url()), ("JWT_SECRET", SECRET), ("BCRYPT_COST", "10")];
+    let options = Options {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: port::free()?,
+        env: &environment,
+        output: Some(&silence()),
+    };
+    Ok(Served { watch: watch::start(tools(), options)?, _database: database })
+}
