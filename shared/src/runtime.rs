@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, TryFutureExt};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::lambda_runtime::{Diagnostic, Runtime};
@@ -28,7 +28,7 @@ use crate::auth::key_ring::KeyRing;
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{self, Settings};
 use crate::error::{ApiError, BoxError, Code, Fault};
-use crate::http::{Payload, Reply, Request, Route};
+use crate::http::{self, Content, Payload, Reply, Request, Route};
 use crate::request_log::{self, Ending, Subject};
 use crate::secrets::{Keys, NoKeys, Secrets};
 use crate::telemetry;
@@ -192,6 +192,7 @@ pub async fn respond<C: Context>(
     let (mut response, _) = request_log::logged(subject, answer, ending).instrument(span).await;
     if method == Method::HEAD {
         response.body = None;
+        response.is_base64_encoded = false;
     }
     response
 }
@@ -239,23 +240,27 @@ enum ErrorForm {
 }
 
 fn success(reply: Reply) -> Result<ApiGatewayV2httpResponse, ApiError> {
-    if reply.status == StatusCode::NOT_MODIFIED {
-        return Ok(response(reply.status, reply.headers, None));
-    }
     let written = |json: Result<String, serde_json::Error>| json.map_err(|error| ApiError::Internal(Box::new(error)));
-    if let Some(document) = reply.document {
-        return Ok(response(reply.status, reply.headers, Some(written(document)?)));
-    }
-    let mut body = String::from(r#"{"status":"success""#);
-    if let Some(message) = reply.message {
-        body.extend([r#","message":"#, &Value::from(message).to_string()]);
-    }
-    if let Some(data) = reply.data {
-        // Put in as it was written: a stored value is megabytes at worst, and parsing it again would cost more than the rest.
-        body.extend([r#","data":"#, &written(data)?]);
-    }
-    body.push('}');
-    Ok(response(reply.status, reply.headers, Some(body)))
+    let body = match reply.content {
+        Content::Envelope { message, data } => {
+            let mut body = String::from(r#"{"status":"success""#);
+            if let Some(message) = message {
+                body.extend([r#","message":"#, &Value::from(message).to_string()]);
+            }
+            if let Some(data) = data {
+                // Put in as it was written: a stored value is megabytes at worst, and parsing it again would cost more than
+                // the rest.
+                body.extend([r#","data":"#, &written(data)?]);
+            }
+            body.push('}');
+            Some(Body::Text(body))
+        }
+        Content::Document(document) => Some(Body::Text(written(document)?)),
+        Content::Text(text) => Some(Body::Text(text)),
+        Content::Gzipped(text) => Some(Body::Binary(text.to_vec())),
+        Content::NotModified => None,
+    };
+    Ok(response(reply.status, reply.headers, body))
 }
 
 fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> ApiGatewayV2httpResponse {
@@ -277,30 +282,19 @@ fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> ApiGatewayV2h
         }
     };
     // Texts and enums: nothing in there can fail to be written.
-    response(status, headers, Some(body.unwrap_or_default()))
+    response(status, headers, Some(Body::Text(body.unwrap_or_default())))
 }
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
 impl ErrorForm {
-    /// A problem for whoever names it in `Accept`, and does not say that it is not wanted (RFC 9110 §12.4.2).
+    /// A problem for whoever names it in `Accept`.
     fn wanted_by(request: &Request) -> Self {
-        let accepted = request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut ranges = accepted.flat_map(|value| value.split(','));
-        let wanted = ranges.any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(PROBLEM_JSON));
-            let refused = parts.any(|parameter| {
-                let quality = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-                quality.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0))
-            });
-            named && !refused
-        });
-        if wanted { Self::Problem } else { Self::Envelope }
+        if http::takes(request, PROBLEM_JSON) { Self::Problem } else { Self::Envelope }
     }
 }
 
-fn response(status: StatusCode, mut headers: HeaderMap, body: Option<String>) -> ApiGatewayV2httpResponse {
+fn response(status: StatusCode, mut headers: HeaderMap, body: Option<Body>) -> ApiGatewayV2httpResponse {
     if body.is_some() {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
     }
@@ -309,6 +303,7 @@ fn response(status: StatusCode, mut headers: HeaderMap, body: Option<String>) ->
     let mut response = ApiGatewayV2httpResponse::default();
     response.status_code = status.as_u16().into();
     response.headers = headers;
-    response.body = body.map(Body::Text);
+    response.is_base64_encoded = matches!(body, Some(Body::Binary(_)));
+    response.body = body;
     response
 }

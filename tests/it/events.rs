@@ -11,11 +11,12 @@ use crate::routes::events_of;
 use crate::support::{Forged, Outcome, SECRET, binaries, database, emulate};
 
 /// The order in which the events make sense: an account before its sign-in, a value before its change.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "migrate",
     "health-get",
     "health-ready",
     "openapi-get",
+    "docs-get",
     "jwks-get",
     "register",
     "token",

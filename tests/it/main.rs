@@ -12,6 +12,7 @@ mod data_list;
 mod data_sweep_;
 mod data_update;
 mod database_gone;
+mod docs;
 mod events;
 mod forms;
 mod guessing;

@@ -52,7 +52,9 @@ fn a_signing_secret_that_can_be_guessed_is_refused() -> Outcome {
 
 #[test]
 fn a_function_asks_for_nothing_that_it_does_not_need() -> Outcome {
-    for (function, variables) in [("health-get", [].as_slice()), ("openapi-get", &[]), ("jwks-get", &[SECRET])] {
+    for (function, variables) in
+        [("health-get", [].as_slice()), ("openapi-get", &[]), ("docs-get", &[]), ("jwks-get", &[SECRET])]
+    {
         let (name, event) = events_of(function)?.pop().ok_or("no event")?;
         let answer = emulate(&binaries().path(function), variables)?.invoke(&event.to_string())?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;

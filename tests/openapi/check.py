@@ -42,7 +42,8 @@ def problems(document, registry, answer):
         return [*wrong, f"{media_type} is not described"]
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + "/schema", **absolute(content["schema"])}
     validator = jsonschema.Draft202012Validator(schema, registry=registry)
-    return [*wrong, *(error.message for error in validator.iter_errors(json.loads(answer["body"])))]
+    body = answer["body"] if media_type.startswith("text/") else json.loads(answer["body"])
+    return [*wrong, *(error.message for error in validator.iter_errors(body))]
 
 
 def absolute(node):

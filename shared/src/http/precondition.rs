@@ -20,6 +20,18 @@ pub fn if_none_match(request: &Request) -> Result<Option<VersionMatch>, ApiError
     named(request, "if-none-match", |_| true)
 }
 
+/// Whether `If-None-Match` names what is current of a document, whose entity tag is `tag`.
+///
+/// # Errors
+/// The header is no list of entity tags.
+pub fn has_current(request: &Request, tag: &str) -> Result<bool, ApiError> {
+    Ok(match tags(request, "if-none-match")? {
+        None => false,
+        Some(Tags::Any) => true,
+        Some(Tags::Listed(tags)) => tags.iter().any(|known| known.opaque == tag),
+    })
+}
+
 fn named(
     request: &Request,
     name: &'static str,

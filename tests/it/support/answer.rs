@@ -1,7 +1,8 @@
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 
+use flate2::read::GzDecoder;
 use lambda_http::Body;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::HeaderMap;
@@ -18,9 +19,14 @@ pub struct Answer {
 
 impl From<ApiGatewayV2httpResponse> for Answer {
     fn from(response: ApiGatewayV2httpResponse) -> Self {
-        assert!(!response.is_base64_encoded, "every answer is text");
         let body = match response.body {
             Some(Body::Text(text)) => text,
+            Some(Body::Binary(bytes)) if response.headers["content-encoding"] == "gzip" => {
+                assert!(response.is_base64_encoded, "the gateway would take bytes for text");
+                let mut text = String::new();
+                GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("a compressed text");
+                text
+            }
             None => String::new(),
             Some(other) => panic!("every answer is text, not {other:?}"),
         };

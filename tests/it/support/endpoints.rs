@@ -40,6 +40,7 @@ endpoints! {
     "health-get" health_get nothing
     "health-ready" health_ready without_keys
     "openapi-get" openapi_get nothing
+    "docs-get" docs_get nothing
     "register" register without_keys
     "token" token with_keys
     "token-refresh" token_refresh with_keys
