@@ -9,9 +9,7 @@ use std::{
 
 use ::tests::{
     Error,
-    binaries::Binaries,
     postgres::{self, Server},
-    process,
     tools::Tools,
 };
 
@@ -58,24 +56,6 @@ impl Database {
             Self::Embedded(server) => server.has_ended(),
         }
     }
-}
-
-/// Brings the schema up to date, with the function that does it in AWS too.
-pub fn migrate(tools: &Tools, binaries: &Binaries, url: &str) -> Result<(), Error> {
-    say::step("Migrating", "the schema");
-    let mut command = tools.guard().command(binaries.path("migrate"));
-    command
-        .env("DATABASE_URL", url)
-        // Its absence tells the function that it is not in Lambda.
-        .env_remove("AWS_LAMBDA_RUNTIME_API");
-    let status = process::run(command).map_err(|error| Error::start("migrate", error))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(Error::new(
-        "The schema could not be brought up to date.",
-        "The reason is above. Without DATABASE_URL, `cargo dev --fresh` begins again with an empty database.",
-    ))
 }
 
 fn callers_url() -> Option<String> {

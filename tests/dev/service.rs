@@ -22,10 +22,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::{
-    database::{self, Database},
-    jwt_secret, say,
-};
+use crate::{database::Database, jwt_secret, say};
 
 const DEFAULT_PORT: u16 = 9000;
 
@@ -42,7 +39,8 @@ pub fn run(fresh: bool) -> Result<(), Error> {
     let (tools, binaries) = prepare(&guard)?;
     let mut database = Database::open(&tools, &folder.join("postgres"), fresh)?;
     let database_url = database.url();
-    database::migrate(&tools, &binaries, &database_url)?;
+    say::step("Migrating", "the schema");
+    binaries.migrate(&tools, &database_url)?;
     let jwt_secret = match env::var("JWT_SECRET") {
         Ok(secret) if !secret.is_empty() => secret,
         _ => {

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     Error, WORKSPACE,
     process::{self, Guard},
+    tools::Tools,
 };
 
 /// The folder of built functions.
@@ -32,6 +33,23 @@ impl Binaries {
     /// The binary of the function in `functions/<function>`.
     pub fn path(&self, function: &str) -> PathBuf {
         self.folder.join(function)
+    }
+
+    /// Brings a database's schema up to date, with the function that does it in AWS too.
+    pub fn migrate(&self, tools: &Tools, url: &str) -> Result<(), Error> {
+        let mut command = tools.guard().command(self.path("migrate"));
+        command
+            .env("DATABASE_URL", url)
+            // Its absence tells the function that it is not in Lambda.
+            .env_remove("AWS_LAMBDA_RUNTIME_API");
+        let status = process::run(command).map_err(|error| Error::start("migrate", error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::new(
+            "The schema could not be brought up to date.",
+            "The reason is above. Without DATABASE_URL, `cargo dev --fresh` begins again with an empty database.",
+        ))
     }
 }
 

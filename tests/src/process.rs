@@ -1,6 +1,6 @@
 //! Children that end when this process does, however it does.
 //!
-//! A child runs under a guard: the binary `dev` once more, as `dev guard PROGRAM ARGUMENT…`. The guard's standard input
+//! A child runs under a guard: a binary such as `dev` once more, as `dev guard PROGRAM ARGUMENT…`. The guard's standard input
 //! is a pipe whose other end only this process holds. When that end closes, by [`Running::stop`], by a drop or by
 //! `kill -9`, the guard stops the program and then kills whatever descends from it. A process group would not reach
 //! that far: cargo-lambda gives each `cargo run` a group of its own.
@@ -20,28 +20,30 @@ use std::{
 /// The binary that guards children, and the build folder it lies in.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    dev: PathBuf,
+    binary: PathBuf,
 }
 
 impl Guard {
     /// The guard of a test: `Guard::new(env!("CARGO_BIN_EXE_dev"))`.
-    pub fn new(dev: impl Into<PathBuf>) -> Self {
-        Self { dev: dev.into() }
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        Self { binary: binary.into() }
     }
 
-    /// The guard of `cargo dev`: the binary that is running.
+    /// The guard of `cargo dev` and of the gateway: the binary that is running, which knows [`guard::SUBCOMMAND`].
     pub fn this_binary() -> io::Result<Self> {
         env::current_exe().map(Self::new)
     }
 
-    /// Cargo's build folder, `target/` unless configured otherwise: the binary is `target/<profile>/dev`.
+    /// Cargo's build folder, `target/` unless configured otherwise: the binary is in `target/<profile>/` or, as an example,
+    /// in `target/<profile>/examples/`.
     pub fn target(&self) -> &Path {
-        self.dev.ancestors().nth(2).expect("cargo puts a binary two folders below the build folder")
+        let mut folders = self.binary.ancestors().skip(1).filter(|folder| !folder.ends_with("examples"));
+        folders.nth(1).expect("cargo puts a binary two folders below the build folder")
     }
 
     /// A command that will run `program` under the guard; add arguments, then [`spawn`] it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(&self.dev);
+        let mut command = Command::new(&self.binary);
         command.arg(guard::SUBCOMMAND).arg(program);
         command
     }

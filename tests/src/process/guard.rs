@@ -20,7 +20,7 @@ use signal_hook::{
 
 use super::descendants;
 
-/// The argument that makes the binary `dev` a guard.
+/// The argument that makes a binary a guard.
 pub const SUBCOMMAND: &str = "guard";
 
 /// The variable that names a folder to be removed once the program has ended.

@@ -1,0 +1,164 @@
+//! From an HTTP request to an event and from an answer to an HTTP response, as API Gateway's HTTP APIs do it with payload
+//! format 2.0: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ::tests::Error;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+use tiny_http::{Header, Method, Request, Response, Server};
+
+use crate::environments::Environments;
+use crate::template::{Match, Template};
+
+/// Bytes of a request's body: API Gateway's limit.
+const MAX_BODY: u64 = 10 * 1024 * 1024;
+
+pub struct Gateway {
+    server: Server,
+    template: Template,
+    environments: Environments,
+    requests: AtomicU64,
+}
+
+type Answer = Response<std::io::Cursor<Vec<u8>>>;
+
+impl Gateway {
+    /// Listens on a free port of this machine.
+    pub fn listen(template: Template, environments: Environments) -> Result<Self, Error> {
+        let server = Server::http((Ipv4Addr::LOCALHOST, 0)).map_err(|error| {
+            Error::new(
+                format!("The gateway cannot listen: {error}"),
+                "Check that this machine has a loopback interface.",
+            )
+        })?;
+        Ok(Self { server, template, environments, requests: AtomicU64::new(1) })
+    }
+
+    /// `http://localhost:PORT`, with nothing after it.
+    pub fn base_url(&self) -> String {
+        let port = self.server.server_addr().to_ip().map(|address| address.port()).unwrap_or_default();
+        format!("http://localhost:{port}")
+    }
+
+    /// Answers requests until it is closed. Several threads may.
+    pub fn serve(&self) {
+        for mut request in self.server.incoming_requests() {
+            let answer = self.answer(&mut request);
+            // A client that does not wait for its answer does not matter.
+            let _ = request.respond(answer);
+        }
+    }
+
+    /// Answers no more, and stops the functions.
+    pub fn close(&self) {
+        self.server.unblock();
+        self.environments.stop();
+    }
+
+    fn answer(&self, request: &mut Request) -> Answer {
+        let target = request.url().to_owned();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        // Before it looks for the route, so that a key with `%2F` has segments.
+        let Ok(path) = percent_decode_str(path).decode_utf8() else { return own(400, "Bad Request") };
+        let method = request.method().to_string();
+        let Some(found) = self.template.route(&method, &path) else { return own(404, "Not Found") };
+        let mut body = Vec::new();
+        if request.as_reader().take(MAX_BODY + 1).read_to_end(&mut body).is_err() {
+            return own(400, "Bad Request");
+        }
+        if body.len() as u64 > MAX_BODY {
+            return own(413, "Request Entity Too Large");
+        }
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let event = event(request, &found, &path, query, &body, id);
+        let answer = self.environments.invoke(found.function, &event.to_string());
+        match answer.map(|answer| response(&answer, request.method() == &Method::Head)) {
+            Ok(Some(response)) => response,
+            Ok(None) => own(500, "Internal Server Error"),
+            Err(error) => {
+                eprintln!("{error}");
+                own(503, "Service Unavailable")
+            }
+        }
+    }
+}
+
+/// An answer that does not come from a function.
+fn own(status: u16, message: &str) -> Answer {
+    let body = json!({ "message": message }).to_string();
+    Response::from_data(body).with_status_code(status).with_header(header("content-type", "application/json"))
+}
+
+fn event(request: &Request, found: &Match<'_>, path: &str, query: &str, body: &[u8], id: u64) -> Value {
+    let mut headers = Map::new();
+    for header in request.headers() {
+        let name = header.field.as_str().as_str().to_ascii_lowercase();
+        let value = header.value.as_str();
+        let joined = match headers.get(&name).and_then(Value::as_str) {
+            Some(given) => format!("{given},{value}"),
+            None => value.to_owned(),
+        };
+        headers.insert(name, Value::from(joined));
+    }
+    let method = request.method().to_string();
+    let user_agent = headers.get("user-agent").cloned();
+    let text = as_text(&headers, body);
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": found.route_key,
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "local",
+            "domainName": "localhost",
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": user_agent },
+            "requestId": format!("local-{id}"),
+            "routeKey": found.route_key,
+            "stage": "$default",
+        },
+        "isBase64Encoded": text.is_none() && !body.is_empty(),
+    });
+    if let Some((name, value)) = &found.parameter {
+        event["pathParameters"] = json!({ name: value });
+    }
+    if !body.is_empty() {
+        event["body"] = Value::from(text.unwrap_or_else(|| STANDARD.encode(body)));
+    }
+    event
+}
+
+/// The body, if its media type is one that API Gateway hands on as text.
+fn as_text(headers: &Map<String, Value>, body: &[u8]) -> Option<String> {
+    let media_type = headers.get("content-type")?.as_str()?.split(';').next()?.trim().to_ascii_lowercase();
+    let is_text = media_type.starts_with("text/")
+        || ["application/json", "application/javascript", "application/xml"].contains(&media_type.as_str());
+    is_text.then(|| String::from_utf8(body.to_vec()).ok()).flatten()
+}
+
+/// `None` if the function's answer is no response.
+fn response(answer: &str, is_head: bool) -> Option<Answer> {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    let status = u16::try_from(answer["statusCode"].as_u64()?).ok()?;
+    let body = answer["body"].as_str().unwrap_or_default();
+    let body = match answer["isBase64Encoded"].as_bool() {
+        Some(true) => STANDARD.decode(body).ok()?,
+        _ => body.as_bytes().to_vec(),
+    };
+    let mut response = Response::from_data(if is_head { Vec::new() } else { body }).with_status_code(status);
+    for (name, value) in answer["headers"].as_object()? {
+        response.add_header(header(name, value.as_str()?));
+    }
+    Some(response)
+}
+
+fn header(name: &str, value: &str) -> Header {
+    // Names come from the functions' header map and from above: they are header names.
+    Header::from_bytes(name, value).unwrap_or_else(|()| panic!("{name}: {value} is no header"))
+}
