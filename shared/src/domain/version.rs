@@ -25,14 +25,15 @@ impl From<i64> for Version {
 #[error("if_version must be a whole number of 1 or more")]
 pub struct InvalidVersion;
 
-/// As JSON has it: every whole number up to 2⁵³, more writes than anybody makes.
+/// As JSON has it: a whole number below 2⁵³, from where on others are read as the same one (RFC 8259 §6), and more writes
+/// than anybody makes.
 impl TryFrom<f64> for Version {
     type Error = InvalidVersion;
 
     fn try_from(number: f64) -> Result<Self, InvalidVersion> {
-        const HIGHEST: f64 = (1_u64 << 53) as f64;
+        const HIGHEST: f64 = ((1_u64 << 53) - 1) as f64;
         let whole = number.fract() == 0.0 && (1.0..=HIGHEST).contains(&number);
-        #[expect(clippy::cast_possible_truncation, reason = "a whole number up to 2^53 fits")]
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53 fits")]
         whole.then_some(Self(number as i64)).ok_or(InvalidVersion)
     }
 }

@@ -81,6 +81,9 @@ fn tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>
             let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
             let (opaque, after) =
                 quoted.strip_prefix('"').and_then(|opened| opened.split_once('"')).ok_or_else(refuse)?;
+            if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(refuse());
+            }
             tags.push(Tag { weak, opaque });
             rest = after.trim_start();
             if !rest.is_empty() {
