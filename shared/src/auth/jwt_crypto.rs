@@ -24,6 +24,11 @@ pub(super) fn key_pair(pkcs8: &[u8]) -> std::result::Result<EcdsaKeyPair, ring::
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &SystemRandom::new())
 }
 
+/// Makes a P-256 key pair: a PKCS#8 document.
+pub(super) fn new_key_pair() -> std::result::Result<ring::pkcs8::Document, ring::error::Unspecified> {
+    EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+}
+
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.as_bytes()))),

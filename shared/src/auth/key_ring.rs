@@ -77,6 +77,8 @@ const MIN_SECRET_BYTES: usize = 32;
 /// Characters of a key id, which stands in every token.
 const MAX_ID_CHARS: usize = 64;
 const ADVICE: &str = "Make one with `openssl rand -hex 32`";
+/// How a private key begins that stands there as it is.
+const PEM: &str = "-----BEGIN";
 /// The bytes of one coordinate of P-256.
 const COORDINATE_BYTES: usize = 32;
 
@@ -95,12 +97,15 @@ struct RingText {
     keys: Vec<KeyText>,
 }
 
-#[derive(Deserialize)]
+/// A key as it stands in a ring's text: it has either a secret or a private key.
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct KeyText {
-    kid: String,
-    secret: Option<Zeroizing<String>>,
-    private_key: Option<Zeroizing<String>>,
+pub(super) struct KeyText {
+    pub(super) kid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) secret: Option<Zeroizing<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) private_key: Option<Zeroizing<String>>,
 }
 
 impl KeyRing {
@@ -112,7 +117,7 @@ impl KeyRing {
     pub fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
         jwt_crypto::install();
         let text = text.trim();
-        if text.starts_with("-----BEGIN") {
+        if text.starts_with(PEM) {
             return Ok(Self(vec![Key::from_private_key(None, text)?]));
         }
         if !text.starts_with('{') {
@@ -140,6 +145,20 @@ impl KeyRing {
             return Err(InvalidKeyRing::Malformed("there is no key in it".to_owned()));
         }
         Ok(Self(keys))
+    }
+
+    /// The keys of a ring as they stand in its text, at least one; a single one that came without an id has one now.
+    pub(super) fn texts(text: &str) -> Result<Vec<KeyText>, InvalidKeyRing> {
+        let ring = Self::parse(text)?;
+        let text = text.trim();
+        if text.starts_with('{') {
+            let ring: RingText =
+                serde_json::from_str(text).map_err(|error| InvalidKeyRing::Malformed(place_of(&error)))?;
+            return Ok(ring.keys);
+        }
+        let key = Some(Zeroizing::new(text.to_owned()));
+        let (secret, private_key) = if text.starts_with(PEM) { (None, key) } else { (key, None) };
+        Ok(vec![KeyText { kid: ring.signing().id.clone(), secret, private_key }])
     }
 
     /// What others can verify access tokens with: nothing, where the ring has secrets only.

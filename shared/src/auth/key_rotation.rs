@@ -1,0 +1,134 @@
+//! The next ring of signing keys: what a rotation makes of the one before it.
+//!
+//! A key is published one rotation before it signs and stays one rotation after it has: the first key of a ring signs, the
+//! last one waits. So every function and whoever fetches the public keys has a whole interval to learn of a key before it
+//! signs, and the tokens of a key have a whole interval to expire before it retires.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::jwt_crypto;
+use super::key_ring::{InvalidKeyRing, KeyRing, KeyText};
+
+/// The least time between two rotations: an access token's life, and what functions that fetch the ring every five
+/// minutes and caches of the public keys need.
+pub const MIN_INTERVAL: Duration = Duration::from_secs(3600 + 10 * 60);
+
+/// Why there is no next ring.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    /// What there is, is none.
+    #[error(transparent)]
+    KeyRing(#[from] InvalidKeyRing),
+    /// The system has no randomness.
+    #[error("no randomness for a new key")]
+    Randomness(#[from] getrandom::Error),
+    /// A key could not be made.
+    #[error("a key pair could not be made")]
+    KeyPair,
+}
+
+/// The ring that follows the one in `text`, as JSON: the key that waited signs, the one that signed verifies, and a new one
+/// of the same kind, by the name of `id`, waits. A ring of one key goes on signing with it.
+///
+/// # Errors
+/// The text is no ring, or has a key of that id.
+pub fn next_ring(text: &str, id: &str) -> Result<Zeroizing<String>, RotationError> {
+    let mut keys = KeyRing::texts(text)?;
+    let new = match keys[0].private_key {
+        None => KeyText { kid: id.to_owned(), secret: Some(new_secret()?), private_key: None },
+        Some(_) => KeyText { kid: id.to_owned(), secret: None, private_key: Some(new_private_key()?) },
+    };
+    let next = match keys.len() {
+        1 => vec![keys.swap_remove(0), new],
+        // The keys between them verified what nobody has any more.
+        _ => vec![keys.pop(), keys.into_iter().next(), Some(new)].into_iter().flatten().collect(),
+    };
+    let next = Zeroizing::new(json!({ "keys": next }).to_string());
+    KeyRing::parse(&next)?;
+    Ok(next)
+}
+
+/// 256 random bits in hexadecimal, as `openssl rand -hex 32` writes them.
+fn new_secret() -> Result<Zeroizing<String>, RotationError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes)?;
+    Ok(Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// A P-256 key pair in PKCS#8 as PEM has it (RFC 7468 §10).
+fn new_private_key() -> Result<Zeroizing<String>, RotationError> {
+    let der = jwt_crypto::new_key_pair().map_err(|_| RotationError::KeyPair)?;
+    let base64 = Zeroizing::new(STANDARD.encode(der.as_ref()));
+    let mut pem = Zeroizing::new(String::from("-----BEGIN PRIVATE KEY-----\n"));
+    for line in base64.as_bytes().chunks(64) {
+        // Base64 is ASCII.
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    Ok(pem)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    const SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
+
+    fn ids(ring: &str) -> Vec<String> {
+        let ring: Value = serde_json::from_str(ring).expect("JSON");
+        ring["keys"]
+            .as_array()
+            .expect("keys")
+            .iter()
+            .map(|key| key["kid"].as_str().expect("a kid").to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_key_waits_signs_and_verifies_for_an_interval_each() -> Result<(), RotationError> {
+        let first = next_ring(SECRET, "b")?;
+        let given = ids(&first)[0].clone();
+        assert_eq!(ids(&first), [given.as_str(), "b"]);
+        let second = next_ring(&first, "c")?;
+        assert_eq!(ids(&second), ["b", given.as_str(), "c"]);
+        let third = next_ring(&second, "d")?;
+        assert_eq!(ids(&third), ["c", "b", "d"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_plain_secret_keeps_its_id_so_that_its_tokens_stand() -> Result<(), RotationError> {
+        let before = KeyRing::parse(SECRET)?;
+        let after = KeyRing::parse(&next_ring(SECRET, "new")?)?;
+        assert_eq!(after.signing().id, before.signing().id);
+        Ok(())
+    }
+
+    #[test]
+    fn a_new_key_is_of_the_kind_that_signs() -> Result<(), RotationError> {
+        let pem = new_private_key()?;
+        let (first, second) = (next_ring(&pem, "b")?, next_ring(&next_ring(&pem, "b")?, "c")?);
+        for ring in [&first, &second] {
+            assert!(!ring.contains("secret"), "a key pair follows a key pair");
+            assert_eq!(KeyRing::parse(ring)?.signing().algorithm, jsonwebtoken::Algorithm::ES256);
+        }
+        assert_ne!(*new_private_key()?, *pem);
+        Ok(())
+    }
+
+    #[test]
+    fn an_id_that_is_there_and_a_text_that_is_no_ring_are_refused() -> Result<(), RotationError> {
+        let first = next_ring(SECRET, "b")?;
+        assert!(matches!(next_ring(&first, "b"), Err(RotationError::KeyRing(InvalidKeyRing::Repeated(_)))));
+        assert!(matches!(next_ring("{}", "b"), Err(RotationError::KeyRing(InvalidKeyRing::Malformed(_)))));
+        Ok(())
+    }
+}
