@@ -1,4 +1,4 @@
-"""Holds the answers that the tests saw against the OpenAPI document.
+"""Holds the answers that the tests saw against the OpenAPI document, and the document's examples and links against itself.
 
 Usage: check.py ANSWERS_FILE, after `ANSWERS_FILE=… cargo test`. Each line of it is one answer (support/answer.rs).
 """
@@ -40,10 +40,56 @@ def problems(document, registry, answer):
     content = response.get("content", {}).get(media_type)
     if content is None:
         return [*wrong, f"{media_type} is not described"]
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + "/schema", **absolute(content["schema"])}
-    validator = jsonschema.Draft202012Validator(schema, registry=registry)
     body = answer["body"] if media_type.startswith("text/") else json.loads(answer["body"])
-    return [*wrong, *(error.message for error in validator.iter_errors(body))]
+    return [*wrong, *violations(content["schema"], registry, body)]
+
+
+def violations(schema, registry, value):
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + "/schema", **absolute(schema)}
+    validator = jsonschema.Draft202012Validator(schema, registry=registry, format_checker=jsonschema.FormatChecker())
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def operations(document):
+    """Each operation with its route; its parameters and those of its path are one list."""
+    for path, item in document["paths"].items():
+        for method in item.keys() - {"parameters"}:
+            operation = item[method]
+            parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+            yield f"{method.upper()} {path}", {**operation, "parameters": [resolved(document, p) for p in parameters]}
+
+
+def example_problems(document, registry):
+    """Every request and every success with a body shows an example, which its own schema allows."""
+    for route, operation in operations(document):
+        shown = {"request": operation.get("requestBody", {})}
+        shown |= {status: answer for status, answer in operation["responses"].items() if status < "300"}
+        for name, message in shown.items():
+            for content in message.get("content", {}).values():
+                if "example" not in content:
+                    yield f"{route} {name}: there is no example"
+                    continue
+                for problem in violations(content["schema"], registry, content["example"]):
+                    yield f"{route} {name}: the example: {problem}"
+
+
+def link_problems(document):
+    """A link leads to an operation, and gives it what it takes."""
+    known = {operation["operationId"]: operation for _, operation in operations(document)}
+    if len(known) < len(list(operations(document))):
+        yield "two operations have the same operationId"
+    for route, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            for name, link in resolved(document, answer).get("links", {}).items():
+                link = resolved(document, link)
+                target = known.get(link["operationId"])
+                if target is None:
+                    yield f"{route} {status}: the link {name} leads nowhere"
+                    continue
+                if unknown := link.get("parameters", {}).keys() - {p["name"] for p in target["parameters"]}:
+                    yield f"{route} {status}: the link {name} has no use for {', '.join(sorted(unknown))}"
+                if "requestBody" in link and "requestBody" not in target:
+                    yield f"{route} {status}: the link {name} has a body for what takes none"
 
 
 def absolute(node):
@@ -60,16 +106,15 @@ def main():
     registry = referencing.Registry().with_resource(BASE, resource)
     # Not `splitlines`, which takes characters within a text for the end of a line.
     answers = set(filter(None, pathlib.Path(sys.argv[1]).read_text().split("\n")))
-    failed, seen = {}, set()
+    failed, seen = {problem: "" for problem in [*example_problems(document, registry), *link_problems(document)]}, set()
     for line in sorted(answers):
         answer = json.loads(line)
         seen.add((answer["route"], answer["status"]))
         for problem in problems(document, registry, answer):
             failed.setdefault(f"{answer['route']} {answer['status']}: {problem[:300]}", answer["body"][:300])
     for problem, body in failed.items():
-        print(problem, body, sep="\n    ")
-    routes = {f"{m.upper()} {p}" for p, o in document["paths"].items() for m in o if m != "parameters"}
-    unseen = routes - {route for route, _ in seen}
+        print(problem, *filter(None, [body]), sep="\n    ")
+    unseen = {route for route, _ in operations(document)} - {route for route, _ in seen}
     if unseen:
         print("No test sent a request to", ", ".join(sorted(unseen)))
     print(f"{len(answers)} answers, {len(seen)} kinds, {len(failed)} problems")
