@@ -1,4 +1,4 @@
-//! A route stands in six places, and they are equal.
+//! A route stands in seven places, and they are equal.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -104,6 +104,38 @@ fn the_readme_has_every_route() -> Outcome {
             format!("| `{}` | [`{function}`](functions/{function}) |", route.to_string().replace("{key+}", "{key}"));
         assert!(readme.contains(&row), "README.md has no row {row}");
     }
+    Ok(())
+}
+
+#[test]
+fn the_http_file_has_every_route() -> Outcome {
+    let declared: BTreeSet<String> = endpoints().into_iter().map(|(_, route)| route.to_string()).collect();
+    let mut routes = BTreeSet::new();
+    for line in fs::read_to_string(root().join("tests/clients/keyhold.http"))?.lines() {
+        let Some((method, path)) = line.split_once(" {{api}}") else { continue };
+        let path = path.split('?').next().unwrap_or_default();
+        let request = format!("{method} {path}");
+        // Where no route is the request's own, it is one with a parameter at the end.
+        let parameterized = || {
+            declared
+                .iter()
+                .find(|route| route.split_once('{').is_some_and(|(stem, _)| request.starts_with(stem)))
+                .cloned()
+        };
+        let route = declared.get(&request).cloned().or_else(parameterized);
+        routes.insert(route.ok_or(format!("keyhold.http asks for {request}, which is no route"))?);
+    }
+    assert_eq!(routes, declared, "the requests in tests/clients/keyhold.http differ from the functions' ROUTE");
+    Ok(())
+}
+
+#[test]
+fn the_readme_shows_the_program_that_is_run() -> Outcome {
+    let readme = fs::read_to_string(root().join("README.md"))?;
+    let (_, program) = readme.split_once("```ts\n").ok_or("README.md shows no TypeScript")?;
+    let (program, _) = program.split_once("```").ok_or("README.md does not end its TypeScript")?;
+    let file = fs::read_to_string(root().join("tests/clients/six-calls.ts"))?;
+    assert!(file.contains(program), "README.md shows another program than tests/clients/six-calls.ts");
     Ok(())
 }
 
