@@ -60,15 +60,17 @@ def operations(document):
 
 
 def example_problems(document, registry):
-    """Every request and every success with a body shows an example, which its own schema allows."""
+    """Every request and every success that is JSON shows an example, which its own schema allows."""
     for route, operation in operations(document):
         shown = {"request": operation.get("requestBody", {})}
         shown |= {status: answer for status, answer in operation["responses"].items() if status < "300"}
         for name, message in shown.items():
-            for content in message.get("content", {}).values():
-                if "example" not in content:
-                    yield f"{route} {name}: there is no example"
-                    continue
+            content = message.get("content", {}).get("application/json")
+            if content is None:
+                continue
+            if "example" not in content:
+                yield f"{route} {name}: there is no example"
+            else:
                 for problem in violations(content["schema"], registry, content["example"]):
                     yield f"{route} {name}: the example: {problem}"
 
