@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::auth::access_token::TokenPolicy;
 use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
+use crate::db::roles::RoleManagement;
 use crate::domain::PasswordPolicy;
 
 /// What a deployment can choose.
@@ -98,6 +99,15 @@ pub fn max_concurrency() -> Result<usize, ConfigError> {
     integer("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1000, 1)
 }
 
+/// Who makes the database's roles: `DATABASE_ROLES`, which is `make` unless it is set.
+///
+/// # Errors
+/// The variable has another value.
+pub fn role_management() -> Result<RoleManagement, ConfigError> {
+    let choices = [("make", RoleManagement::Make), ("iam", RoleManagement::MakeForIam), ("off", RoleManagement::Off)];
+    choice("DATABASE_ROLES", &choices)
+}
+
 /// Whether a Lambda runtime API started this process; elsewhere a person did.
 pub(crate) fn is_lambda() -> bool {
     optional("AWS_LAMBDA_RUNTIME_API").is_some()
@@ -107,6 +117,19 @@ pub(crate) fn is_lambda() -> bool {
 #[expect(clippy::disallowed_methods, reason = "this is the environment's home")]
 pub(crate) fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.trim().is_empty())
+}
+
+/// One of several words, the first where there is none.
+pub(crate) fn choice<T: Copy>(name: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+    let given = optional(name);
+    let chosen = match &given {
+        None => choices.first(),
+        Some(given) => choices.iter().find(|(word, _)| *word == given.trim()),
+    };
+    chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        ConfigError::Invalid { name, expected: words.join(" or "), given: given.unwrap_or_default() }
+    })
 }
 
 /// A whole number within bounds, `default` where there is none.

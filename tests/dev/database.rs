@@ -49,6 +49,15 @@ impl Database {
         }
     }
 
+    /// What `migrate` is told of it.
+    pub fn settings_of_migrate(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // Roles are the server's, and the functions sign in as the caller here.
+            Self::Callers(_) if env::var_os("DATABASE_ROLES").is_none() => &[("DATABASE_ROLES", "off")],
+            _ => &[],
+        }
+    }
+
     /// Whether the database that was started here ended by itself.
     pub fn has_ended(&mut self) -> bool {
         match self {

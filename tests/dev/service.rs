@@ -40,7 +40,7 @@ pub fn run(fresh: bool) -> Result<(), Error> {
     let mut database = Database::open(&tools, &folder.join("postgres"), fresh)?;
     let database_url = database.url();
     say::step("Migrating", "the schema");
-    binaries.migrate(&tools, &database_url)?;
+    binaries.migrate(&tools, &database_url, database.settings_of_migrate())?;
     let jwt_secret = match env::var("JWT_SECRET") {
         Ok(secret) if !secret.is_empty() => secret,
         _ => {

@@ -58,7 +58,7 @@ fn run(command: Vec<OsString>) -> Result<ExitCode, Error> {
     let binaries = binaries::build(&guard)?;
     let server = Server::throw_away(&tools, postgres::Options::default())?;
     let database_url = server.url("postgres");
-    binaries.migrate(&tools, &database_url)?;
+    binaries.migrate(&tools, &database_url, &[])?;
 
     let log_path = guard.target().join("gateway.log");
     let log = File::create(&log_path).map_err(|error| Error::file(&log_path, error))?;

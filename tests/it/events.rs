@@ -74,13 +74,16 @@ impl SignedIn {
 #[test]
 fn every_event_succeeds() -> Outcome {
     let database = database();
-    let environment = [
-        ("DATABASE_URL", database.url()),
-        ("JWT_SECRET", SECRET),
-        ("BCRYPT_COST", "10"),
-        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-    ];
-    let token = emulate(&binaries().path("token"), &environment)?;
+    let start = |function: &str| {
+        let environment = [
+            ("DATABASE_URL", &*database.url_of(function)),
+            ("JWT_SECRET", SECRET),
+            ("BCRYPT_COST", "10"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ];
+        emulate(&binaries().path(function), &environment)
+    };
+    let token = start("token")?;
     let mut signed_in = SignedIn::default();
     let mut used = 0;
     assert_eq!(functions()?.len(), ORDER.len(), "a new function needs its place in ORDER");
@@ -88,7 +91,7 @@ fn every_event_succeeds() -> Outcome {
         if ORDER[..index].contains(&"token") {
             signed_in = SignedIn::new(&token, ORDER[..index].contains(&"password-update"))?;
         }
-        let emulator = emulate(&binaries().path(function), &environment)?;
+        let emulator = start(function)?;
         let events = events_of(function)?;
         assert!(!events.is_empty(), "events/ has no event for {function}");
         for (name, event) in events {

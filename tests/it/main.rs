@@ -27,6 +27,7 @@ mod migrate_;
 mod panics;
 mod password;
 mod register_;
+mod roles;
 mod routes;
 mod secrets;
 mod sessions;

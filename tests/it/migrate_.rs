@@ -125,7 +125,9 @@ async fn every_statement_runs_on_the_older_version_too() -> Outcome {
     assert_eq!(ada.post("/api/data/batch", &batch.to_string()).await.outcome(), "200");
     assert_eq!(ada.get("/api/account/export").await.json()["data"]["operations"][1]["expires_in"], 10);
     service.clock.advance(Duration::from_secs(10));
-    let swept = data_sweep::run(migration_app(service.database.url())).await.map_err(|error| error.to_string())?;
+    let swept = data_sweep::run(migration_app(&service.database.url_of("data-sweep")))
+        .await
+        .map_err(|error| error.to_string())?;
     assert_eq!(swept.removed, 1);
 
     let tokens = service.anybody().token_for("ada", password()).await;

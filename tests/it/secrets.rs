@@ -143,11 +143,11 @@ impl Fleet {
             endpoint_url: Some(self.deployment.secrets.url().to_owned()),
         };
         let (database, keys) = (self.deployment.database_secret.clone(), self.deployment.jwt_secret.clone());
-        let secrets = Secrets::from_secrets_manager(aws, database, keys, self.clock.clone()).await?;
+        let secrets = Arc::new(Secrets::from_secrets_manager(aws, database, keys, self.clock.clone()).await?);
         Ok(Service::with_secrets(
             Arc::clone(&self.deployment.database),
             settings(),
-            Arc::new(secrets),
+            |_| Arc::clone(&secrets),
             Arc::clone(&self.clock),
         ))
     }

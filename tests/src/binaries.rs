@@ -35,11 +35,12 @@ impl Binaries {
         self.folder.join(function)
     }
 
-    /// Brings a database's schema up to date, with the function that does it in AWS too.
-    pub fn migrate(&self, tools: &Tools, url: &str) -> Result<(), Error> {
+    /// Brings a database's schema up to date, with the function that does it in AWS too. `settings` are variables for it.
+    pub fn migrate(&self, tools: &Tools, url: &str, settings: &[(&str, &str)]) -> Result<(), Error> {
         let mut command = tools.guard().command(self.path("migrate"));
         command
             .env("DATABASE_URL", url)
+            .envs(settings.iter().copied())
             // Its absence tells the function that it is not in Lambda.
             .env_remove("AWS_LAMBDA_RUNTIME_API");
         let status = process::run(command).map_err(|error| Error::start("migrate", error))?;

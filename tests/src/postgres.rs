@@ -36,8 +36,9 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than a guard takes to stop the server of a process that was killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(12);
 
-/// A throw-away server may lose everything at a crash, and is faster for it.
-const THROW_AWAY_SETTINGS: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+/// A throw-away server may lose everything at a crash, and is faster for it. Many tests at once have many connections.
+const THROW_AWAY_SETTINGS: [&str; 4] =
+    ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=400"];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use shared::App;
+use shared::config;
 use shared::error::BoxError;
 use shared::secrets::NoKeys;
 
@@ -14,20 +15,33 @@ mod embedded {
 pub struct Report {
     /// The migrations that this run applied, in order; none if the schema was up to date.
     pub applied: Vec<String>,
+    /// The statements that brought the roles and what they may do to the table in `shared::db::roles`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// What this user may not do about the roles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
-/// Applies the migrations that the database lacks, each in a transaction of its own. Safe to repeat, and safe to run twice
-/// at once: the second run waits for the first.
+/// Applies the migrations that the database lacks, each in a transaction of its own, and then brings the roles of the
+/// functions to what they need. Safe to repeat, and safe to run twice at once: the second run waits for the first.
 ///
 /// # Errors
-/// The database is out of reach, refuses a migration, or has another one under the same number.
+/// The database is out of reach, refuses a migration, or has another one under the same number; or it lacks roles that
+/// this user may not make.
 pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
+    let management = config::role_management()?;
     let mut connection = app.db().lock_for_migrations().await?;
     let report = embedded::migrations::runner()
         // The schema of a newer version serves an older one: that is what makes it possible to roll back a deployment.
         .set_abort_missing(false)
         .run_async(connection.client())
         .await?;
+    let roles = connection.bring_roles(management).await?;
     connection.unlock().await?;
-    Ok(Report { applied: report.applied_migrations().iter().map(ToString::to_string).collect() })
+    Ok(Report {
+        applied: report.applied_migrations().iter().map(ToString::to_string).collect(),
+        roles: roles.changes,
+        problems: roles.problems,
+    })
 }

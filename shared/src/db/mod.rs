@@ -6,6 +6,7 @@
 mod connector;
 pub mod data;
 pub mod migrations;
+pub mod roles;
 pub mod sessions;
 pub mod sign_in;
 mod tls;

@@ -58,8 +58,7 @@ pub async fn insert(
     const SQL: &str = "
         insert into users
             (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        returning id, username, email, full_name, age, gender, created_at";
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let parameters: &super::Parameters<'_> = &[
         (&id.uuid(), Type::UUID),
         (&profile.username.as_str(), Type::TEXT),
@@ -72,7 +71,17 @@ pub async fn insert(
         (&profile.gender.as_str(), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
     ];
-    Ok(account(&db.query_one(Effect::Write, SQL, parameters).await?)?)
+    db.query(Effect::Write, SQL, parameters).await?;
+    // Not read back: what registers can read nothing.
+    Ok(Account {
+        user_id: id,
+        username: profile.username.as_str().to_owned(),
+        email: profile.email.as_str().to_owned(),
+        full_name: profile.full_name.as_str().to_owned(),
+        age: profile.age.years(),
+        gender: profile.gender.as_str().to_owned(),
+        created_at: now,
+    })
 }
 
 /// The account that a session belongs to.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use shared::App;
 use shared::clock::SystemClock;
+use shared::db::roles::{ROLES, Role};
 use shared::secrets::{NoKeys, Secrets};
 use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, Config, NoTls};
@@ -15,6 +16,8 @@ use super::tools;
 /// An empty, migrated database; dropping it drops it on the server that all tests share.
 pub struct Database {
     url: String,
+    /// Whether the functions' roles have passwords.
+    roles: bool,
     shared: Option<Shared>,
 }
 
@@ -28,6 +31,9 @@ struct Cluster(Server);
 
 /// What is copied. The functions cannot be told to use it, so nobody is connected to it.
 const TEMPLATE: &str = "migrated";
+
+/// The password of every role on the shared servers, which nobody else reaches.
+const ROLE_PASSWORD: &str = "role";
 
 /// A database on PostgreSQL 18.
 pub fn database() -> Database {
@@ -49,6 +55,10 @@ impl Cluster {
             cluster.execute(&format!("create database {TEMPLATE}")).await;
             let applied = migrate::run(migration_app(&cluster.0.url(TEMPLATE))).await.expect("the migrations");
             assert!(!applied.applied.is_empty());
+            // The functions' roles, which come without a way to sign in.
+            for Role { name, .. } in ROLES {
+                cluster.execute(&format!("alter role {name} password '{ROLE_PASSWORD}'")).await;
+            }
         });
         cluster
     }
@@ -57,7 +67,7 @@ impl Cluster {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         apart(self.execute(&format!("create database {name} template {TEMPLATE} strategy file_copy")));
-        Database { url: self.0.url(&name), shared: Some(Shared { name, cluster: self }) }
+        Database { url: self.0.url(&name), roles: true, shared: Some(Shared { name, cluster: self }) }
     }
 
     async fn execute(&self, sql: &str) {
@@ -68,13 +78,13 @@ impl Cluster {
 impl Database {
     /// A database on a server of the test's own.
     pub fn at(url: &str) -> Self {
-        Self { url: url.to_owned(), shared: None }
+        Self { url: url.to_owned(), roles: false, shared: None }
     }
 
     /// The same database, reached through another port.
     pub fn through(&self, port: u16) -> Self {
         let own = self.port().to_string();
-        Self::at(&self.url.replacen(&own, &port.to_string(), 1))
+        Self { url: self.url.replacen(&own, &port.to_string(), 1), roles: self.roles, shared: None }
     }
 
     /// The server's port.
@@ -87,7 +97,23 @@ impl Database {
         &self.url
     }
 
-    /// Its address, parsed.
+    /// Its address for a function: as the role that the function is deployed with.
+    pub fn url_of(&self, function: &str) -> String {
+        match role_of(function) {
+            Some(role) if self.roles => {
+                let (_, place) = self.url.split_once('@').expect("a user in the address");
+                format!("postgres://{role}:{ROLE_PASSWORD}@{place}")
+            }
+            _ => self.url.clone(),
+        }
+    }
+
+    /// The same, parsed.
+    pub fn config_of(&self, function: &str) -> Config {
+        self.url_of(function).parse().expect("the address that the server gave")
+    }
+
+    /// Its address for the superuser, parsed.
     pub fn config(&self) -> Config {
         self.url.parse().expect("the address that the server gave")
     }
@@ -105,6 +131,11 @@ impl Database {
         tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("a statement that waits");
     }
 
+    /// A connection as the role of a function.
+    pub async fn connect_as(&self, function: &str) -> Client {
+        connect(&self.url_of(function)).await
+    }
+
     /// A connection that does not go through the service: to look at what it left, or to break something.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await
@@ -117,6 +148,11 @@ impl Drop for Database {
             apart(cluster.execute(&format!("drop database {name} with (force)")));
         }
     }
+}
+
+/// The role that a function signs in as.
+fn role_of(function: &str) -> Option<&'static str> {
+    ROLES.iter().find(|role| role.functions.contains(&function)).map(|role| role.name)
 }
 
 /// The context of `migrate` for a database.

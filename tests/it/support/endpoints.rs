@@ -1,5 +1,6 @@
 //! Every endpoint. The tests that compare lists start from this one, and requests find their function by it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
@@ -9,13 +10,28 @@ use shared::http::Route;
 use shared::runtime::respond;
 use shared::secrets::{NoKeys, Secrets};
 
-/// The contexts that the functions are handed.
+/// The contexts that the functions are handed: of a function with a database one of its own, which signs in as its role.
 #[derive(Clone)]
 pub struct Apps {
-    pub without_keys: App<NoKeys>,
-    pub with_keys: App<KeyRing>,
+    pub without_keys: HashMap<&'static str, App<NoKeys>>,
+    pub with_keys: HashMap<&'static str, App<KeyRing>>,
     pub keys: Arc<Secrets<KeyRing>>,
-    pub nothing: (),
+}
+
+impl Apps {
+    fn without_keys(&self, function: &str) -> App<NoKeys> {
+        self.without_keys[function].clone()
+    }
+
+    fn with_keys(&self, function: &str) -> App<KeyRing> {
+        self.with_keys[function].clone()
+    }
+
+    fn keys(&self, _: &str) -> Arc<Secrets<KeyRing>> {
+        Arc::clone(&self.keys)
+    }
+
+    fn nothing(&self, _: &str) {}
 }
 
 macro_rules! endpoints {
@@ -26,10 +42,10 @@ macro_rules! endpoints {
         }
 
         /// Hands an event to the function of a route.
-        pub async fn answer(apps: Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
+        pub async fn answer(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
             $(if *route == $function::ROUTE {
                 // Boxed: the compiler would lay out the states of all functions as one.
-                return Box::pin(respond(apps.$app, route, $function::handle, event)).await;
+                return Box::pin(respond(apps.$app($name), route, $function::handle, event)).await;
             })*
             panic!("no function answers {route}")
         }

@@ -1,5 +1,6 @@
 //! The whole service in this process: every function behind its route, each request through `runtime::respond`.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use shared::auth::access_token::TokenPolicy;
 use shared::auth::key_ring::KeyRing;
 use shared::clock::Clock;
 use shared::config::{Quota, Settings};
+use shared::db::roles::ROLES;
 use shared::domain::PasswordPolicy;
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets};
@@ -17,7 +19,7 @@ use super::endpoints::{Apps, answer};
 use super::forged::{SECRET, SECRET_ID};
 use super::{Client, Database, database};
 
-/// The functions on a database of their own, with a clock that only the test moves.
+/// The functions on a database of their own, each signed in as its role, with a clock that only the test moves.
 pub struct Service {
     pub database: Arc<Database>,
     pub clock: Arc<HandClock>,
@@ -78,25 +80,30 @@ impl Service {
 
     fn with(database: Arc<Database>, settings: Settings, ring: &str) -> Arc<Self> {
         let clock = Arc::new(HandClock::default());
-        let keys = KeyRing::parse(ring).expect("the test's own key ring");
-        let secrets = Arc::new(Secrets::fixed(database.config(), keys, clock.clone()));
-        Self::with_secrets(database, settings, secrets, clock)
+        let keys_of = |function: &str| {
+            let keys = KeyRing::parse(ring).expect("the test's own key ring");
+            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()))
+        };
+        Self::with_secrets(database.clone(), settings, keys_of, clock.clone())
     }
 
     /// The service with keys that may come from elsewhere.
     pub fn with_secrets(
         database: Arc<Database>,
         settings: Settings,
-        secrets: Arc<Secrets<KeyRing>>,
+        secrets_of: impl Fn(&str) -> Arc<Secrets<KeyRing>>,
         clock: Arc<HandClock>,
     ) -> Arc<Self> {
-        let without_keys = Arc::new(Secrets::fixed(database.config(), NoKeys, clock.clone()));
-        let apps = Apps {
-            without_keys: App::new(settings.clone(), without_keys, clock.clone(), 1),
-            keys: Arc::clone(&secrets),
-            with_keys: App::new(settings, secrets, clock.clone(), 4),
-            nothing: (),
-        };
+        let mut apps = Apps { without_keys: HashMap::new(), with_keys: HashMap::new(), keys: secrets_of("jwks-get") };
+        for role in ROLES {
+            // Functions of one role share their connections here: a server has not enough for so many tests at once.
+            let Some(first) = role.functions.first() else { continue };
+            let without_keys = Arc::new(Secrets::fixed(database.config_of(first), NoKeys, clock.clone()));
+            let without_keys = App::new(settings.clone(), without_keys, clock.clone(), 1);
+            let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), 4);
+            apps.without_keys.extend(role.functions.iter().map(|function| (*function, without_keys.clone())));
+            apps.with_keys.extend(role.functions.iter().map(|function| (*function, with_keys.clone())));
+        }
         Arc::new(Self { apps, database, clock })
     }
 
@@ -117,7 +124,7 @@ impl Service {
 
     /// Hands an event to the function of a route.
     pub async fn invoke(&self, route: &Route, event: &str) -> Answer {
-        let answer = Answer::from(answer(self.apps.clone(), route, event).await);
+        let answer = Answer::from(answer(&self.apps, route, event).await);
         answer.record(route);
         answer
     }

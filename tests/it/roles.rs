@@ -1,0 +1,313 @@
+//! The functions' roles: each can do its work, which all other tests show by signing in as them, and nothing else.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use expect_test::expect;
+use shared::db::roles::ROLES;
+use tests::postgres::{Options, Server, Version};
+use tokio_postgres::{Client, NoTls};
+
+use crate::layout::functions;
+use crate::support::{Outcome, binaries, database, migration_app, tools};
+
+/// What became of a statement: `done`, or why it was refused.
+async fn outcome(client: &Client, sql: &str) -> String {
+    match client.batch_execute(sql).await {
+        Ok(()) => "done".to_owned(),
+        Err(error) => error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned()),
+    }
+}
+
+async fn migrate_(url: &str) -> Result<migrate::Report, Box<dyn std::error::Error>> {
+    Ok(migrate::run(migration_app(url)).await.map_err(|error| error.to_string())?)
+}
+
+#[test]
+fn every_function_with_a_database_has_one_role() -> Outcome {
+    const WITHOUT: [&str; 4] = ["health-get", "jwks-get", "openapi-get", "migrate"];
+    let functions = functions()?;
+    let with: BTreeSet<&str> = functions.iter().map(String::as_str).filter(|name| !WITHOUT.contains(name)).collect();
+    let listed: Vec<&str> = ROLES.iter().flat_map(|role| role.functions).copied().collect();
+    assert_eq!(listed.len(), with.len(), "a function stands twice in shared/src/db/roles.rs, or not at all");
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
+    for role in ROLES {
+        let row = format!("| `{}` | `{}` |", role.name, role.functions.join("` `"));
+        assert!(readme.contains(&row), "README.md has no row {row}");
+    }
+    assert_eq!(
+        listed.into_iter().collect::<BTreeSet<_>>(),
+        with,
+        "give a new function its role in shared/src/db/roles.rs"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_role_can_change_the_schema() -> Outcome {
+    const STATEMENTS: [&str; 13] = [
+        "create table mine ()",
+        "create temporary table mine ()",
+        "create schema mine",
+        "create view mine as select 1",
+        "create function mine() returns int language sql as 'select 1'",
+        "create role mine",
+        "alter table users add column mine int",
+        "alter table users owner to current_user",
+        "create index mine on data_store (key)",
+        "drop table sign_in_failures",
+        "truncate data_usage",
+        "grant keyhold_writer to keyhold_reader",
+        "select from refinery_schema_history",
+    ];
+    let database = database();
+    // What belongs to the database as a whole is not copied with the template.
+    migrate_(database.url()).await?;
+    for role in ROLES {
+        let client = database.connect_as(role.functions[0]).await;
+        for statement in STATEMENTS {
+            let outcome = outcome(&client, statement).await;
+            let refused = outcome.contains("permission denied") || outcome.contains("must be owner");
+            assert!(refused, "{}: {statement}: {outcome}", role.name);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_reads_and_writes_what_its_functions_do_and_nothing_else() -> Outcome {
+    const STATEMENTS: [&str; 17] = [
+        "select id from users",
+        "select email from users",
+        "select password from users",
+        "insert into users select null where false",
+        "update users set password = '' where false",
+        "update users set email = '' where false",
+        "delete from users",
+        "select id from sessions",
+        "select user_agent from sessions",
+        "delete from sessions",
+        "select digest from refresh_tokens",
+        "select subject from sign_in_failures",
+        "select value from data_store",
+        "update data_store set value = '' where false",
+        "delete from data_store",
+        "update data_clock set version = 1 where false",
+        "update data_usage set keys_allowed = 1 where false",
+    ];
+    let database = database();
+    let mut table = String::new();
+    for role in ROLES {
+        let client = database.connect_as(role.functions[0]).await;
+        table.extend([role.name, ":\n"]);
+        for statement in STATEMENTS {
+            match outcome(&client, statement).await.as_str() {
+                outcome if outcome.contains("permission denied") => {}
+                // A null where there must be none, had there been a row: the server looks at privileges first.
+                _ => table.extend(["  ", statement, "\n"]),
+            }
+        }
+    }
+    expect![[r#"
+        keyhold_register:
+          insert into users select null where false
+        keyhold_passwords:
+          select id from users
+          select email from users
+          select password from users
+          update users set password = '' where false
+          select id from sessions
+          delete from sessions
+          select subject from sign_in_failures
+        keyhold_accounts:
+          select id from users
+          select email from users
+          update users set email = '' where false
+          select id from sessions
+          select user_agent from sessions
+          delete from sessions
+          select digest from refresh_tokens
+        keyhold_eraser:
+          select id from users
+          select email from users
+          select password from users
+          delete from users
+          select id from sessions
+          select subject from sign_in_failures
+          update data_clock set version = 1 where false
+        keyhold_reader:
+          select id from sessions
+          select value from data_store
+        keyhold_exporter:
+          select id from users
+          select email from users
+          select id from sessions
+          select user_agent from sessions
+          select value from data_store
+        keyhold_writer:
+          select id from sessions
+          select value from data_store
+          update data_store set value = '' where false
+          delete from data_store
+          update data_clock set version = 1 where false
+          update data_usage set keys_allowed = 1 where false
+        keyhold_sweeper:
+          select value from data_store
+          delete from data_store
+        keyhold_monitor:
+    "#]]
+    .assert_eq(&table);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_brings_what_the_roles_may_do_to_the_table() -> Outcome {
+    let database = database();
+    let superuser = database.connect().await;
+    migrate_(database.url()).await?;
+    superuser
+        .batch_execute(
+            "grant select on users to keyhold_reader; grant update (value) on data_store to keyhold_reader;
+            grant select on sign_in_failures to public; grant create on schema public to public;
+            grant select on users to keyhold_accounts; revoke insert on users from keyhold_register;
+            revoke update (email) on users from keyhold_accounts;
+            create table other (id int); grant select on other to keyhold_reader; grant select on other to public;
+            alter role keyhold_reader in database DATABASE set statement_timeout = '1h'"
+                .replace("DATABASE", database.config().get_dbname().ok_or("no name")?)
+                .as_str(),
+        )
+        .await?;
+    let report = migrate_(database.url()).await?;
+    let changes = report.roles.join("\n").replace(database.config().get_dbname().ok_or("no name")?, "DATABASE");
+    expect![[r#"
+        alter role keyhold_reader in database DATABASE set statement_timeout = '7s'
+        revoke select on table users from keyhold_accounts
+        revoke update (value) on table data_store from keyhold_reader
+        revoke select on table other from keyhold_reader
+        revoke select on table users from keyhold_reader
+        revoke create on schema public from public
+        revoke select on table sign_in_failures from public
+        grant select (age, created_at, email, email_canonical, full_name, gender, id, username), update (email) on table users to keyhold_accounts
+        grant insert on table users to keyhold_register"#]].assert_eq(&changes);
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let reader = database.connect_as("data-get").await;
+    assert!(outcome(&reader, "select id from users").await.contains("permission denied"));
+    let everybodys = outcome(&reader, "select id from other").await;
+    assert_eq!(everybodys, "done", "what others let everybody do with their tables is their own affair");
+    assert!(migrate_(database.url()).await?.roles.is_empty(), "a second run finds nothing to do");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_roles_have_bounds_for_what_the_code_has_given_up() -> Outcome {
+    let database = database();
+    migrate_(database.url()).await?;
+    let writer = database.connect_as("data-batch").await;
+    for setting in ["statement_timeout", "idle_in_transaction_session_timeout"] {
+        let value: String = writer.query_one(&format!("show {setting}"), &[]).await?.get(0);
+        assert_eq!(value, "7s", "{setting}");
+    }
+    Ok(())
+}
+
+/// A server whose superuser is somebody else, as at RDS: databases `one` and `two`, whose owners may make roles and may not.
+struct Managed {
+    server: Server,
+    superuser: Client,
+}
+
+impl Managed {
+    async fn start(version: Version) -> Result<Self, Box<dyn std::error::Error>> {
+        let server = Server::throw_away(tools(), Options { version, ..Options::default() })?;
+        let superuser = connect(&server.url("postgres")).await?;
+        for statement in [
+            "create role master login createrole createdb password 'master'",
+            "create role tenant login password 'tenant'",
+            "create database one owner master",
+            "create database two owner tenant",
+        ] {
+            superuser.batch_execute(statement).await?;
+        }
+        Ok(Self { server, superuser })
+    }
+
+    fn url(&self, user: &str, database: &str) -> String {
+        self.server.url(database).replace("postgres:postgres", &format!("{user}:{user}"))
+    }
+
+    /// Runs the function as a program: whether it went well, and what it said.
+    fn run(&self, user: &str, database: &str, roles: &str) -> Result<(bool, String), Box<dyn std::error::Error>> {
+        let output = Command::new(binaries().path("migrate"))
+            .env_clear()
+            .env("DATABASE_URL", self.url(user, database))
+            .env("DATABASE_ROLES", roles)
+            .output()?;
+        Ok((output.status.success(), String::from_utf8(output.stdout)?))
+    }
+}
+
+async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+#[tokio::test]
+async fn an_owner_who_may_not_make_roles_is_told_what_is_missing() -> Outcome {
+    let managed = Managed::start(Version::V16).await?;
+    let (done, said) = managed.run("tenant", "two", "")?;
+    assert!(!done, "{said}");
+    assert!(said.contains("the database has no role keyhold_register, keyhold_passwords, "), "{said}");
+    assert!(said.contains("let an administrator run `create role keyhold_register login; create role "), "{said}");
+    let (done, said) = managed.run("tenant", "two", "off")?;
+    assert!(
+        done && said.ends_with("{\"applied\":[]}\n"),
+        "the schema was there by then, and roles are nobody's concern: {said}"
+    );
+    let (done, said) = managed.run("tenant", "two", "perhaps")?;
+    assert!(!done && said.contains(r#"DATABASE_ROLES must be make or iam or off, not "perhaps""#), "{said}");
+
+    let report = migrate_(&managed.url("master", "one")).await?;
+    assert!(report.problems.is_empty(), "the owner of a database who may make roles can do all of it: {report:?}");
+    managed.superuser.batch_execute("alter role keyhold_reader password 'role' createdb").await?;
+    let (done, said) = managed.run("tenant", "two", "make")?;
+    assert!(done, "{said}");
+    for told in [
+        "alter role keyhold_reader in database two set statement_timeout",
+        "alter role keyhold_reader login nosuperuser",
+    ] {
+        assert!(said.contains(&format!("this user may not do it: let an administrator run `{told}")), "{said}");
+    }
+    let reader = connect(&managed.server.url("two").replace("postgres:postgres", "keyhold_reader:role")).await?;
+    assert_eq!(outcome(&reader, "select value from data_store").await, "done");
+    assert!(outcome(&reader, "delete from data_store").await.contains("permission denied"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_databases_of_a_server_can_be_migrated_at_once() -> Outcome {
+    let managed = Managed::start(Version::V18).await?;
+    managed.superuser.batch_execute("alter database two owner to master").await?;
+    let (one, two) = (managed.url("master", "one"), managed.url("master", "two"));
+    let (one, two) = tokio::join!(migrate_(&one), migrate_(&two));
+    let (one, two) = (one?, two?);
+    assert!(one.problems.is_empty() && two.problems.is_empty(), "{one:?} {two:?}");
+    let made = one.roles.iter().chain(&two.roles).filter(|change| change.starts_with("create role"));
+    assert_eq!(made.count(), ROLES.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_roles_may_sign_in_by_iam_where_that_is_wanted() -> Outcome {
+    let managed = Managed::start(Version::V18).await?;
+    let (done, said) = managed.run("master", "one", "iam")?;
+    assert!(done && said.contains("let an administrator run `grant rds_iam to keyhold_reader`"), "not on RDS: {said}");
+    managed.superuser.batch_execute("create role rds_iam; grant rds_iam to master with admin option").await?;
+    let (done, said) = managed.run("master", "one", "iam")?;
+    assert!(done && said.contains("\"grant rds_iam to keyhold_reader\"") && !said.contains("problems"), "{said}");
+    let (_, said) = managed.run("master", "one", "iam")?;
+    assert!(said.ends_with("{\"applied\":[]}\n"), "{said}");
+    Ok(())
+}
