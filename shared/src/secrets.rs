@@ -2,8 +2,11 @@
 //!
 //! In AWS they come from Secrets Manager by one `BatchGetSecretValue` at the start, again when they turn out to be out
 //! of date, and again when they are [`MAX_AGE`] old: no message says that a key is to sign no more. Locally `DATABASE_URL` and `JWT_SECRET` stand in, each for its secret.
+//! With `DATABASE_AUTH` the database has no secret: each connection gets a token that is made here.
 
 #![expect(clippy::disallowed_methods, reason = "this is the home of the AWS SDK")]
+
+mod database_token;
 
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
@@ -19,6 +22,8 @@ use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError};
 use crate::error::BoxError;
+
+pub use self::database_token::{SignIn, TokenFor};
 
 /// The signing keys that a function has: a type, so that one which has none cannot even name a token.
 pub trait Keys: Sized + Send + Sync + 'static {
@@ -91,9 +96,16 @@ pub struct Secrets<K> {
 }
 
 struct Current<K> {
-    database: Arc<tokio_postgres::Config>,
+    database: DatabaseAccess,
     keys: Arc<K>,
     fetched_at: SystemTime,
+}
+
+/// How to reach the database.
+#[derive(Clone)]
+enum DatabaseAccess {
+    Known(Arc<tokio_postgres::Config>),
+    Signed(Arc<SignIn>),
 }
 
 /// Where the texts of the two secrets come from.
@@ -120,6 +132,8 @@ pub struct Aws {
 enum Place {
     Environment(Zeroizing<String>),
     SecretsManager(String),
+    /// Of the database alone: nowhere, for a token is made when it is needed.
+    Signed(Arc<SignIn>),
 }
 
 /// The least time between two refreshes: tokens with made-up key ids must not turn into calls that are paid for.
@@ -137,11 +151,7 @@ impl<K: Keys> Secrets<K> {
     /// # Errors
     /// Something is missing, wrong or out of reach; the message says what to do.
     pub async fn load(clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
-        let database = Place::from_env("DATABASE_URL", "DATABASE_SECRET_ARN").ok_or(ConfigError::Missing {
-            name: "DATABASE_URL",
-            advice: "set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN",
-        })?;
-        Self::load_from(Some(database), clock).await
+        Self::load_from(Some(Place::of_database()?), clock).await
     }
 
     /// The same for a function that has no database: its credentials are neither needed nor read.
@@ -187,7 +197,7 @@ impl<K: Keys> Secrets<K> {
 
     /// Secrets that are at hand already and do not change.
     pub fn fixed(database: tokio_postgres::Config, keys: K, clock: Arc<dyn Clock>) -> Self {
-        let (database, keys) = (Arc::new(database), Arc::new(keys));
+        let (database, keys) = (DatabaseAccess::Known(Arc::new(database)), Arc::new(keys));
         Self::new(Current { database, keys, fetched_at: clock.now() }, clock)
     }
 
@@ -195,9 +205,13 @@ impl<K: Keys> Secrets<K> {
         Self { source: None, current: RwLock::new(current), refreshed_at: Mutex::new(None), clock }
     }
 
-    /// How to reach the database, as far as is known.
+    /// How to reach the database, as far as is known; for a connection that is to be opened now.
     pub fn database(&self) -> Arc<tokio_postgres::Config> {
-        Arc::clone(&self.read().database)
+        let access = self.read().database.clone();
+        match access {
+            DatabaseAccess::Known(config) => config,
+            DatabaseAccess::Signed(sign_in) => Arc::new(sign_in.config(self.clock.now())),
+        }
     }
 
     /// The signing keys. Fetches them if they are old; if that fails, old ones are better than none.
@@ -248,6 +262,20 @@ impl<K: Keys> Secrets<K> {
 }
 
 impl Place {
+    fn of_database() -> Result<Self, ConfigError> {
+        let choices = [("password", None), ("iam", Some(TokenFor::Rds)), ("dsql", Some(TokenFor::Dsql))];
+        match (Self::from_env("DATABASE_URL", "DATABASE_SECRET_ARN"), config::choice("DATABASE_AUTH", &choices)?) {
+            // What stands in for a secret stands in for a token too.
+            (Some(place @ Self::Environment(_)), _) | (Some(place), None) => Ok(place),
+            (_, Some(service)) => Ok(Self::Signed(Arc::new(SignIn::from_env(service)?))),
+            (None, None) => Err(ConfigError::Missing {
+                name: "DATABASE_URL",
+                advice: "set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN, \
+                         or DATABASE_AUTH to iam",
+            }),
+        }
+    }
+
     fn from_env(text: &'static str, arn: &'static str) -> Option<Self> {
         let stand_in = config::optional(text).map(|text| Self::Environment(Zeroizing::new(text)));
         stand_in.or_else(|| config::optional(arn).map(Self::SecretsManager))
@@ -255,7 +283,7 @@ impl Place {
 
     fn arn(&self) -> Option<&str> {
         match self {
-            Self::Environment(_) => None,
+            Self::Environment(_) | Self::Signed(_) => None,
             Self::SecretsManager(arn) => Some(arn),
         }
     }
@@ -276,18 +304,20 @@ impl Source {
             let found = texts.iter().find(|(given, _)| given == arn);
             found.map(|(_, text)| text.as_str()).ok_or_else(|| SecretsError::NotHandedOut(arn.to_owned()))
         };
+        let known = |config| DatabaseAccess::Known(Arc::new(config));
         let database = match &self.database {
             // Nowhere: nothing asks for it.
-            None => tokio_postgres::Config::new(),
-            Some(Place::Environment(url)) => parse_url(url)?,
-            Some(Place::SecretsManager(arn)) => parse_database_secret(text_of(arn)?)?,
+            None => known(tokio_postgres::Config::new()),
+            Some(Place::Environment(url)) => known(parse_url(url)?),
+            Some(Place::SecretsManager(arn)) => known(parse_database_secret(text_of(arn)?)?),
+            Some(Place::Signed(sign_in)) => DatabaseAccess::Signed(Arc::clone(sign_in)),
         };
         let keys = match &self.keys {
-            None => K::parse("")?,
+            None | Some(Place::Signed(_)) => K::parse("")?,
             Some(Place::Environment(text)) => K::parse(text)?,
             Some(Place::SecretsManager(arn)) => K::parse(text_of(arn)?)?,
         };
-        Ok(Current { database: Arc::new(database), keys: Arc::new(keys), fetched_at: now })
+        Ok(Current { database, keys: Arc::new(keys), fetched_at: now })
     }
 }
 
@@ -313,7 +343,7 @@ impl Aws {
     /// As Lambda says it in the environment.
     fn from_env() -> Result<Self, ConfigError> {
         let variable = |name: &'static str| {
-            let advice = "Lambda sets it; set it for a secret's ARN";
+            let advice = "Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set";
             config::optional(name).ok_or(ConfigError::Missing { name, advice })
         };
         Ok(Self {

@@ -13,6 +13,7 @@ mod data_sweep_;
 mod data_update;
 mod database_gone;
 mod docs;
+mod database_tokens;
 mod events;
 mod forms;
 mod guessing;

@@ -26,7 +26,7 @@ fn complaint(function: &str, variables: &[(&str, &str)]) -> Result<String, Box<d
 #[test]
 fn missing_settings_are_named_with_advice() -> Outcome {
     expect![[r#"
-        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN
+        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN, or DATABASE_AUTH to iam
     "#]].assert_eq(&complaint("register", &[])?);
     expect![[r#"
         JWT_SECRET is not set: set it to at least 32 random bytes, such as `openssl rand -hex 32` makes, or JWT_SECRET_ARN to a secret's ARN
@@ -38,6 +38,34 @@ fn missing_settings_are_named_with_advice() -> Outcome {
         BCRYPT_COST must be a whole number from 10 to 16, not "4"
     "#]]
     .assert_eq(&complaint("register", &[DATABASE, ("BCRYPT_COST", "4")])?);
+    Ok(())
+}
+
+#[test]
+fn what_signing_in_by_iam_needs_is_named() -> Outcome {
+    let mut variables = vec![("DATABASE_AUTH", "IAM")];
+    let mut complaints = String::new();
+    for (name, value) in [
+        ("DATABASE_AUTH", "iam"),
+        ("DATABASE_HOST", "keyhold.abcdefghijkl.eu-central-1.rds.amazonaws.com"),
+        ("DATABASE_USER", "keyhold_register"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+    ] {
+        complaints += &complaint("register", &variables)?;
+        variables.retain(|(given, _)| *given != name);
+        variables.push((name, value));
+    }
+    complaints += &complaint("register", &variables)?;
+    expect![[r#"
+        DATABASE_AUTH must be password or iam or dsql, not "IAM"
+        DATABASE_HOST is not set: set it to the database's own address, which DATABASE_AUTH signs
+        DATABASE_USER is not set: set it to the role that DATABASE_AUTH signs in, such as keyhold_reader
+        AWS_REGION is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
+        AWS_ACCESS_KEY_ID is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
+        AWS_SECRET_ACCESS_KEY is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
+    "#]]
+    .assert_eq(&complaints);
     Ok(())
 }
 

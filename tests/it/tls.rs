@@ -11,14 +11,15 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::support::{Outcome, binaries, database, guard};
 
 /// A server name that is nobody's, so that no look-up leaves the machine: the address comes from `hostaddr`.
 const NAME: &str = "db.keyhold.invalid";
 
-/// PostgreSQL behind TLS: a certificate for `name`, and the file with the authority that signed it.
-async fn tls_in_front_of(server: u16, name: &str) -> Result<(u16, PathBuf), Box<dyn std::error::Error>> {
+/// A certificate for `name`, and the file with the authority that signed it. `server` makes the file's name the test's own.
+pub fn certified(server: u16, name: &str) -> Result<(TlsAcceptor, PathBuf), Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
@@ -34,19 +35,28 @@ async fn tls_in_front_of(server: u16, name: &str) -> Result<(u16, PathBuf), Box<
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Ok((TlsAcceptor::from(Arc::new(config)), file))
+}
+
+/// Takes a client that asks for TLS as PostgreSQL's protocol has it: SSLRequest, eight bytes, answered by S.
+pub async fn accept(mut client: TcpStream, acceptor: &TlsAcceptor) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut request = [0; 8];
+    client.read_exact(&mut request).await?;
+    assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47], "the client asks for TLS first");
+    client.write_all(b"S").await?;
+    acceptor.accept(client).await
+}
+
+/// PostgreSQL behind TLS.
+async fn tls_in_front_of(server: u16, name: &str) -> Result<(u16, PathBuf), Box<dyn std::error::Error>> {
+    let (acceptor, file) = certified(server, name)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
+        while let Ok((client, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // SSLRequest: eight bytes, answered by S.
-                let mut request = [0; 8];
-                client.read_exact(&mut request).await?;
-                assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47], "the client asks for TLS first");
-                client.write_all(b"S").await?;
-                let mut client = acceptor.accept(client).await?;
+                let mut client = accept(client, &acceptor).await?;
                 let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
                 copy_bidirectional(&mut client, &mut server).await.map(|_| ())
             });
