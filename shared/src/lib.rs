@@ -25,6 +25,7 @@ pub mod db;
 pub mod domain;
 pub mod error;
 pub mod http;
+pub mod https;
 mod request_log;
 pub mod runtime;
 pub mod secrets;

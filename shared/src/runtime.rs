@@ -7,7 +7,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{FutureExt, TryFutureExt};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
@@ -18,7 +18,6 @@ use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::lambda_runtime::{Diagnostic, Runtime};
 use lambda_http::{Body, LambdaEvent, service_fn};
 use serde::Serialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{Instrument, info_span};
@@ -100,22 +99,56 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
     exit_code(served.await)
 }
 
-/// Serves a function that is no endpoint but a piece of work without input, such as `migrate`: in Lambda once for each
+/// Serves a function that is no endpoint but a piece of work without input, such as `data-sweep`: in Lambda once for each
 /// event, elsewhere once, printing what came of it.
 pub async fn serve_task<F, T>(task: impl Fn(App<NoKeys>) -> F + Clone + Send + 'static) -> ExitCode
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
     T: Serialize + Send + 'static,
 {
+    serve_work(async {
+        let app = App::<NoKeys>::start().await?;
+        Ok(move |_: Invocation| task(app.clone()))
+    })
+    .await
+}
+
+/// What a piece of work is invoked with.
+pub struct Invocation {
+    /// The event, which is JSON; `null` where the function runs as a program.
+    pub event: String,
+    /// When Lambda will end it, if it is Lambda that invokes it.
+    pub deadline: Option<SystemTime>,
+}
+
+/// The same for work that looks at its event. Nothing is made ready before: what is wrong with a setting or a secret shows
+/// when somebody is there to be told.
+pub async fn serve_invocations<F, T>(work: impl Fn(Invocation) -> F + Clone + Send + 'static) -> ExitCode
+where
+    F: Future<Output = Result<T, BoxError>> + Send + 'static,
+    T: Serialize + Send + 'static,
+{
+    serve_work(std::future::ready(Ok(work))).await
+}
+
+async fn serve_work<W, F, T>(start: impl Future<Output = Result<W, BoxError>>) -> ExitCode
+where
+    W: Fn(Invocation) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<T, BoxError>> + Send + 'static,
+    T: Serialize + Send + 'static,
+{
     telemetry::init();
     let served = async {
-        let app = App::<NoKeys>::start().await?;
+        let work = start.await?;
         if config::is_lambda() {
-            let service =
-                service_fn(move |_: LambdaEvent<IgnoredAny>| task(app.clone()).map_err(|error| failed(&error)));
+            let service = service_fn(move |event: LambdaEvent<Payload>| {
+                let (event, deadline) = (event.payload.as_str().to_owned(), Some(event.context.deadline()));
+                work(Invocation { event, deadline }).map_err(|error| failed(&error))
+            });
             until_the_end(Runtime::new(service).run_concurrent()).await;
         } else {
-            println!("{}", serde_json::to_string(&task(app).await?)?);
+            let outcome = work(Invocation { event: "null".to_owned(), deadline: None }).await?;
+            println!("{}", serde_json::to_string(&outcome)?);
         }
         Ok(())
     };

@@ -357,15 +357,17 @@ impl Aws {
     }
 }
 
+/// Whom to trust when speaking to AWS.
+pub(crate) fn tls_context() -> Result<tls::TlsContext, BoxError> {
+    let trust = tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+    Ok(tls::TlsContext::builder().with_trust_store(trust).build()?)
+}
+
 /// The SDK's small shape: no chain of credential providers, which would cost 50 ms, and no second TLS library.
 fn client(aws: Aws) -> Result<Client, SecretsError> {
     let credentials =
         Credentials::new(aws.access_key_id, aws.secret_access_key.as_str(), aws.session_token, None, "environment");
-    let trust = tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
-    let context = tls::TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|error| SecretsError::SecretsManager(Box::new(error)))?;
+    let context = tls_context().map_err(SecretsError::SecretsManager)?;
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .tls_context(context)

@@ -2,5 +2,5 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::runtime::serve_task(migrate::run).await
+    shared::runtime::serve_invocations(migrate::handle).await
 }

@@ -1,0 +1,145 @@
+//! `migrate` as a custom resource: CloudFormation sends an event at each deployment and waits, for an hour if need be, for
+//! an answer at a URL that is in it:
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/crpg-ref.html>.
+
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use shared::error::BoxError;
+use shared::{https, telemetry};
+use tokio::time::timeout;
+
+use crate::Report;
+
+/// What CloudFormation asks for. What an answer needs may be missing, so that there is one all the same.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Request {
+    request_type: String,
+    #[serde(rename = "ResponseURL")]
+    response_url: String,
+    #[serde(default)]
+    stack_id: String,
+    #[serde(default)]
+    request_id: String,
+    #[serde(default)]
+    logical_resource_id: String,
+}
+
+/// What it gets.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Answer {
+    status: Status,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+    physical_resource_id: &'static str,
+    stack_id: String,
+    request_id: String,
+    logical_resource_id: String,
+    data: Data,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Status {
+    Success,
+    Failed,
+}
+
+/// What the template can get at by `!GetAtt`: texts alone.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Data {
+    applied: String,
+}
+
+/// The schema is one thing whatever happens: another id would have CloudFormation delete the old one.
+const PHYSICAL_RESOURCE_ID: &str = "keyhold-schema";
+/// Kept back of an invocation's time for the answer: longer than its attempts take where they are refused, and as long as
+/// the first two take where nobody answers.
+const TIME_FOR_ANSWER: Duration = Duration::from_secs(12);
+/// Bytes of a text in an answer, which may have 4096 in all.
+const MAX_TEXT: usize = 1000;
+
+impl Request {
+    /// The request in an event, if it is one of CloudFormation's.
+    pub fn of(event: &str) -> Option<Self> {
+        serde_json::from_str(event).ok()
+    }
+
+    /// Does what is asked for by `migration`, until shortly before the `deadline`, and sends the answer, be it that it failed.
+    ///
+    /// # Errors
+    /// The answer could not be sent. Lambda then invokes the function again.
+    pub async fn serve<F>(
+        self,
+        migration: impl FnOnce() -> F,
+        now: SystemTime,
+        deadline: Option<SystemTime>,
+    ) -> Result<Answer, BoxError>
+    where
+        F: Future<Output = Result<Report, BoxError>> + Send + 'static,
+    {
+        let done = match self.request_type.as_str() {
+            "Create" | "Update" => {
+                let left = deadline.map_or(Duration::MAX, |deadline| deadline.duration_since(now).unwrap_or_default());
+                run(migration(), left.saturating_sub(TIME_FOR_ANSWER)).await
+            }
+            // The data outlives the stack.
+            "Delete" => Ok(Report::default()),
+            other => Err(format!("RequestType is {other:?} and not Create, Update or Delete")),
+        };
+        let answer = self.answer(done);
+        https::put(&self.response_url, &serde_json::to_string(&answer)?).await?;
+        Ok(answer)
+    }
+
+    fn answer(&self, done: Result<Report, String>) -> Answer {
+        let (status, reason, applied) = match done {
+            Ok(report) => (Status::Success, String::new(), report.applied.join(", ")),
+            Err(reason) => (Status::Failed, reason, String::new()),
+        };
+        Answer {
+            status,
+            reason: shortened(reason),
+            physical_resource_id: PHYSICAL_RESOURCE_ID,
+            stack_id: self.stack_id.clone(),
+            request_id: self.request_id.clone(),
+            logical_resource_id: self.logical_resource_id.clone(),
+            data: Data { applied: shortened(applied) },
+        }
+    }
+}
+
+/// Runs the migrations, whatever happens in them: the report, or why there is none, in words for whoever deploys.
+async fn run<F>(migration: F, patience: Duration) -> Result<Report, String>
+where
+    F: Future<Output = Result<Report, BoxError>> + Send + 'static,
+{
+    // A task of its own: should it panic, this one goes on.
+    let task = tokio::spawn(migration);
+    let abort = task.abort_handle();
+    let reason = match timeout(patience, task).await {
+        Ok(Ok(Ok(report))) => return Ok(report),
+        Ok(Ok(Err(error))) => telemetry::chain(error.as_ref()),
+        Ok(Err(_)) => "the migration panicked: the function's log says where".to_owned(),
+        Err(_) => {
+            abort.abort();
+            "the migration was not done before the function's timeout, and what it had begun is undone: does another one \
+             run, or does something else lock the tables? Raise the timeout of the function, or deploy again"
+                .to_owned()
+        }
+    };
+    tracing::error!("the migration failed: {reason}");
+    Err(reason)
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push('…');
+    }
+    text
+}

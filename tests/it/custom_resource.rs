@@ -1,0 +1,156 @@
+//! `migrate` as a custom resource of CloudFormation, which waits for an hour for an answer that does not come.
+
+use std::thread;
+
+use expect_test::expect;
+use serde_json::{Value, json};
+use tests::emulator::Emulator;
+
+use crate::support::{Database, Outcome, Received, ResponseUrl, binaries, database, emulate};
+
+fn migrate(environment: &[(&str, &str)]) -> Result<Emulator, tests::Error> {
+    emulate(&binaries().path("migrate"), environment)
+}
+
+fn event(request_type: &str, url: &ResponseUrl) -> String {
+    json!({
+        "RequestType": request_type,
+        "ServiceToken": "arn:aws:lambda:eu-central-1:123456789012:function:keyhold-migrate",
+        "ResponseURL": url.url(),
+        "StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/keyhold/id",
+        "RequestId": "request-1",
+        "LogicalResourceId": "Schema",
+        "PhysicalResourceId": "keyhold-schema",
+        "ResourceType": "Custom::Schema",
+        "ResourceProperties": { "Version": "1" },
+    })
+    .to_string()
+}
+
+/// What came, if it was one answer, and its body.
+fn only(url: &ResponseUrl) -> Received {
+    match url.received().as_slice() {
+        [received] => received.clone(),
+        other => panic!("one answer, and not {other:?}"),
+    }
+}
+
+async fn emptied() -> Result<Database, Box<dyn std::error::Error>> {
+    let database = database();
+    database.connect().await.batch_execute("drop schema public cascade; create schema public").await?;
+    Ok(database)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_migrates_and_the_end_of_the_stack_leaves_everything() -> Outcome {
+    let database = emptied().await?;
+    let function = migrate(&[("DATABASE_URL", database.url())])?;
+    let url = ResponseUrl::start(&[])?;
+    function.invoke(&event("Create", &url))?;
+    let Received { head, body } = only(&url);
+    expect![[r#"
+        PUT /arn%3Aaws%3Acloudformation?X-Amz-Signature=a%2Bsecret%3D%3D&X-Amz-Expires=7200 HTTP/1.1
+        content-type:
+        {
+          "Data": {
+            "Applied": "V1__users, V2__sessions, V3__refresh_tokens, V4__data_store, V5__data_clock, V6__data_usage, V7__postgresql, V8__sessions_device, V9__refresh_tokens_successor, V10__sign_in_failures, V11__data_store_expiry"
+          },
+          "LogicalResourceId": "Schema",
+          "PhysicalResourceId": "keyhold-schema",
+          "RequestId": "request-1",
+          "StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/keyhold/id",
+          "Status": "SUCCESS"
+        }"#]].assert_eq(&format!("{head}{body:#}"));
+    for (request_type, applied) in [("Update", ""), ("Delete", "")] {
+        let url = ResponseUrl::start(&[])?;
+        function.invoke(&event(request_type, &url))?;
+        let body = only(&url).body;
+        assert_eq!((&body["Status"], &body["Data"]["Applied"]), (&json!("SUCCESS"), &json!(applied)), "{request_type}");
+        assert_eq!(body["PhysicalResourceId"], "keyhold-schema", "another id would be another resource");
+    }
+    let users = database.connect().await.query("select from users", &[]).await?;
+    assert!(users.is_empty(), "and the table is there");
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_is_refused_is_sent_again() -> Outcome {
+    let database = database();
+    let function = migrate(&[("DATABASE_URL", database.url())])?;
+    let url = ResponseUrl::start(&[503, 500])?;
+    function.invoke(&event("Update", &url))?;
+    let received = url.received();
+    assert_eq!(received.len(), 3);
+    assert!(received.iter().all(|again| *again == received[0]) && received[0].body["Status"] == "SUCCESS");
+
+    let url = ResponseUrl::start(&[403; 100])?;
+    let error: Value = serde_json::from_str(&function.invoke(&event("Update", &url))?)?;
+    assert_eq!(error["errorMessage"], "the answer was refused with status 403", "Lambda tries again: {error}");
+    assert_eq!(url.received().len(), 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_deployments_at_once_apply_everything_once() -> Outcome {
+    let database = emptied().await?;
+    let run = || -> Result<String, String> {
+        let function = migrate(&[("DATABASE_URL", database.url())]).map_err(|error| error.to_string())?;
+        let url = ResponseUrl::start(&[]).map_err(|error| error.to_string())?;
+        function.invoke(&event("Update", &url)).map_err(|error| error.to_string())?;
+        let body = only(&url).body;
+        assert_eq!(body["Status"], "SUCCESS", "{body}");
+        Ok(body["Data"]["Applied"].as_str().unwrap_or_default().to_owned())
+    };
+    let mut applied = thread::scope(|scope| {
+        let runs = [scope.spawn(run), scope.spawn(run)];
+        runs.map(|run| run.join().expect("no run panics").map(|applied| applied.split(", ").count()))
+    });
+    applied.sort_unstable();
+    assert_eq!(applied, [Ok(1), Ok(11)], "nothing, which is one empty text, and all of them");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_goes_wrong_is_answered() -> Outcome {
+    const DOWN: &str = "postgres://keyhold:a-secret@127.0.0.1:1/name";
+    let database = database();
+    let observer = database.connect().await;
+    observer.batch_execute("select pg_advisory_lock(0x6b6579686f6c64)").await?;
+    let mut reasons = String::new();
+    for (request_type, environment) in [
+        ("Create", vec![("DATABASE_URL", DOWN)]),
+        ("Create", vec![]),
+        ("Update", vec![("DATABASE_URL", "a-secret")]),
+        ("Update", vec![("DATABASE_URL", database.url()), ("DATABASE_ROLES", "perhaps")]),
+        (
+            "Update",
+            vec![
+                ("DATABASE_SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:database-AbCdEf"),
+                ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+                ("AWS_REGION", "eu-central-1"),
+                ("AWS_ACCESS_KEY_ID", "test"),
+                ("AWS_SECRET_ACCESS_KEY", "a-secret"),
+            ],
+        ),
+        // Another run holds the lock for longer than this one may take: 12 s of it are for the answer.
+        ("Update", vec![("DATABASE_URL", database.url()), ("AWS_LAMBDA_FUNCTION_TIMEOUT", "13")]),
+        ("Replace", vec![("DATABASE_URL", database.url())]),
+    ] {
+        let url = ResponseUrl::start(&[])?;
+        let answer = migrate(&environment)?.invoke(&event(request_type, &url))?;
+        let body = only(&url).body;
+        assert_eq!((&body["Status"], &body["RequestId"]), (&json!("FAILED"), &json!("request-1")), "{body}");
+        assert!(!body.to_string().contains("a-secret") && !answer.contains("a%2Bsecret"), "{body} {answer}");
+        reasons.extend([body["Reason"].as_str().ok_or("no reason")?, "\n"]);
+    }
+    expect![[r#"
+        the database is out of reach: Error occurred while creating a new object: error connecting to server: Connection refused (os error 111)
+        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN, or DATABASE_AUTH to iam
+        DATABASE_URL is no database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
+        DATABASE_ROLES must be make or iam or off, not "perhaps"
+        Secrets Manager did not hand out the secrets: dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+        the migration was not done before the function's timeout, and what it had begun is undone: does another one run, or does something else lock the tables? Raise the timeout of the function, or deploy again
+        RequestType is "Replace" and not Create, Update or Delete
+    "#]].assert_eq(&reasons);
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What may stand in a migration: nothing that the version before it could not take.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::support::Outcome;
+
+/// The migrations: file and text.
+pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Error>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations"))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name that is no text")?.to_owned();
+        if name.ends_with(".sql") {
+            files.insert(name, fs::read_to_string(&path)?);
+        }
+    }
+    Ok(files)
+}
+
+/// The statements of a migration, without comments: each as its words and signs, in lower case.
+pub fn statements(sql: &str) -> Vec<Vec<String>> {
+    let code: String =
+        sql.lines().map(|line| line.split("--").next().unwrap_or_default().to_lowercase() + "\n").collect();
+    code.split(';').map(words).filter(|words| !words.is_empty()).collect()
+}
+
+/// Words as they are, and every other sign by itself.
+pub fn words(sql: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut within = false;
+    for sign in sql.chars() {
+        let is_word = sign.is_alphanumeric() || sign == '_';
+        match words.last_mut() {
+            Some(word) if is_word && within => word.push(sign),
+            _ if !sign.is_whitespace() => words.push(sign.to_string()),
+            _ => {}
+        }
+        within = is_word;
+    }
+    words
+}
+
+/// Whether words follow each other somewhere in a statement.
+pub fn contains(statement: &[String], phrase: &str) -> bool {
+    let phrase = words(phrase);
+    statement.windows(phrase.len()).any(|window| window == phrase)
+}
+
+/// Written for what was empty or had nobody to use it: a first migration creates it and makes it what it is in one run.
+const BEFORE_THE_FIRST_DEPLOYMENT: [&str; 1] = ["V7__postgresql.sql"];
+
+/// What of a migration the code that still runs cannot take, unless the file says since when nothing depends on it.
+fn takes_away(sql: &str) -> Option<String> {
+    if sql.lines().any(|line| line.starts_with("-- Unused since ") && line.contains(": ")) {
+        return None;
+    }
+    const PHRASES: [&str; 7] = ["drop", "rename", "type", "set not null", "add constraint", "add check", "truncate"];
+    for statement in statements(sql) {
+        if statement.first().is_none_or(|verb| verb == "create") {
+            continue;
+        }
+        if let Some(phrase) = PHRASES.into_iter().find(|phrase| contains(&statement, phrase)) {
+            return Some(phrase.to_owned());
+        }
+        // Each column of its own: another one's default does not help.
+        let columns = statement.split(|word| word == ",");
+        if columns.into_iter().any(|column| contains(column, "not null") && !contains(column, "default")) {
+            return Some("not null without default".to_owned());
+        }
+    }
+    None
+}
+
+#[test]
+fn a_migration_takes_nothing_from_the_version_that_still_runs() -> Outcome {
+    for (name, sql) in migrations()? {
+        if BEFORE_THE_FIRST_DEPLOYMENT.contains(&name.as_str()) {
+            assert!(takes_away(&sql).is_some(), "{name} needs no exception");
+            continue;
+        }
+        let found = takes_away(&sql);
+        assert!(
+            found.is_none(),
+            "{name} has `{}`, which the version before it may depend on. Deploy a version that does not first; then say \
+             so in a line `-- Unused since VERSION: what and why`",
+            found.unwrap_or_default()
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn what_takes_something_away_is_recognised() {
+    for (sql, taken) in [
+        ("alter table users drop column age;", Some("drop")),
+        ("-- Why.\nALTER TABLE users\n  RENAME COLUMN age TO years;", Some("rename")),
+        ("alter table users alter column age type integer;", Some("type")),
+        ("alter table users alter column age set not null;", Some("set not null")),
+        ("alter table users add constraint users_age check (age > 0);", Some("add constraint")),
+        (
+            "alter table users add column a text default '', add column b text not null;",
+            Some("not null without default"),
+        ),
+        ("drop index data_store_expiry;", Some("drop")),
+        ("alter table users add column note text;", None),
+        ("alter table users add column note text not null default '';", None),
+        ("create table notes (id uuid not null, type text not null);", None),
+        ("create index users_age on users (age);", None),
+        ("-- What was in drop is added.\nalter table users add column dropped_at timestamptz;", None),
+        ("-- Unused since 0.2.0: nobody asks for ages.\nalter table users drop column age;", None),
+    ] {
+        assert_eq!(takes_away(sql).as_deref(), taken, "{sql}");
+    }
+}
