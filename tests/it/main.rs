@@ -29,6 +29,7 @@ mod migrate_;
 mod migration_files;
 mod panics;
 mod password;
+mod portable_sql;
 mod register_;
 mod roles;
 mod routes;

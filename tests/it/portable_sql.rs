@@ -1,0 +1,132 @@
+//! The SQL keeps within what PostgreSQL and Aurora DSQL share, by the table of limits in `migrations/README.md`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::migration_files::{contains, migrations, statements, words};
+use crate::support::Outcome;
+
+/// What DSQL refuses, or takes only in a form of its own.
+const REFUSED: [&str; 38] = [
+    "json",
+    "jsonb",
+    "serial",
+    "bigserial",
+    "smallserial",
+    "as identity",
+    "create sequence",
+    "nextval",
+    "create trigger",
+    "create extension",
+    "create type",
+    "create domain",
+    "plpgsql",
+    "do $$",
+    "temporary",
+    "temp",
+    "unlogged",
+    "tablespace",
+    "inherits",
+    "references",
+    "foreign key",
+    "exclude using",
+    // DSQL has `create index async`, and no index of a part of the rows.
+    "create index",
+    "create unique index",
+    "alter column",
+    "add constraint",
+    "collate",
+    "truncate",
+    "vacuum",
+    "savepoint",
+    "lock table",
+    "listen",
+    "notify",
+    "pg_notify",
+    "pg_advisory_lock",
+    "pg_advisory_unlock",
+    // A session's own settings do not outlive a transaction behind RDS Proxy either, which pins the connection.
+    "set local",
+    "skip locked",
+];
+
+/// What is not tried on DSQL, and what is for PostgreSQL alone: the file, the phrase, and why that may be.
+const ALLOWED: [(&str, &str, &str); 10] = [
+    ("V7__postgresql.sql", "references", "on PostgreSQL; what the cascades do is missing for DSQL"),
+    ("V7__postgresql.sql", "foreign key", "as above"),
+    ("V7__postgresql.sql", "add constraint", "as above"),
+    ("V7__postgresql.sql", "alter column", "DSQL compares by bytes without being told to"),
+    ("V7__postgresql.sql", "collate", "as above"),
+    ("V11__data_store_expiry.sql", "create index", "DSQL builds its own with `async`"),
+    ("migrations.rs", "pg_advisory_lock", "`migrate` alone, which on DSQL needs another way to be alone"),
+    ("migrations.rs", "pg_advisory_unlock", "as above"),
+    ("sweep.rs", "skip locked", "a sweep through all users passes over rows that are about to change; DSQL locks none"),
+    ("sign_in.rs", "skip locked", "as above, for counts that no longer matter"),
+];
+
+/// The texts of a Rust file that are SQL: its literals, without comments and escapes.
+fn literals(source: &str) -> Vec<String> {
+    let code: String = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| line.to_lowercase() + "\n")
+        .collect();
+    // Every second part is within quotes; none of these texts has one of its own.
+    let code = code.replace("\\\"", "");
+    let parts: Vec<&str> = code.split('"').collect();
+    assert_eq!(parts.len() % 2, 1, "a quote that is no literal's: this test has to be taught about it");
+    parts.into_iter().skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Every statement, or part of one, with the file that it stands in.
+fn sql() -> Result<Vec<(String, Vec<String>)>, Box<dyn std::error::Error>> {
+    let mut all = Vec::new();
+    for (name, text) in migrations()? {
+        all.extend(statements(&text).into_iter().map(|statement| (name.clone(), statement)));
+    }
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/db")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name that is no text")?.to_owned();
+            all.extend(literals(&fs::read_to_string(&path)?).iter().map(|text| (name.clone(), words(text))));
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn no_statement_has_what_aurora_dsql_refuses() -> Outcome {
+    let (mut found, mut statements) = (BTreeSet::new(), 0);
+    for (file, statement) in sql()? {
+        for phrase in REFUSED.into_iter().filter(|phrase| contains(&statement, phrase)) {
+            found.insert((file.clone(), phrase));
+        }
+        statements +=
+            usize::from(["select", "insert", "update", "delete"].iter().any(|verb| contains(&statement, verb)));
+    }
+    assert!(statements > 20, "only {statements} statements were found: this test has to be taught where they are");
+    let allowed: BTreeSet<_> = ALLOWED.iter().map(|(file, phrase, _)| ((*file).to_owned(), *phrase)).collect();
+    let unexplained: Vec<_> = found.difference(&allowed).collect();
+    assert!(
+        unexplained.is_empty(),
+        "DSQL does not take {unexplained:?}: see migrations/README.md, and explain it here"
+    );
+    let unused: Vec<_> = allowed.difference(&found).collect();
+    assert!(unused.is_empty(), "nothing needs these exceptions any more: {unused:?}");
+    Ok(())
+}
+
+#[test]
+fn a_migration_is_one_statement() -> Outcome {
+    // DSQL takes one of DDL in a transaction; V7 it does not take at all.
+    for (name, sql) in migrations()?.into_iter().filter(|(name, _)| name != "V7__postgresql.sql") {
+        assert_eq!(statements(&sql).len(), 1, "{name}: make a migration of each statement");
+    }
+    Ok(())
+}
