@@ -1,12 +1,15 @@
 //! `migrate` as a custom resource of CloudFormation, which waits for an hour for an answer that does not come.
 
+use std::fs;
 use std::thread;
 
 use expect_test::expect;
 use serde_json::{Value, json};
 use tests::emulator::Emulator;
+use tokio::net::TcpListener;
 
 use crate::support::{Database, Outcome, Received, ResponseUrl, binaries, database, emulate};
+use crate::tls::certified;
 
 fn migrate(environment: &[(&str, &str)]) -> Result<Emulator, tests::Error> {
     emulate(&binaries().path("migrate"), environment)
@@ -152,5 +155,23 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
         the migration was not done before the function's timeout, and what it had begun is undone: does another one run, or does something else lock the tables? Raise the timeout of the function, or deploy again
         RequestType is "Replace" and not Create, Update or Delete
     "#]].assert_eq(&reasons);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_goes_to_nobody_whom_aws_has_not_certified() -> Outcome {
+    let database = database();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    let (acceptor, authority) = certified(port, "localhost")?;
+    fs::remove_file(authority)?;
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            assert!(acceptor.accept(client).await.is_err(), "the certificate is nobody's");
+        }
+    });
+    let event = json!({ "RequestType": "Delete", "ResponseURL": format!("https://localhost:{port}/a-secret") });
+    let error = migrate(&[("DATABASE_URL", database.url())])?.invoke(&event.to_string())?;
+    assert!(error.contains("TaskFailed") && error.contains("certificate") && !error.contains("a-secret"), "{error}");
     Ok(())
 }

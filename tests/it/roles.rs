@@ -271,12 +271,19 @@ async fn an_owner_who_may_not_make_roles_is_told_what_is_missing() -> Outcome {
 
     let report = migrate_(&managed.url("master", "one")).await?;
     assert!(report.problems.is_empty(), "the owner of a database who may make roles can do all of it: {report:?}");
-    managed.superuser.batch_execute("alter role keyhold_reader password 'role' createdb").await?;
+    managed
+        .superuser
+        .batch_execute("alter role keyhold_reader password 'role' createdb; grant pg_monitor to keyhold_sweeper")
+        .await?;
+    let owned = connect(&managed.server.url("two")).await?;
+    owned.batch_execute("create table other (); alter table other owner to keyhold_writer").await?;
     let (done, said) = managed.run("tenant", "two", "make")?;
     assert!(done, "{said}");
     for told in [
         "alter role keyhold_reader in database two set statement_timeout",
         "alter role keyhold_reader login nosuperuser",
+        "revoke pg_monitor from keyhold_sweeper`",
+        "alter table other owner to tenant`",
     ] {
         assert!(said.contains(&format!("this user may not do it: let an administrator run `{told}")), "{said}");
     }

@@ -143,3 +143,25 @@ fn shortened(mut text: String) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MAX_TEXT, Report, run, shortened};
+
+    #[tokio::test]
+    async fn a_migration_that_panics_has_failed() {
+        let failed = run(async { panic!("on purpose") }, Duration::MAX).await;
+        assert!(failed.is_err_and(|reason| reason.contains("panicked")));
+        let done = run(async { Ok(Report::default()) }, Duration::MAX).await;
+        assert!(done.is_ok(), "and the next one is done");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        assert_eq!(shortened("short".to_owned()), "short");
+        let cut = shortened("é".repeat(MAX_TEXT));
+        assert_eq!((cut.chars().count(), cut.ends_with('…')), (MAX_TEXT / 2 + 1, true));
+    }
+}

@@ -326,15 +326,23 @@ impl LockedConnection {
         Ok(())
     }
 
-    /// Looks for what a role may do by itself, whatever it is granted.
+    /// Looks for what a role may do whatever it is granted: by an attribute, as a member of another one, or as an owner.
     async fn look_for_too_much(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         const TOO_MUCH: &str = "
-            select rolname::text from pg_roles where rolname = any($1)
-            and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls or not rolcanlogin)";
-        let attributes = "login nosuperuser nocreaterole nocreatedb noreplication nobypassrls";
-        for role in self.texts(TOO_MUCH).await? {
-            report.problems.push(let_administrator_run(&format!("alter role {role} {attributes}")));
-        }
+            select 'alter role ' || rolname
+                || ' login nosuperuser nocreaterole nocreatedb noreplication nobypassrls'
+            from pg_roles where rolname = any($1)
+            and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls or not rolcanlogin)
+            union all
+            select 'revoke ' || quote_ident(g.rolname) || ' from ' || r.rolname from pg_auth_members m
+            join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid
+            where r.rolname = any($1) and g.rolname <> 'rds_iam'
+            union all
+            select 'alter table ' || c.oid::regclass || ' owner to ' || quote_ident(current_user)
+            from pg_class c join pg_roles r on r.oid = c.relowner
+            where r.rolname = any($1) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
+        let statements = self.texts(TOO_MUCH).await?;
+        report.problems.extend(statements.iter().map(|statement| let_administrator_run(statement)));
         Ok(())
     }
 
