@@ -138,6 +138,7 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
         // Another run holds the lock for longer than this one may take: 12 s of it are for the answer.
         ("Update", vec![("DATABASE_URL", database.url()), ("AWS_LAMBDA_FUNCTION_TIMEOUT", "13")]),
         ("Replace", vec![("DATABASE_URL", database.url())]),
+        ("", vec![("DATABASE_URL", database.url())]),
     ] {
         let url = ResponseUrl::start(&[])?;
         let answer = migrate(&environment)?.invoke(&event(request_type, &url))?;
@@ -152,8 +153,9 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
         DATABASE_URL is no database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
         DATABASE_ROLES must be make or iam or off, not "perhaps"
         Secrets Manager did not hand out the secrets: dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
-        the migration was not done before the function's timeout, and what it had begun is undone: does another one run, or does something else lock the tables? Raise the timeout of the function, or deploy again
+        the migrations were not done before the function's timeout, and the one that was begun is undone: does another run hold the lock, or something else the tables? Raise the timeout of the function, or deploy again
         RequestType is "Replace" and not Create, Update or Delete
+        RequestType is "" and not Create, Update or Delete
     "#]].assert_eq(&reasons);
     Ok(())
 }

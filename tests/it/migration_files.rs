@@ -19,16 +19,19 @@ pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Erro
     Ok(files)
 }
 
-/// The statements of a migration, without comments: each as its words and signs, in lower case.
-pub fn statements(sql: &str) -> Vec<Vec<String>> {
+/// A statement as its words and signs.
+pub type Statement = Vec<String>;
+
+/// The statements of a migration, without comments and in lower case.
+pub fn statements(sql: &str) -> Vec<Statement> {
     let code: String =
         sql.lines().map(|line| line.split("--").next().unwrap_or_default().to_lowercase() + "\n").collect();
     code.split(';').map(words).filter(|words| !words.is_empty()).collect()
 }
 
 /// Words as they are, and every other sign by itself.
-pub fn words(sql: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
+pub fn words(sql: &str) -> Statement {
+    let mut words = Statement::new();
     let mut within = false;
     for sign in sql.chars() {
         let is_word = sign.is_alphanumeric() || sign == '_';

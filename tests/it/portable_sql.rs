@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::migration_files::{contains, migrations, statements, words};
+use crate::migration_files::{Statement, contains, migrations, statements, words};
 use crate::support::Outcome;
 
 /// What DSQL refuses, or takes only in a form of its own.
@@ -80,7 +80,7 @@ fn literals(source: &str) -> Vec<String> {
 }
 
 /// Every statement, or part of one, with the file that it stands in.
-fn sql() -> Result<Vec<(String, Vec<String>)>, Box<dyn std::error::Error>> {
+fn sql() -> Result<Vec<(String, Statement)>, Box<dyn std::error::Error>> {
     let mut all = Vec::new();
     for (name, text) in migrations()? {
         all.extend(statements(&text).into_iter().map(|statement| (name.clone(), statement)));

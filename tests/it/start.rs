@@ -57,6 +57,9 @@ fn what_signing_in_by_iam_needs_is_named() -> Outcome {
         variables.push((name, value));
     }
     complaints += &complaint("register", &variables)?;
+    // What stands in for a secret stands in for a token too.
+    variables.push(("DATABASE_URL", "nonsense"));
+    complaints += &complaint("register", &variables)?;
     expect![[r#"
         DATABASE_AUTH must be password or iam or dsql, not "IAM"
         DATABASE_HOST is not set: set it to the database's own address, which DATABASE_AUTH signs
@@ -64,6 +67,7 @@ fn what_signing_in_by_iam_needs_is_named() -> Outcome {
         AWS_REGION is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
         AWS_ACCESS_KEY_ID is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
         AWS_SECRET_ACCESS_KEY is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
+        DATABASE_URL is no database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
     "#]]
     .assert_eq(&complaints);
     Ok(())

@@ -16,6 +16,7 @@ use crate::Report;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
+    #[serde(default)]
     request_type: String,
     #[serde(rename = "ResponseURL")]
     response_url: String,
@@ -127,8 +128,8 @@ where
         Ok(Err(_)) => "the migration panicked: the function's log says where".to_owned(),
         Err(_) => {
             abort.abort();
-            "the migration was not done before the function's timeout, and what it had begun is undone: does another one \
-             run, or does something else lock the tables? Raise the timeout of the function, or deploy again"
+            "the migrations were not done before the function's timeout, and the one that was begun is undone: does another \
+             run hold the lock, or something else the tables? Raise the timeout of the function, or deploy again"
                 .to_owned()
         }
     };
