@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the home of the AWS SDK")]
 
 mod database_token;
+pub mod rotation;
 
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};

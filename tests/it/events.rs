@@ -8,10 +8,10 @@ use tests::emulator::Emulator;
 
 use crate::layout::functions;
 use crate::routes::events_of;
-use crate::support::{Forged, Outcome, ResponseUrl, SECRET, binaries, database, emulate};
+use crate::support::{Forged, Outcome, ResponseUrl, SECRET, SecretsManager, binaries, database, emulate, tools};
 
 /// The order in which the events make sense: an account before its sign-in, a value before its change.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "migrate",
     "health-get",
     "health-ready",
@@ -29,6 +29,7 @@ const ORDER: [&str; 25] = [
     "data-update",
     "data-delete",
     "data-sweep",
+    "jwt-rotate",
     "account-get",
     "account-update",
     "account-export",
@@ -75,12 +76,20 @@ impl SignedIn {
 #[test]
 fn every_event_succeeds() -> Outcome {
     let database = database();
+    let secrets = SecretsManager::start(tools())?;
+    let jwt_secret = secrets.create("jwt", SECRET)?;
     let start = |function: &str| {
         let environment = [
             ("DATABASE_URL", &*database.url_of(function)),
             ("JWT_SECRET", SECRET),
             ("BCRYPT_COST", "10"),
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            // For what changes a secret.
+            ("JWT_SECRET_ARN", &jwt_secret),
+            ("AWS_ENDPOINT_URL", secrets.url()),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
         ];
         emulate(&binaries().path(function), &environment)
     };
@@ -97,10 +106,12 @@ fn every_event_succeeds() -> Outcome {
         let events = events_of(function)?;
         assert!(!events.is_empty(), "events/ has no event for {function}");
         for (name, event) in events {
-            let answer: Value = serde_json::from_str(&emulator.invoke(&signed_in.fill(&event, &response_url))?)?;
+            let event = signed_in.fill(&event, &response_url).replace("JWT_SECRET_ARN", &jwt_secret);
+            let answer: Value = serde_json::from_str(&emulator.invoke(&event)?)?;
             match function {
                 "migrate" if name == "migrate" => assert_eq!(answer["applied"], json!([]), "{name}"),
                 "migrate" => assert_eq!(answer["Status"], "SUCCESS", "{name}: {answer}"),
+                "jwt-rotate" => assert_eq!(answer, Value::Null, "{name}"),
                 "data-sweep" => assert_eq!(answer, json!({ "removed": 0, "finished": true }), "{name}"),
                 _ => assert!(matches!(answer["statusCode"].as_i64(), Some(200 | 201)), "{name}: {answer}"),
             }

@@ -1,10 +1,13 @@
 //! Secrets out of Secrets Manager by way of the SDK, on a local stand-in for it; and secrets that change meanwhile.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use shared::auth::key_rotation::NextRingError;
+use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
 use shared::secrets::{Aws, Secrets};
 use tests::emulator::Emulator;
 
@@ -134,16 +137,19 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn environment(&self) -> Result<Arc<Service>, Box<dyn std::error::Error>> {
-        let aws = Aws {
+    fn aws(&self) -> Aws {
+        Aws {
             region: "eu-central-1".to_owned(),
             access_key_id: "test".to_owned(),
             secret_access_key: "test".to_owned().into(),
             session_token: None,
             endpoint_url: Some(self.deployment.secrets.url().to_owned()),
-        };
+        }
+    }
+
+    async fn environment(&self) -> Result<Arc<Service>, Box<dyn std::error::Error>> {
         let (database, keys) = (self.deployment.database_secret.clone(), self.deployment.jwt_secret.clone());
-        let secrets = Arc::new(Secrets::from_secrets_manager(aws, database, keys, self.clock.clone()).await?);
+        let secrets = Arc::new(Secrets::from_secrets_manager(self.aws(), database, keys, self.clock.clone()).await?);
         Ok(Service::with_secrets(
             Arc::clone(&self.deployment.database),
             settings(),
@@ -203,6 +209,68 @@ async fn a_rotation_is_to_publish_to_sign_and_to_retire() -> Outcome {
     assert_eq!(accepted(&by_new).await, "200");
     let unexpired = Forged::from(&meanwhile.token()).with_claim("exp", 2_000_000_000).sign();
     assert_eq!(accepted(&meanwhile.with_token(&unexpired)).await, "401 INVALID_TOKEN", "a retired key opens nothing");
+    Ok(())
+}
+
+impl Fleet {
+    /// Rotates the keys as Secrets Manager has it done, and asks for each step once more.
+    async fn rotate(&self, now: SystemTime) -> Result<(), RotationError> {
+        let client_request_token = uuid::Uuid::now_v7().to_string();
+        for step in [Step::CreateSecret, Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
+            let secret_id = self.deployment.jwt_secret.clone();
+            let request = Request { step, secret_id, client_request_token: client_request_token.clone() };
+            for _ in 0..2 {
+                rotate_as(self.aws(), &self.deployment.jwt_secret, &request, now).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn keys_are_rotated_on_a_schedule_and_nobody_is_refused() -> Outcome {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
+    fleet.deployment.secrets.put(&fleet.deployment.jwt_secret, SECRET)?;
+    let old_environment = fleet.environment().await?;
+    old_environment.anybody().sign_up("ada").await;
+    let mut signed = BTreeSet::new();
+    for day in 0..5 {
+        let before = old_environment.anybody().sign_in("ada").await;
+        // Secrets Manager's stand-in dates the versions by the machine's clock.
+        fleet.rotate(SystemTime::now() + DAY * day).await?;
+        fleet.deployment.secrets.settle(&fleet.deployment.jwt_secret)?;
+        let new_environment = fleet.environment().await?;
+        let (by_old, by_new) =
+            (old_environment.anybody().sign_in("ada").await, new_environment.anybody().sign_in("ada").await);
+        for environment in [&old_environment, &new_environment] {
+            for client in [&before, &by_old, &by_new] {
+                let client = environment.anybody().with_token(&client.token());
+                assert_eq!(client.get("/api/account").await.outcome(), "200", "day {day}");
+            }
+        }
+        signed.insert(signed_with(&by_new).to_string());
+        fleet.clock.advance(DAY);
+    }
+    assert_eq!(signed.len(), 5, "each day but the first one has a new key: {signed:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_are_not_rotated_before_everybody_knows_them() -> Outcome {
+    let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
+    let now = SystemTime::now();
+    fleet.rotate(now).await?;
+    let refused = fleet.rotate(now + Duration::from_secs(3600)).await;
+    assert!(matches!(refused, Err(RotationError::Next(NextRingError::TooSoon))), "{refused:?}");
+    fleet.rotate(now + Duration::from_secs(2 * 3600)).await?;
+    let other = Request {
+        step: Step::CreateSecret,
+        secret_id: fleet.deployment.database_secret.clone(),
+        client_request_token: "0".repeat(36),
+    };
+    let refused = rotate_as(fleet.aws(), &fleet.deployment.jwt_secret, &other, now).await;
+    assert!(matches!(refused, Err(RotationError::OtherSecret(_))), "{refused:?}");
     Ok(())
 }
 

@@ -19,7 +19,7 @@ pub struct Binaries {
 }
 
 /// The functions that no request reaches.
-pub const TASKS: [&str; 2] = ["data-sweep", "migrate"];
+pub const TASKS: [&str; 3] = ["data-sweep", "jwt-rotate", "migrate"];
 
 /// The endpoints, by their folders.
 pub fn endpoints() -> Result<Vec<String>, Error> {

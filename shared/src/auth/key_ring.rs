@@ -166,6 +166,13 @@ impl KeyRing {
         PublicKeys { keys: self.0.iter().filter_map(|key| key.public.as_ref()).collect() }
     }
 
+    /// Whether it verifies what another ring signs.
+    pub(crate) fn verifies_tokens_of(&self, other: &Self) -> bool {
+        let signing = other.signing();
+        self.find(&signing.id)
+            .is_some_and(|key| key.verifying.try_get_as_bytes().ok() == signing.verifying.try_get_as_bytes().ok())
+    }
+
     /// The key that signs.
     pub(super) fn signing(&self) -> &Key {
         // `parse` lets no empty ring through.

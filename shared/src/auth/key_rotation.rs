@@ -20,7 +20,7 @@ pub const MIN_INTERVAL: Duration = Duration::from_secs(3600 + 10 * 60);
 
 /// Why there is no next ring.
 #[derive(Debug, thiserror::Error)]
-pub enum RotationError {
+pub enum NextRingError {
     /// What there is, is none.
     #[error(transparent)]
     KeyRing(#[from] InvalidKeyRing),
@@ -30,15 +30,22 @@ pub enum RotationError {
     /// A key could not be made.
     #[error("a key pair could not be made")]
     KeyPair,
+    /// Tokens of the key that is to retire have not expired, or the one that is to sign is not known everywhere.
+    #[error("the keys were changed less than {MIN_INTERVAL:?} ago: rotate them later")]
+    TooSoon,
 }
 
-/// The ring that follows the one in `text`, as JSON: the key that waited signs, the one that signed verifies, and a new one
-/// of the same kind, by the name of `id`, waits. A ring of one key goes on signing with it.
+/// The ring that follows the one in `text`, which has stood for `age`, as JSON: the key that waited signs, the one that
+/// signed verifies, and a new one of the same kind, by the name of `id`, waits. A ring of one key goes on signing with it, at
+/// whatever age.
 ///
 /// # Errors
-/// The text is no ring, or has a key of that id.
-pub fn next_ring(text: &str, id: &str) -> Result<Zeroizing<String>, RotationError> {
+/// The text is no ring, has a key of that id, or stands for too short a time.
+pub fn next_ring(text: &str, age: Duration, id: &str) -> Result<Zeroizing<String>, NextRingError> {
     let mut keys = KeyRing::texts(text)?;
+    if keys.len() > 1 && age < MIN_INTERVAL {
+        return Err(NextRingError::TooSoon);
+    }
     let new = match keys[0].private_key {
         None => KeyText { kid: id.to_owned(), secret: Some(new_secret()?), private_key: None },
         Some(_) => KeyText { kid: id.to_owned(), secret: None, private_key: Some(new_private_key()?) },
@@ -54,15 +61,15 @@ pub fn next_ring(text: &str, id: &str) -> Result<Zeroizing<String>, RotationErro
 }
 
 /// 256 random bits in hexadecimal, as `openssl rand -hex 32` writes them.
-fn new_secret() -> Result<Zeroizing<String>, RotationError> {
+fn new_secret() -> Result<Zeroizing<String>, NextRingError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes)?;
     Ok(Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// A P-256 key pair in PKCS#8 as PEM has it (RFC 7468 §10).
-fn new_private_key() -> Result<Zeroizing<String>, RotationError> {
-    let der = jwt_crypto::new_key_pair().map_err(|_| RotationError::KeyPair)?;
+fn new_private_key() -> Result<Zeroizing<String>, NextRingError> {
+    let der = jwt_crypto::new_key_pair().map_err(|_| NextRingError::KeyPair)?;
     let base64 = Zeroizing::new(STANDARD.encode(der.as_ref()));
     let mut pem = Zeroizing::new(String::from("-----BEGIN PRIVATE KEY-----\n"));
     for line in base64.as_bytes().chunks(64) {
@@ -81,6 +88,7 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn ids(ring: &str) -> Vec<String> {
         let ring: Value = serde_json::from_str(ring).expect("JSON");
@@ -93,29 +101,29 @@ mod tests {
     }
 
     #[test]
-    fn a_key_waits_signs_and_verifies_for_an_interval_each() -> Result<(), RotationError> {
-        let first = next_ring(SECRET, "b")?;
+    fn a_key_waits_signs_and_verifies_for_an_interval_each() -> Result<(), NextRingError> {
+        let first = next_ring(SECRET, DAY, "b")?;
         let given = ids(&first)[0].clone();
         assert_eq!(ids(&first), [given.as_str(), "b"]);
-        let second = next_ring(&first, "c")?;
+        let second = next_ring(&first, DAY, "c")?;
         assert_eq!(ids(&second), ["b", given.as_str(), "c"]);
-        let third = next_ring(&second, "d")?;
+        let third = next_ring(&second, DAY, "d")?;
         assert_eq!(ids(&third), ["c", "b", "d"]);
         Ok(())
     }
 
     #[test]
-    fn a_plain_secret_keeps_its_id_so_that_its_tokens_stand() -> Result<(), RotationError> {
+    fn a_plain_secret_keeps_its_id_so_that_its_tokens_stand() -> Result<(), NextRingError> {
         let before = KeyRing::parse(SECRET)?;
-        let after = KeyRing::parse(&next_ring(SECRET, "new")?)?;
+        let after = KeyRing::parse(&next_ring(SECRET, DAY, "new")?)?;
         assert_eq!(after.signing().id, before.signing().id);
         Ok(())
     }
 
     #[test]
-    fn a_new_key_is_of_the_kind_that_signs() -> Result<(), RotationError> {
+    fn a_new_key_is_of_the_kind_that_signs() -> Result<(), NextRingError> {
         let pem = new_private_key()?;
-        let (first, second) = (next_ring(&pem, "b")?, next_ring(&next_ring(&pem, "b")?, "c")?);
+        let (first, second) = (next_ring(&pem, DAY, "b")?, next_ring(&next_ring(&pem, DAY, "b")?, DAY, "c")?);
         for ring in [&first, &second] {
             assert!(!ring.contains("secret"), "a key pair follows a key pair");
             assert_eq!(KeyRing::parse(ring)?.signing().algorithm, jsonwebtoken::Algorithm::ES256);
@@ -125,10 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_there_and_a_text_that_is_no_ring_are_refused() -> Result<(), RotationError> {
-        let first = next_ring(SECRET, "b")?;
-        assert!(matches!(next_ring(&first, "b"), Err(RotationError::KeyRing(InvalidKeyRing::Repeated(_)))));
-        assert!(matches!(next_ring("{}", "b"), Err(RotationError::KeyRing(InvalidKeyRing::Malformed(_)))));
+    fn no_key_retires_before_its_tokens_have_expired() -> Result<(), NextRingError> {
+        let first = next_ring(SECRET, Duration::ZERO, "b")?;
+        let just_short = MIN_INTERVAL - Duration::from_secs(1);
+        assert!(matches!(next_ring(&first, just_short, "c"), Err(NextRingError::TooSoon)));
+        assert!(next_ring(&first, MIN_INTERVAL, "c").is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn an_id_that_is_there_and_a_text_that_is_no_ring_are_refused() -> Result<(), NextRingError> {
+        let first = next_ring(SECRET, DAY, "b")?;
+        assert!(matches!(next_ring(&first, DAY, "b"), Err(NextRingError::KeyRing(InvalidKeyRing::Repeated(_)))));
+        assert!(matches!(next_ring("{}", DAY, "b"), Err(NextRingError::KeyRing(InvalidKeyRing::Malformed(_)))));
         Ok(())
     }
 }

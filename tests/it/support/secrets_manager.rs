@@ -45,6 +45,15 @@ impl SecretsManager {
         Ok(())
     }
 
+    /// Hands out the current version in a batch as well: moto goes on handing out the one that was, after another has been made
+    /// the current one.
+    pub fn settle(&self, arn: &str) -> Result<(), Box<dyn std::error::Error>> {
+        let current = self.call("GetSecretValue", &json!({ "SecretId": arn, "VersionStage": "AWSCURRENT" }))?;
+        let (text, version) = (&current["SecretString"], &current["VersionId"]);
+        self.call("PutSecretValue", &json!({ "SecretId": arn, "SecretString": text, "ClientRequestToken": version }))?;
+        Ok(())
+    }
+
     fn call(&self, action: &str, input: &Value) -> Result<Value, Box<dyn std::error::Error>> {
         let mut response = ureq::post(&self.url)
             .header("x-amz-target", format!("secretsmanager.{action}"))

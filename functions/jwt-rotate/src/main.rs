@@ -1,0 +1,6 @@
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::runtime::serve_invocations(jwt_rotate::handle).await
+}
