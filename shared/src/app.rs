@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use tracing::Instrument;
 use zeroize::Zeroizing;
 
 use crate::audit::Event;
@@ -21,6 +22,7 @@ use crate::error::ApiError;
 use crate::http::{Request, bearer_token};
 use crate::request_log;
 use crate::secrets::{Keys, Secrets};
+use crate::traces;
 
 /// The context of a function: database, settings, clock, and the keys that the function's type asks for.
 pub struct App<K: Keys = KeyRing>(Arc<Parts<K>>);
@@ -66,7 +68,7 @@ impl<K: Keys> App<K> {
     /// The system has no randomness.
     pub async fn hash_password(&self, password: Password) -> Result<String, ApiError> {
         let cost = self.0.settings.bcrypt_cost;
-        blocking(move || password_hash::hash(&password, cost)).await
+        hashing("password.hash", move || password_hash::hash(&password, cost)).await
     }
 
     /// Compares a password with a stored hash, or with none, in the same time, without holding up other requests.
@@ -75,12 +77,12 @@ impl<K: Keys> App<K> {
     /// The stored hash is no hash.
     async fn verify_password(&self, attempt: PasswordAttempt, stored: Option<String>) -> Result<Verdict, ApiError> {
         let cost = self.0.settings.bcrypt_cost;
-        blocking(move || password_hash::verify(&attempt, stored.as_deref(), cost)).await
+        hashing("password.verify", move || password_hash::verify(&attempt, stored.as_deref(), cost)).await
     }
 
     async fn renew_hash(&self, attempt: PasswordAttempt) -> Result<String, ApiError> {
         let cost = self.0.settings.bcrypt_cost;
-        blocking(move || password_hash::renew(&attempt, cost)).await
+        hashing("password.renew", move || password_hash::renew(&attempt, cost)).await
     }
 
     /// Checks a password against the credentials that were found for it, as slowly as [`crate::auth::guessing`] wants. Of a
@@ -182,10 +184,11 @@ pub struct Tokens {
     refresh_expires_in: u64,
 }
 
-async fn blocking<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+async fn hashing<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+    operation: &'static str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, ApiError> {
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(work).instrument(traces::hashing(operation)).await {
         Ok(done) => done.map_err(Into::into),
         Err(panicked) => Err(ApiError::Internal(Box::new(panicked))),
     }

@@ -32,6 +32,7 @@ mod request_log;
 pub mod runtime;
 pub mod secrets;
 pub mod telemetry;
+mod traces;
 
 pub use app::App;
 pub use error::ApiError;

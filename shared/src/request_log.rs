@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+use tracing::Span;
 
 use crate::auth::access_token::Session;
 use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::domain::rfc3339;
 use crate::error::Code;
-use crate::telemetry;
+use crate::{telemetry, traces};
 
 /// CloudWatch's name for the metrics as a whole.
 const NAMESPACE: &str = "Keyhold";
@@ -34,8 +35,10 @@ pub(crate) struct Subject<'a> {
     pub(crate) route: String,
     pub(crate) method: &'a str,
     pub(crate) request_id: &'a str,
-    /// X-Ray's, by which the request is found in other services too.
+    /// X-Ray's, as its search takes it, by which the request is found in other services too.
     pub(crate) trace_id: Option<&'a str>,
+    /// Its span, for what the line says too.
+    pub(crate) span: &'a Span,
 }
 
 #[derive(Default)]
@@ -95,7 +98,9 @@ pub(crate) async fn logged<T>(
         let answer = answer.await;
         NOTES.with(|notes| {
             let cold_start = !WARM.swap(true, Ordering::Relaxed);
-            Line { subject, notes, ending: ending(&answer), duration: stopwatch.elapsed(), cold_start }.write();
+            let ending = ending(&answer);
+            traces::ended(subject.span, ending, notes.session.get(), cold_start);
+            Line { subject, notes, ending, duration: stopwatch.elapsed(), cold_start }.write();
         });
         answer
     };

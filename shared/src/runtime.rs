@@ -16,7 +16,7 @@ use lambda_http::http::header::{
 };
 use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::lambda_runtime::{Diagnostic, Runtime};
-use lambda_http::{Body, LambdaEvent, service_fn};
+use lambda_http::{Body, Context as Invocation, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -30,7 +30,7 @@ use crate::error::{ApiError, BoxError, Code, Fault};
 use crate::http::{self, Content, Payload, Reply, Request, Route};
 use crate::request_log::{self, Ending, Subject};
 use crate::secrets::{Keys, NoKeys, Secrets};
-use crate::telemetry;
+use crate::{telemetry, traces};
 
 /// What a function is handed with each request: everything that it needs and nothing else, made ready at the start.
 pub trait Context: Clone + Send + Sync + 'static {
@@ -91,9 +91,15 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
         request_log::note_init(stopwatch.elapsed());
         let service = service_fn(move |event: LambdaEvent<Payload>| {
             let (context, handle, route) = (context.clone(), handle.clone(), route.clone());
-            async move { Ok::<_, Infallible>(respond(context, &route, handle, event.payload.as_str()).await) }
+            async move {
+                let LambdaEvent { payload, context: invocation, .. } = event;
+                Ok::<_, Infallible>(respond(context, &route, handle, payload.as_str(), &invocation).await)
+            }
         });
-        until_the_end(Runtime::new(service).run_concurrent()).await;
+        let runtime = Runtime::new(service);
+        #[cfg(feature = "otlp")]
+        let runtime = runtime.layer(traces::otlp::Exporting);
+        until_the_end(runtime.run_concurrent()).await;
         Ok(())
     };
     exit_code(served.await)
@@ -182,12 +188,14 @@ fn exit_code(served: Result<(), BoxError>) -> ExitCode {
 /// How long a request may take, below the functions' timeout of 15 s, at which the gateway would answer in our place.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// Answers one event. Whatever happens in the handler, even a panic, becomes a response of the contract.
+/// Answers one event. Whatever happens in the handler, even a panic, becomes a response of the contract. Of the invocation
+/// only the log and the traces tell.
 pub async fn respond<C: Context>(
     context: C,
     route: &Route,
     handle: impl Handler<C>,
     event: &str,
+    invocation: &Invocation,
 ) -> ApiGatewayV2httpResponse {
     let request = match Request::from_event(event) {
         Ok(request) => request,
@@ -197,10 +205,16 @@ pub async fn respond<C: Context>(
         }
     };
     let (id, method, form) = (request.id.clone(), request.method.clone(), ErrorForm::wanted_by(&request));
-    let trace_id = request.header("x-amzn-trace-id").map(str::to_owned);
+    let trace_id = traces::id(invocation, &request).map(str::to_owned);
+    let traced = traces::request(route, &request, invocation);
     let span = info_span!("request", %route, request_id = id);
-    let subject =
-        Subject { route: route.to_string(), method: method.as_str(), request_id: &id, trace_id: trace_id.as_deref() };
+    let subject = Subject {
+        route: route.to_string(),
+        method: method.as_str(),
+        request_id: &id,
+        trace_id: trace_id.as_deref(),
+        span: &traced,
+    };
     // Boxed: the compiler lays out nested futures as one, and gives up where they are nested too deep.
     let handled = AssertUnwindSafe(Box::pin(handle(context, request)));
     let handled = timeout(REQUEST_TIMEOUT, handled.catch_unwind());
@@ -222,7 +236,8 @@ pub async fn respond<C: Context>(
         status: u16::try_from(response.status_code).unwrap_or_default(),
         code: *code,
     };
-    let (mut response, _) = request_log::logged(subject, answer, ending).instrument(span).await;
+    let answered = request_log::logged(subject, answer, ending).instrument(span);
+    let (mut response, _) = answered.instrument(traced.clone()).await;
     if method == Method::HEAD {
         response.body = None;
         response.is_base64_encoded = false;

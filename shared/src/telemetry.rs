@@ -21,13 +21,22 @@ pub fn init() {
     let format = tracing_subscriber::fmt::layer().with_target(false);
     let json = config::optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
     let _ = JSON.set(json);
+    #[cfg(feature = "otlp")]
+    let (registry, export) = crate::traces::otlp::registry();
+    #[cfg(not(feature = "otlp"))]
+    let registry = tracing_subscriber::registry();
     // Only fails where a subscriber is installed already.
     let _ = if json {
         let format = format.json().flatten_event(true).with_span_list(false);
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(format.with_filter(filter)))
+        tracing::subscriber::set_global_default(registry.with(format.with_filter(filter)))
     } else {
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(format.with_filter(filter)))
+        tracing::subscriber::set_global_default(registry.with(format.with_filter(filter)))
     };
+    #[cfg(feature = "otlp")]
+    if let Err(error) = export {
+        // Whoever watches over the service misses the traces; its users miss nothing.
+        tracing::error!("there will be no traces: {}", chain(error.as_ref()));
+    }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no message"));

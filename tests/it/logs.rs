@@ -19,7 +19,7 @@ struct Run {
     requests: usize,
 }
 
-const TRACE: &str = "Root=1-6ae85818-5f0c3b000000000000000001";
+const TRACE: &str = "1-6ae85818-5f0c3b000000000000000001";
 
 struct Answer {
     status: i64,
@@ -61,7 +61,11 @@ impl Run {
         let event = json!({
             "version": "2.0",
             "routeKey": "the route",
-            "headers": { "authorization": format!("Bearer {token}"), "user-agent": "the-user-agent", "x-amzn-trace-id": TRACE },
+            "headers": {
+                "authorization": format!("Bearer {token}"),
+                "user-agent": "the-user-agent",
+                "x-amzn-trace-id": format!("Root={TRACE}"),
+            },
             "pathParameters": { "key": "the-key", "id": body["id"].as_str().unwrap_or_default() },
             "requestContext": {
                 "requestId": format!("request-{}", self.requests),

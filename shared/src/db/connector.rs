@@ -12,11 +12,13 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Error, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::Instrument;
 
 use super::tls;
 use crate::clock::Stopwatch;
 use crate::request_log;
 use crate::secrets::{Keys, Secrets};
+use crate::traces;
 
 pub(super) struct Connector<K> {
     secrets: Arc<Secrets<K>>,
@@ -37,14 +39,21 @@ impl<K: Keys> Connect for Connector<K> {
         Box::pin(async move {
             let stopwatch = Stopwatch::start();
             let config = self.secrets.database();
-            let connection = match self.connect_with(&config).await {
-                Err(error) if is_bad_credentials(&error) => {
-                    self.secrets.refresh_if_possible().await;
-                    let newer = self.secrets.database();
-                    if *newer == *config { Err(error) } else { self.connect_with(&newer).await }
+            let connecting = async {
+                match self.connect_with(&config).await {
+                    Err(error) if is_bad_credentials(&error) => {
+                        self.secrets.refresh_if_possible().await;
+                        let newer = self.secrets.database();
+                        if *newer == *config { Err(error) } else { self.connect_with(&newer).await }
+                    }
+                    outcome => outcome,
                 }
-                outcome => outcome,
             };
+            let span = traces::connecting();
+            let connection = connecting.instrument(span.clone()).await;
+            if let Err(error) = &connection {
+                traces::unanswered(&span, error.code());
+            }
             request_log::note_connecting(stopwatch.elapsed());
             connection
         })

@@ -21,12 +21,14 @@ use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
+use tracing::Instrument;
 
 use self::connector::Connector;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::BoxError;
 use crate::request_log;
 use crate::secrets::{Keys, Secrets};
+use crate::traces;
 
 /// Why a statement has no result. Constraints that a caller can violate are told apart by the modules below.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +107,14 @@ pub struct Database {
 trait Work: Sync {
     type Output: Send;
 
+    /// What it is called where it is several statements.
+    const NAME: Option<&'static str> = None;
+
+    /// Its text where it is a single one.
+    fn text(&self) -> Option<&str> {
+        None
+    }
+
     fn run(&self, client: &Client) -> impl Future<Output = Result<Self::Output, tokio_postgres::Error>> + Send;
 }
 
@@ -116,6 +126,10 @@ struct Statement<'a> {
 
 impl Work for Statement<'_> {
     type Output = Vec<Row>;
+
+    fn text(&self) -> Option<&str> {
+        Some(self.sql)
+    }
 
     async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         let parameters = self.parameters.iter().map(|(value, kind)| (*value, kind.clone()));
@@ -238,7 +252,14 @@ impl Database {
 
     async fn attempt<W: Work>(&self, client: Object, work: &W, patience: Duration) -> Attempt<W::Output> {
         let client = AtWork(Some(client));
-        match timeout(patience, work.run(client.client())).await {
+        let span = traces::database(W::NAME, work.text());
+        let done = timeout(patience, work.run(client.client())).instrument(span.clone()).await;
+        match &done {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => traces::unanswered(&span, error.code()),
+            Err(_) => traces::unanswered(&span, None),
+        }
+        match done {
             Ok(Ok(output)) => {
                 client.done();
                 Attempt::Answered(output)

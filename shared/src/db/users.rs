@@ -165,6 +165,8 @@ struct PasswordChange<'a> {
 impl Work for PasswordChange<'_> {
     type Output = Vec<Row>;
 
+    const NAME: Option<&'static str> = Some("password change");
+
     async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         const LOCK: &str = "select id from users where id = $1 for no key update";
         const CHANGE: &str = "

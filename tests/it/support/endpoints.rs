@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lambda_http::Context;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use shared::App;
 use shared::auth::key_ring::KeyRing;
@@ -45,7 +46,8 @@ macro_rules! endpoints {
         pub async fn answer(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
             $(if *route == $function::ROUTE {
                 // Boxed: the compiler would lay out the states of all functions as one.
-                return Box::pin(respond(apps.$app($name), route, $function::handle, event)).await;
+                let invocation = Context::default();
+                return Box::pin(respond(apps.$app($name), route, $function::handle, event, &invocation)).await;
             })*
             panic!("no function answers {route}")
         }

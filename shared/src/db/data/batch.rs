@@ -98,6 +98,8 @@ struct Writes<'a> {
 impl Work for Transaction<'_> {
     type Output = Result<Vec<Answer>, BatchRefusal>;
 
+    const NAME: Option<&'static str> = Some("batch");
+
     async fn run(&self, client: &Client) -> Result<Self::Output, tokio_postgres::Error> {
         if !self.writes {
             let (session, rows) = try_join(self.clock(client), self.rows(client)).await?;
