@@ -41,3 +41,4 @@ mod tls;
 mod token_;
 mod token_refresh;
 mod token_revoke;
+mod traces;

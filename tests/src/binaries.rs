@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::OnceLock,
 };
 
@@ -62,16 +63,36 @@ pub fn build(guard: &Guard) -> Result<Binaries, Error> {
     BUILT.get_or_init(|| build_now(guard)).clone()
 }
 
+/// Builds some of the functions with the traces' feature, and puts them into a folder of their own: under `target/debug/` the
+/// next build has the ordinary ones again.
+pub fn build_with_otlp(guard: &Guard, functions: &[&str], folder: &Path) -> Result<Binaries, Error> {
+    let mut cargo = guard.command("cargo");
+    cargo.args(["build", "--features", "shared/otlp"]).current_dir(WORKSPACE);
+    cargo.args(functions.iter().flat_map(|function| ["--package", *function]));
+    run(cargo)?;
+    fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+    for function in functions {
+        let built = guard.target().join("debug").join(function);
+        fs::copy(&built, folder.join(function)).map_err(|error| Error::file(&built, error))?;
+    }
+    Ok(Binaries { folder: folder.to_owned() })
+}
+
 fn build_now(guard: &Guard) -> Result<Binaries, Error> {
     let mut cargo = guard.command("cargo");
     // The default members are the functions; the same selection as cargo-lambda's makes for the same features.
     cargo.arg("build").current_dir(WORKSPACE);
-    let status = process::run(cargo).map_err(|error| Error::start("cargo", error))?;
-    if !status.success() {
-        return Err(Error::new(
-            "The functions could not be built.",
-            "The compiler's messages are above; `cargo build` repeats them.",
-        ));
-    }
+    run(cargo)?;
     Ok(Binaries { folder: guard.target().join("debug") })
+}
+
+fn run(cargo: Command) -> Result<(), Error> {
+    let status = process::run(cargo).map_err(|error| Error::start("cargo", error))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::new(
+        "The functions could not be built.",
+        "The compiler's messages are above; `cargo build` repeats them.",
+    ))
 }

@@ -1,0 +1,366 @@
+//! Traces out of functions that are built with the feature `otlp`. They are built for this alone, so `.ci/run` asks for
+//! these tests by name.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+use tests::binaries::{Binaries, build_with_otlp};
+use tests::emulator::{self, Emulator};
+use tests::port;
+
+use crate::support::{
+    Collector, Database, Invoked, Outcome, SECRET, Span, account, binaries, database, emulate, event, guard, password,
+    tools,
+};
+
+const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
+const ROOT: &str = "1-5759e988-bd862e3fe1be46a994272793";
+const PARENT: &str = "53995c3f42cd8ad8";
+const COLLECTOR_KEY: &str = "the-collectors-key";
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What X-Ray says of a request, by Lambda.
+fn xray(sampled: bool) -> String {
+    format!("Root={ROOT};Parent={PARENT};Sampled={}", u8::from(sampled))
+}
+
+fn traced(function: &str) -> PathBuf {
+    static BUILT: LazyLock<Binaries> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("otlp");
+        build_with_otlp(&guard(), &["data-get", "token"], &folder).unwrap_or_else(|error| panic!("{error}"))
+    });
+    BUILT.path(function)
+}
+
+/// A function that sends its traces, on a database with one user and no values.
+struct Run {
+    database: Database,
+    log: File,
+}
+
+impl Run {
+    fn new() -> Result<Self, Failure> {
+        // Before the ordinary ones, which so lie where they belong in the end.
+        traced("token");
+        let database = database();
+        let register = emulate(&binaries().path("register"), &[("DATABASE_URL", database.url())])?;
+        let created = register.invoke(&event("POST /api/register", json!({}), &account("ada").body()).to_string())?;
+        assert!(created.contains("201"), "{created}");
+        // A file without a name vanishes with its last user.
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("traces-{}.log", uuid::Uuid::now_v7()));
+        let log = File::options().create_new(true).read(true).append(true).open(&path)?;
+        std::fs::remove_file(path)?;
+        Ok(Self { database, log })
+    }
+
+    fn environment<'a>(&'a self, variables: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let mut environment = vec![
+            ("DATABASE_URL", self.database.url()),
+            ("JWT_SECRET", SECRET),
+            ("BCRYPT_COST", "10"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+        ];
+        environment.extend(variables);
+        environment
+    }
+
+    /// Under Amazon's emulator, which knows no traces: a request has to bring its own.
+    fn emulate(&self, function: &str, variables: &[(&str, &str)]) -> Result<Emulator, Failure> {
+        let env = self.environment(variables);
+        let options = emulator::Options { binary: &traced(function), env: &env, output: Some(&self.log) };
+        Ok(emulator::start(tools(), options)?)
+    }
+
+    /// Under a Runtime API that tells the trace of an invocation.
+    fn invoked(&self, function: &str, variables: &[(&str, &str)]) -> Result<Invoked, Failure> {
+        Ok(Invoked::start(&traced(function), &self.environment(variables), &self.log)?)
+    }
+
+    /// Shuts the connections of the functions, and waits until they are shut.
+    async fn disconnect(&self) -> Outcome {
+        let all = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+                   where datname = current_database() and application_name = 'keyhold'";
+        self.database.connect().await.execute(all, &[]).await?;
+        Ok(())
+    }
+
+    fn log(mut self) -> Result<String, Failure> {
+        let mut text = String::new();
+        self.log.rewind()?;
+        self.log.read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+fn sign_in(headers: Value) -> String {
+    let body = json!({ "username": "ada@example.com", "password": password() }).to_string();
+    event("POST /api/token", headers, &body).to_string()
+}
+
+fn read(token: &str, headers: Value) -> String {
+    let mut event = event("GET /api/data/{key+}", headers, "");
+    event["headers"]["authorization"] = format!("Bearer {token}").into();
+    event["headers"]["user-agent"] = "the-user-agent".into();
+    event["pathParameters"] = json!({ "key": "the-key" });
+    event["rawPath"] = "/api/data/the-key".into();
+    event.to_string()
+}
+
+fn answer(text: &str) -> Result<(i64, Value), Failure> {
+    let answer: Value = serde_json::from_str(text)?;
+    let body = answer["body"].as_str().ok_or_else(|| format!("no answer of ours: {answer}"))?;
+    Ok((answer["statusCode"].as_i64().ok_or("no status")?, serde_json::from_str(body)?))
+}
+
+/// A line for each span, below its parent, without what differs from run to run.
+fn check(spans: &[Span], expected: &Expect) {
+    let mut text = String::new();
+    describe(spans, PARENT, 0, &mut text);
+    expected.assert_eq(&text);
+}
+
+fn describe(spans: &[Span], parent: &str, depth: usize, text: &mut String) {
+    let mut children: Vec<&Span> = spans.iter().filter(|span| span.parent == parent).collect();
+    children.sort_by_key(|span| span.start);
+    for span in children {
+        assert_eq!(span.trace, TRACE, "{span:?}");
+        assert!(span.start < span.end, "{span:?}");
+        let indent = "  ".repeat(depth);
+        text.push_str(&format!("{indent}{} (kind {}, status {})\n", span.name, span.kind, span.status));
+        for (name, value) in &span.attributes {
+            let value = match name.as_str() {
+                "user.id" | "session.id" | "faas.invocation_id" => {
+                    assert!(value.parse::<uuid::Uuid>().is_ok(), "{name} is {value}");
+                    "an id"
+                }
+                "db.query.text" => &value[..value.len().min(40)],
+                _ => value,
+            };
+            text.push_str(&format!("{indent}  {name}: {value}\n"));
+        }
+        describe(spans, &span.id, depth + 1, text);
+    }
+}
+
+#[tokio::test]
+#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_below_it() -> Outcome {
+    let run = Run::new()?;
+    let collector = Collector::start()?;
+    let endpoint = collector.endpoint();
+    let headers = format!("authorization=Bearer%20{COLLECTOR_KEY}");
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", &headers),
+        ("OTEL_SERVICE_NAME", "the-service"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+    ];
+    let signs_in = run.emulate("token", &variables)?;
+    let (status, body) = answer(&signs_in.invoke(&sign_in(json!({ "x-amzn-trace-id": xray(true) })))?)?;
+    assert_eq!(status, 200, "{body}");
+    let mut exports = collector.exports();
+    assert_eq!(exports.len(), 1, "a request has all of its spans in one message");
+    let head = &exports[0].head;
+    assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("authorization: bearer {COLLECTOR_KEY}\r\n")), "{head}");
+    let spans = exports[0].spans();
+    check(
+        &spans,
+        &expect![[r#"
+        POST /api/token (kind 2, status 0)
+          faas.coldstart: true
+          faas.invocation_id: an id
+          faas.trigger: http
+          http.request.method: POST
+          http.response.status_code: 200
+          http.route: /api/token
+          keyhold.request_id: request-1
+          session.id: an id
+          user.id: an id
+          postgresql (kind 3, status 0)
+            db.query.text: with account as ( select id, username, e
+            db.system.name: postgresql
+          password.verify (kind 1, status 0)
+          postgresql (kind 3, status 0)
+            db.query.text: with current as ( select blocked_until f
+            db.system.name: postgresql
+          password.renew (kind 1, status 0)
+          postgresql (kind 3, status 0)
+            db.query.text: with checked as ( update users set passw
+            db.system.name: postgresql
+    "#]],
+    );
+    expect![[r#"
+        {
+            "cloud.platform": "aws_lambda",
+            "cloud.provider": "aws",
+            "deployment.environment.name": "test",
+            "faas.name": "test_function",
+            "faas.version": "$LATEST",
+            "service.name": "the-service",
+            "telemetry.sdk.language": "rust",
+            "telemetry.sdk.name": "opentelemetry",
+            "telemetry.sdk.version": "0.33.1",
+        }
+    "#]]
+    .assert_debug_eq(&spans[0].resource);
+
+    let token = body["data"]["access_token"].as_str().ok_or("no token")?;
+    let reads = run.emulate("data-get", &variables)?;
+    reads.invoke(&read(token, json!({})))?;
+    let alone = collector.exports().pop().ok_or("no trace of its own")?;
+    assert!(alone.spans().iter().all(|span| span.trace != TRACE && span.parent != PARENT));
+    exports.push(alone);
+
+    // The function finds its connection gone, and opens another one.
+    run.disconnect().await?;
+    let w3c = json!({ "traceparent": format!("00-{TRACE}-{PARENT}-01") });
+    let (status, _) = answer(&reads.invoke(&read(token, w3c))?)?;
+    assert_eq!(status, 404);
+    let missed = collector.exports().pop().ok_or("no trace")?;
+    check(
+        &missed.spans(),
+        &expect![[r#"
+        GET /api/data/{key} (kind 2, status 0)
+          error.type: KEY_NOT_FOUND
+          faas.coldstart: false
+          faas.invocation_id: an id
+          faas.trigger: http
+          http.request.method: GET
+          http.response.status_code: 404
+          http.route: /api/data/{key}
+          keyhold.request_id: request-1
+          session.id: an id
+          user.id: an id
+          connect (kind 3, status 0)
+            db.system.name: postgresql
+          postgresql (kind 3, status 0)
+            db.query.text: with session as ( select user_id from se
+            db.system.name: postgresql
+    "#]],
+    );
+    exports.push(missed);
+
+    // A server's error: the table is not there.
+    run.database.connect().await.execute("alter table data_store rename to elsewhere", &[]).await?;
+    let (status, _) = answer(&reads.invoke(&read(token, json!({ "x-amzn-trace-id": xray(true) })))?)?;
+    assert_eq!(status, 500);
+    let failed = collector.exports().pop().ok_or("no trace")?;
+    check(
+        &failed.spans(),
+        &expect![[r#"
+        GET /api/data/{key} (kind 2, status 2)
+          error.type: INTERNAL_SERVER_ERROR
+          faas.coldstart: false
+          faas.invocation_id: an id
+          faas.trigger: http
+          http.request.method: GET
+          http.response.status_code: 500
+          http.route: /api/data/{key}
+          keyhold.request_id: request-1
+          session.id: an id
+          user.id: an id
+          postgresql (kind 3, status 2)
+            db.query.text: with session as ( select user_id from se
+            db.response.status_code: 42P01
+            db.system.name: postgresql
+            error.type: 42P01
+    "#]],
+    );
+    exports.push(failed);
+
+    let address = run.database.url().to_owned();
+    drop((reads, signs_in));
+    let log = run.log()?;
+    assert!(log.contains(&format!(r#""trace_id":"{ROOT}""#)), "{log}");
+    assert!(!log.contains(COLLECTOR_KEY), "the log has the collector's key");
+    let secrets =
+        [password(), token, SECRET, "ada@example.com", "$2b$", "the-key", "the-user-agent", "203.0.113.1", &address];
+    for secret in secrets {
+        for export in &exports {
+            assert!(!String::from_utf8_lossy(&export.bytes).contains(secret), "a span has {secret}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
+    let run = Run::new()?;
+    let collector = Collector::start()?;
+    let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())])?;
+    let other = "Root=1-00000000-000000000000000000000001;Parent=0000000000000001;Sampled=1";
+    let event = sign_in(
+        json!({ "x-amzn-trace-id": other, "traceparent": format!("00-{}-{}-01", "1".repeat(32), "1".repeat(16)) }),
+    );
+    assert_eq!(answer(&function.invoke(&xray(true), &event)?.answer)?.0, 200);
+    let spans = collector.exports().pop().ok_or("no trace")?.spans();
+    let request = spans.iter().find(|span| span.name == "POST /api/token").ok_or("no span of the request")?;
+    assert_eq!((request.trace.as_str(), request.parent.as_str()), (TRACE, PARENT));
+    assert_eq!(request.resource["service.name"], "the-function");
+
+    assert_eq!(answer(&function.invoke(&xray(false), &event)?.answer)?.0, 200);
+    assert_eq!(collector.exports().len(), 0, "X-Ray does not want this one");
+
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()), ("OTEL_TRACES_SAMPLER", "always_on".to_owned())];
+    let mut function = run.invoked("token", &variables.each_ref().map(|(name, value)| (*name, value.as_str())))?;
+    assert_eq!(answer(&function.invoke(&xray(false), &event)?.answer)?.0, 200);
+    assert_eq!(collector.exports().len(), 1, "the collector does the choosing");
+
+    drop(function);
+    let log = run.log()?;
+    assert_eq!(log.matches(&format!(r#""trace_id":"{ROOT}""#)).count(), 3, "{log}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcome {
+    let run = Run::new()?;
+    let warm_up = sign_in(json!({}));
+
+    let hanging = Collector::hanging()?;
+    let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &hanging.endpoint())])?;
+    for round in 1..=2 {
+        let outcome = function.invoke(&xray(true), &warm_up)?;
+        assert_eq!(answer(&outcome.answer)?.0, 200);
+        let after = outcome.ready - outcome.answered;
+        assert!((200..1000).contains(&after.as_millis()), "the environment was held for {after:?}");
+        assert_eq!(hanging.kept(), round, "the collector was asked");
+    }
+
+    let gone = format!("http://127.0.0.1:{}", port::free()?);
+    let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &gone)])?;
+    let outcome = function.invoke(&xray(true), &warm_up)?;
+    assert_eq!(answer(&outcome.answer)?.0, 200);
+    let after = outcome.ready - outcome.answered;
+    assert!(after.as_millis() < 200, "the environment was held for {after:?}");
+
+    drop(function);
+    let log = run.log()?;
+    assert_eq!(log.matches("a trace is lost").count(), 3, "{log}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+fn a_function_that_is_told_no_collector_looks_for_none() -> Outcome {
+    let run = Run::new()?;
+    let mut function = run.invoked("token", &[("OTEL_SERVICE_NAME", "the-service")])?;
+    assert_eq!(answer(&function.invoke(&xray(true), &sign_in(json!({})))?.answer)?.0, 200);
+    let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "no address")])?;
+    assert_eq!(answer(&function.invoke(&xray(true), &sign_in(json!({})))?.answer)?.0, 200);
+    drop(function);
+    let log = run.log()?;
+    assert!(!log.contains("a trace is lost"), "{log}");
+    assert_eq!(log.matches("there will be no traces: ").count(), 1, "{log}");
+    Ok(())
+}
