@@ -93,12 +93,7 @@ pub(crate) fn ended(span: &Span, ending: Ending, session: Option<Session>, cold_
     }
 }
 
-/// The span of opening a connection to the database.
-pub(crate) fn connecting() -> Span {
-    within_request(|| info_span!(target: TARGET, "connect", otel.kind = "client", db.system.name = DATABASE))
-}
-
-/// The span of a statement, by its text, or of a transaction, by its name.
+/// The span of something that the database is asked for: a statement by its text, anything else by a name.
 pub(crate) fn database(operation: Option<&str>, text: Option<&str>) -> Span {
     within_request(|| {
         info_span!(

@@ -149,7 +149,7 @@ fn describe(spans: &[Span], parent: &str, depth: usize, text: &mut String) {
 }
 
 #[tokio::test]
-#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_below_it() -> Outcome {
     let run = Run::new()?;
     let collector = Collector::start()?;
@@ -239,6 +239,7 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
           session.id: an id
           user.id: an id
           connect (kind 3, status 0)
+            db.operation.name: connect
             db.system.name: postgresql
           postgresql (kind 3, status 0)
             db.query.text: with session as ( select user_id from se
@@ -291,7 +292,7 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
 }
 
 #[test]
-#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
     let run = Run::new()?;
     let collector = Collector::start()?;
@@ -322,7 +323,7 @@ fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
 }
 
 #[test]
-#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcome {
     let run = Run::new()?;
     let warm_up = sign_in(json!({}));
@@ -351,7 +352,7 @@ fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcom
 }
 
 #[test]
-#[ignore = "builds functions with the feature `otlp`: cargo test -p tests --test it -- --ignored traces"]
+#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 fn a_function_that_is_told_no_collector_looks_for_none() -> Outcome {
     let run = Run::new()?;
     let mut function = run.invoked("token", &[("OTEL_SERVICE_NAME", "the-service")])?;

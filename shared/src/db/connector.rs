@@ -49,7 +49,7 @@ impl<K: Keys> Connect for Connector<K> {
                     outcome => outcome,
                 }
             };
-            let span = traces::connecting();
+            let span = traces::database(Some("connect"), None);
             let connection = connecting.instrument(span.clone()).await;
             if let Err(error) = &connection {
                 traces::unanswered(&span, error.code());

@@ -160,7 +160,7 @@ impl Ended {
     }
 }
 
-/// Keeps what is sampled.
+/// Keeps what has ended; what is not sampled does not get here.
 #[derive(Debug)]
 struct Keeper(Arc<Ended>);
 
@@ -168,9 +168,7 @@ impl SpanProcessor for Keeper {
     fn on_start(&self, _: &mut SdkSpan, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.0.push(span);
-        }
+        self.0.push(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
