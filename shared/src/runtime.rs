@@ -16,7 +16,7 @@ use lambda_http::http::header::{
 };
 use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::lambda_runtime::{Diagnostic, Runtime};
-use lambda_http::{Body, Context as Invocation, LambdaEvent, service_fn};
+use lambda_http::{Body, Context as LambdaContext, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -195,7 +195,7 @@ pub async fn respond<C: Context>(
     route: &Route,
     handle: impl Handler<C>,
     event: &str,
-    invocation: &Invocation,
+    invocation: &LambdaContext,
 ) -> ApiGatewayV2httpResponse {
     let request = match Request::from_event(event) {
         Ok(request) => request,

@@ -41,4 +41,3 @@ mod tls;
 mod token_;
 mod token_refresh;
 mod token_revoke;
-mod traces;

@@ -2,7 +2,6 @@
 
 mod answer;
 mod client;
-mod collector;
 mod database;
 mod endpoints;
 mod event;
@@ -10,14 +9,12 @@ mod forged;
 mod local;
 mod proxy;
 mod response_url;
-mod runtime_api;
 mod secrets_manager;
 mod served;
 mod service;
 
 pub use answer::Answer;
 pub use client::{Client, Gateway, account, password, race};
-pub use collector::{Collector, Span};
 pub use database::{Database, database, migration_app, postgresql_16};
 pub use endpoints::endpoints;
 pub use event::event;
@@ -25,7 +22,6 @@ pub use forged::{Forged, SECRET, SECRET_ID};
 pub use local::{binaries, emulate, guard, silence, tools};
 pub use proxy::Proxy;
 pub use response_url::{Received, ResponseUrl};
-pub use runtime_api::Invoked;
 pub use secrets_manager::SecretsManager;
 pub use served::served;
 pub use service::{HandClock, Service, in_process, settings};

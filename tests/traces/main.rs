@@ -1,5 +1,11 @@
-//! Traces out of functions that are built with the feature `otlp`. They are built for this alone, so `.ci/run` asks for
-//! these tests by name.
+//! Traces out of functions that are built with the feature `otlp`, and so once more for this alone: `.ci/run` asks for it by
+//! `cargo test -p tests --features otlp --test traces`.
+
+mod collector;
+mod runtime_api;
+#[path = "../it/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "it serves the other tests too")]
+mod support;
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -12,10 +18,9 @@ use tests::binaries::{Binaries, build_with_otlp};
 use tests::emulator::{self, Emulator};
 use tests::port;
 
-use crate::support::{
-    Collector, Database, Invoked, Outcome, SECRET, Span, account, binaries, database, emulate, event, guard, password,
-    tools,
-};
+use collector::{Collector, Span};
+use runtime_api::Invoked;
+use support::{Database, Outcome, SECRET, account, binaries, database, emulate, event, guard, password, tools};
 
 const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
 const ROOT: &str = "1-5759e988-bd862e3fe1be46a994272793";
@@ -149,7 +154,6 @@ fn describe(spans: &[Span], parent: &str, depth: usize, text: &mut String) {
 }
 
 #[tokio::test]
-#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_below_it() -> Outcome {
     let run = Run::new()?;
     let collector = Collector::start()?;
@@ -292,7 +296,6 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
 }
 
 #[test]
-#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
     let run = Run::new()?;
     let collector = Collector::start()?;
@@ -323,7 +326,6 @@ fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
 }
 
 #[test]
-#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcome {
     let run = Run::new()?;
     let warm_up = sign_in(json!({}));
@@ -352,7 +354,6 @@ fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcom
 }
 
 #[test]
-#[ignore = "builds functions with the feature `otlp`: cargo test --workspace --test it -- --ignored"]
 fn a_function_that_is_told_no_collector_looks_for_none() -> Outcome {
     let run = Run::new()?;
     let mut function = run.invoked("token", &[("OTEL_SERVICE_NAME", "the-service")])?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tests::process::{Running, spawn_into};
 
-use super::guard;
+use crate::support::guard;
 
 /// A function and the API that it asks for events; dropping it stops both.
 pub struct Invoked {
