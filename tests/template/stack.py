@@ -220,7 +220,7 @@ class Stack:
 
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:owner-AbCdEf"
-VPC = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
+VPC = {"SubnetIds": "subnet-0123456a,subnet-0123456b", "SecurityGroupIds": "sg-0123456a"}
 EXISTING = {"Database": "existing", "DatabaseSecretArn": SECRET, "DatabaseHost": "db.example.com"}
 DATABASES = {
     "aurora": {},

@@ -1,4 +1,4 @@
-"""checkov's rules for CloudFormation, on what is deployed, and why some of them are not kept."""
+"""The rules of cfn-lint and checkov, on what is deployed, and why some of checkov's are not kept."""
 
 import json
 import subprocess
@@ -31,15 +31,30 @@ EXCEPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkov")
-    for name in ["aurora-proxy-and-everything", "aurora", "existing-vpc", "dsql"]:
+def deployments(tmp_path_factory):
+    """A folder with some, which have every resource between them."""
+    folder = tmp_path_factory.mktemp("deployments")
+    for name in ["aurora-proxy-and-everything", "aurora-awake", "aurora-restored", "existing-vpc", "existing-iam", "dsql"]:
         (folder / f"{name}.json").write_text(Stack(**DEPLOYMENTS[name]).as_json())
-    checkov = [str(Path(sys.executable).with_name("checkov")), "--directory", str(folder), "--framework", "cloudformation"]
+    return folder
+
+
+def run(program, *arguments):
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+def test_cloudformations_own_schemas_know_all_of_it(deployments):
+    linted = run("cfn-lint", "--regions", "eu-central-1", "us-east-1", "--", *map(str, sorted(deployments.iterdir())))
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def broken(deployments):
     # It would fetch texts about the rules from elsewhere.
     quiet = ["--skip-download", "--quiet", "--compact", "--output", "json", "--soft-fail"]
-    run = subprocess.run(checkov + quiet, capture_output=True, text=True, timeout=600, check=True)
-    report = json.loads(run.stdout)
+    checked = run("checkov", "--directory", str(deployments), "--framework", "cloudformation", *quiet)
+    report = json.loads(checked.stdout)
     assert report["summary"]["passed"] > 1000 and report["summary"]["parsing_errors"] == 0
     return {
         (check["check_id"], check["check_name"], check["resource"].split(".")[0])
