@@ -107,7 +107,7 @@ class Stack:
 
     def _text(self, node):
         if isinstance(node, dict) and "Ref" in node:
-            value = self.parameters[node["Ref"]]
+            value = PSEUDO.get(node["Ref"]) or self.parameters[node["Ref"]]
             return value if isinstance(value, list) else str(value)
         if isinstance(node, dict) and "Fn::Join" in node:
             glue, parts = node["Fn::Join"]

@@ -6,9 +6,11 @@ import re
 
 import pytest
 import yaml
+from samcli.commands.deploy.auth_utils import auth_per_resource
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
-from stack import DEPLOYMENTS, EXISTING, ROOT, SECRET, VPC, Stack, source
+from stack import DEPLOYMENTS, EXISTING, PSEUDO, ROOT, SECRET, VPC, Stack, source
 
 # What a function needs, by its name in functions/. Whoever signs in as nobody has no database.
 NEEDS = {
@@ -354,6 +356,14 @@ def test_every_route_leads_to_its_function(stack):
         assert here == [alias["FunctionName"]["Ref"]], f"{method} /{path}"
 
 
+def test_the_gateway_leaves_tokens_to_the_functions():
+    body = json.dumps(Stack().resources["HttpApi"]["Properties"]["Body"])
+    assert "security" not in body
+    # The question that `sam deploy --guided` would ask of each function, and take Enter for no.
+    stacks, _ = SamLocalStackProvider.get_stacks(str(ROOT / "template.yaml"))
+    assert all(answered for _, answered in auth_per_resource(stacks))
+
+
 def test_what_costs_a_core_is_throttled_more(stack):
     (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 100
@@ -428,8 +438,16 @@ def test_the_network_leads_nowhere_else(stack):
     kinds = {resource["Type"] for resource in stack.resources.values()}
     for kind in ["InternetGateway", "NatGateway", "EIP", "Route", "VPCGatewayAttachment", "VPCPeeringConnection"]:
         assert f"AWS::EC2::{kind}" not in kinds
-    for subnet in stack.of_type("AWS::EC2::Subnet").values():
-        assert not subnet.get("MapPublicIpOnLaunch")
+    subnets = stack.of_type("AWS::EC2::Subnet").values()
+    assert not any(subnet.get("MapPublicIpOnLaunch") for subnet in subnets)
+    assert {stack.text(subnet["AvailabilityZone"]) for subnet in subnets} in (set(), {"eu-central-1a", "eu-central-1b"})
+
+
+def test_lambda_is_in_both_zones_of_north_virginia(monkeypatch):
+    monkeypatch.setitem(PSEUDO, "AWS::Region", "us-east-1")
+    subnets = Stack().of_type("AWS::EC2::Subnet").values()
+    assert {subnet["AvailabilityZoneId"] for subnet in subnets} == {"use1-az1", "use1-az2"}
+    assert not any("AvailabilityZone" in subnet for subnet in subnets)
 
 
 def flows(stack):
