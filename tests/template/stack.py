@@ -236,6 +236,7 @@ EVERYTHING_ELSE = {
     "DomainName": "api.example.com",
     "CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/1",
     "HostedZoneId": "Z1",
+    "OwnerPasswordDays": "30",
     "CorsOrigins": "https://app.example.com,https://www.example.com",
     "ReservedConcurrency": "20",
     "JwtSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys-AbCdEf",

@@ -412,6 +412,9 @@ def test_the_database_keeps_what_it_has(stack, deployment):
         assert "MasterUserPassword" not in properties and properties["BackupRetentionPeriod"] >= 7
         for instance in stack.of_type("AWS::RDS::DBInstance").values():
             assert instance["PubliclyAccessible"] is False
+        schedule = stack.of_type("AWS::SecretsManager::RotationSchedule").values()
+        days = stack.parameters["OwnerPasswordDays"]
+        assert [rotation["RotationRules"]["AutomaticallyAfterDays"] for rotation in schedule] == ([] if days == 7 else [days])
         restored = deployment.startswith("aurora-restored")
         assert ("SnapshotIdentifier" in properties) == restored == ("MasterUsername" not in properties)
     elif deployment.startswith("dsql"):
