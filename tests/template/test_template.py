@@ -100,6 +100,13 @@ def test_nothing_waits_for_itself(stack):
         assert name not in stack.before(name), f"{name} waits for itself"
 
 
+def test_nothing_waits_for_itself_whatever_the_conditions():
+    stack = Stack()
+    stack.resources = stack.raw["Resources"]
+    for name in stack.resources:
+        assert name not in stack.before(name), f"{name} waits for itself"
+
+
 def test_no_rule_is_broken_and_what_would_fail_late_breaks_one(stack):
     assert stack.broken_rules() == []
     assert len(Stack(Database="existing").broken_rules()) == 1
