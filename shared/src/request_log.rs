@@ -166,17 +166,22 @@ impl Line<'_> {
         if notes.failed_sign_ins.get() > 0 {
             metrics.push(("failed_sign_ins", "Count", json!(notes.failed_sign_ins.get())));
         }
-        let described = |(name, unit, _): &(&str, &str, Value)| json!({ "Name": name, "Unit": unit });
-        let mut directives = vec![json!({
-            "Namespace": NAMESPACE,
-            "Dimensions": [[], ["route"]],
-            "Metrics": metrics.iter().map(described).collect::<Vec<_>>(),
-        })];
         if ending.code.is_some() {
-            let errors = ("errors", "Count", json!(1));
-            directives
-                .push(json!({ "Namespace": NAMESPACE, "Dimensions": [["code"]], "Metrics": [described(&errors)] }));
-            metrics.push(errors);
+            metrics.push(("errors", "Count", json!(1)));
+        }
+        // CloudWatch takes money for each metric by itself: by route are those that tell one route from another. How many
+        // requests a route has, the number of their durations says.
+        let directive = |dimensions: &[&str], chosen: &dyn Fn(&str) -> bool| {
+            let metrics = metrics.iter().filter(|(name, ..)| chosen(name));
+            let described = metrics.map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect::<Vec<_>>();
+            json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": described })
+        };
+        let mut directives = vec![
+            directive(&[], &|name| name != "errors"),
+            directive(&["route"], &|name| ["server_errors", "duration_ms", "db_ms"].contains(&name)),
+        ];
+        if ending.code.is_some() {
+            directives.push(directive(&["code"], &|name| name == "errors"));
         }
         for (name, _, value) in metrics {
             put(name, value);

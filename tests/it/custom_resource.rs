@@ -6,7 +6,7 @@ use std::thread;
 use expect_test::expect;
 use serde_json::{Value, json};
 use tests::emulator::Emulator;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Database, Outcome, Received, ResponseUrl, binaries, database, emulate};
 use crate::tls::certified;
@@ -157,6 +157,27 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
         RequestType is "Replace" and not Create, Update or Delete
         RequestType is "" and not Create, Update or Delete
     "#]].assert_eq(&reasons);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_sleeps_is_waited_for() -> Outcome {
+    let database = emptied().await?;
+    let awake = database.port();
+    // The first call is taken and not answered.
+    let asleep = TcpListener::bind("127.0.0.1:0").await?;
+    let port = asleep.local_addr()?.port();
+    tokio::spawn(async move {
+        let mut unanswered = asleep.accept().await;
+        while let (Ok(_), Ok((mut client, _))) = (&mut unanswered, asleep.accept().await) {
+            let mut server = TcpStream::connect(("127.0.0.1", awake)).await.expect("the server");
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let asleep = database.through(port);
+    let url = ResponseUrl::start(&[])?;
+    migrate(&[("DATABASE_URL", asleep.url())])?.invoke(&event("Create", &url))?;
+    assert_eq!(only(&url).body["Status"], "SUCCESS");
     Ok(())
 }
 

@@ -119,7 +119,9 @@ fn check_request(line: &Value) {
         assert_eq!(line[name].is_number(), line["cold_starts"] == 1, "{name} in {line}");
     }
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap_or_else(|| panic!("no metrics in {line}"));
-    assert_eq!(directives.len() == 2, line["code"].is_string(), "{line}");
+    let dimensions: Vec<String> = directives.iter().map(|directive| directive["Dimensions"].to_string()).collect();
+    let by_code = line["code"].is_string().then_some(r#"[["code"]]"#);
+    assert_eq!(dimensions, ["[[]]", r#"[["route"]]"#].into_iter().chain(by_code).collect::<Vec<_>>(), "{line}");
     for directive in directives {
         for metric in directive["Metrics"].as_array().expect("metrics") {
             assert!(line[metric["Name"].as_str().expect("a name")].is_number(), "{metric} in {line}");

@@ -1,6 +1,6 @@
 //! The functions' roles: each can do its work, which all other tests show by signing in as them, and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -23,6 +23,23 @@ async fn outcome(client: &Client, sql: &str) -> String {
 
 async fn migrate_(url: &str) -> Result<migrate::Report, Box<dyn std::error::Error>> {
     Ok(migrate::run(migration_app(url)).await.map_err(|error| error.to_string())?)
+}
+
+#[test]
+fn a_function_is_deployed_with_its_role() -> Outcome {
+    let template: serde_yaml_ng::Value =
+        serde_yaml_ng::from_str(&fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml"))?)?;
+    let resources = template["Resources"].as_mapping().ok_or("no resources")?;
+    let deployed: BTreeMap<&str, &str> = resources
+        .iter()
+        .filter_map(|(_, resource)| {
+            let user = &resource["Properties"]["Environment"]["Variables"]["DATABASE_USER"];
+            Some((resource["Metadata"]["BuildProperties"]["Binary"].as_str()?, user.as_str()?))
+        })
+        .collect();
+    let wanted = ROLES.iter().flat_map(|role| role.functions.iter().map(|function| (*function, role.name))).collect();
+    assert_eq!(deployed, wanted, "DATABASE_USER in template.yaml differs from shared/src/db/roles.rs");
+    Ok(())
 }
 
 #[test]
