@@ -8,10 +8,12 @@ pub const HELP: &str = "\
 Runs the service on this machine until Ctrl-C: PostgreSQL, the migrations and
 every function behind its route, on http://localhost:9000.
 
-Usage: cargo dev [--fresh]
+Usage: cargo dev [--fresh] [--cors]
 
 Options:
   --fresh     Begin again with an empty database and a new JWT secret
+  --cors      Let web pages of any other origin call the API, as those of a
+              front end under development
   -h, --help  Say this
 
 Variables:
@@ -23,17 +25,27 @@ Variables:
 Every other variable reaches the functions as it is.
 ";
 
+/// How to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether to begin again with nothing.
+    pub fresh: bool,
+    /// Whether browsers may let any page read the answers.
+    pub cors: bool,
+}
+
 #[derive(Debug, PartialEq)]
 pub enum Action {
     Help,
-    Run { fresh: bool },
+    Run(Options),
 }
 
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, Error> {
-    let mut fresh = false;
+    let mut options = Options::default();
     for argument in arguments {
         match argument.to_str() {
-            Some("--fresh") => fresh = true,
+            Some("--fresh") => options.fresh = true,
+            Some("--cors") => options.cors = true,
             Some("-h" | "--help") => return Ok(Action::Help),
             _ => {
                 return Err(Error::new(
@@ -43,7 +55,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, Error>
             }
         }
     }
-    Ok(Action::Run { fresh })
+    Ok(Action::Run(options))
 }
 
 #[cfg(test)]
@@ -56,8 +68,13 @@ mod tests {
 
     #[test]
     fn data_is_kept_unless_asked_otherwise() {
-        assert_eq!(parsed(&[]).unwrap(), Action::Run { fresh: false });
-        assert_eq!(parsed(&["--fresh"]).unwrap(), Action::Run { fresh: true });
+        assert_eq!(parsed(&[]).unwrap(), Action::Run(Options::default()));
+        assert_eq!(parsed(&["--fresh"]).unwrap(), Action::Run(Options { fresh: true, cors: false }));
+    }
+
+    #[test]
+    fn other_origins_are_let_in_only_when_asked() {
+        assert_eq!(parsed(&["--cors"]).unwrap(), Action::Run(Options { fresh: false, cors: true }));
     }
 
     #[test]

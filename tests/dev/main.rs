@@ -31,6 +31,6 @@ fn run(action: Action) -> Result<(), Error> {
             print!("{HELP}");
             Ok(())
         }
-        Action::Run { fresh } => service::run(fresh),
+        Action::Run(options) => service::run(options),
     }
 }

@@ -22,7 +22,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::{database::Database, jwt_secret, say};
+use crate::{arguments::Options, database::Database, jwt_secret, say};
 
 const DEFAULT_PORT: u16 = 9000;
 
@@ -30,7 +30,7 @@ const DEFAULT_PORT: u16 = 9000;
 const PORT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Brings the service up and keeps it until a signal.
-pub fn run(fresh: bool) -> Result<(), Error> {
+pub fn run(Options { fresh, cors }: Options) -> Result<(), Error> {
     let port = chosen_port()?;
     let guard = Guard::this_binary().map_err(|error| Error::start("cargo dev", error))?;
     let folder = guard.target().join("dev");
@@ -60,6 +60,7 @@ pub fn run(fresh: bool) -> Result<(), Error> {
             address: Ipv4Addr::LOCALHOST.into(),
             port,
             env: &[("DATABASE_URL", &database_url), ("JWT_SECRET", &jwt_secret)],
+            cors,
             output: None,
         },
     )?;

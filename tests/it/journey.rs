@@ -51,7 +51,7 @@ impl Http {
 
 #[test]
 fn a_new_user_stores_reads_changes_and_deletes() -> Outcome {
-    let service = served()?;
+    let service = served(false)?;
     let mut http = Http { base_url: service.base_url(), token: None };
     let answer = http.send("POST", "/api/register", &[], Some(&account("ada").body()))?;
     assert_eq!((answer.status, &answer.body["data"]["username"]), (201, &json!("ada")));
@@ -88,6 +88,18 @@ fn a_new_user_stores_reads_changes_and_deletes() -> Outcome {
         .collect();
     for request in requests {
         assert_eq!(request.join().map_err(|_| "a request panicked")??, 401, "concurrent requests to one function");
+    }
+    Ok(())
+}
+
+#[test]
+fn pages_of_other_origins_are_let_in_only_if_asked_for() -> Outcome {
+    for cors in [false, true] {
+        let service = served(cors)?;
+        let mut request = ureq::get(format!("{}/api/health", service.base_url()));
+        request = request.header("origin", "https://app.example.com");
+        let allowed = request.call()?.headers().get("access-control-allow-origin").cloned();
+        assert_eq!(allowed.is_some_and(|origin| origin == "https://app.example.com"), cors);
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ pub struct Options<'a> {
     pub port: u16,
     /// Variables for the functions, beside those of this process.
     pub env: &'a [(&'a str, &'a str)],
+    /// Whether browsers may let pages of any origin read the answers.
+    pub cors: bool,
     /// Where the functions' and cargo-lambda's output goes; `None` leaves it with this process's.
     pub output: Option<&'a File>,
 }
@@ -38,7 +40,8 @@ pub struct Watch {
 pub fn start(tools: &Tools, options: Options<'_>) -> Result<Watch, Error> {
     let mut command = tools.command("cargo-lambda");
     command
-        .args(["lambda", "watch", "--disable-cors"])
+        .args(["lambda", "watch"])
+        .args((!options.cors).then_some("--disable-cors"))
         .args(["--concurrency", CONCURRENCY])
         .args(["--invoke-address", &options.address.to_string()])
         .args(["--invoke-port", &options.port.to_string()])

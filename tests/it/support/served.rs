@@ -21,8 +21,8 @@ impl Served {
     }
 }
 
-/// Starts the service on an empty database.
-pub fn served() -> Result<Served, Error> {
+/// Starts the service on an empty database; with `cors`, browsers may let pages of any origin read the answers.
+pub fn served(cors: bool) -> Result<Served, Error> {
     binaries();
     let database = database();
     let environment = [("DATABASE_URL", database.url()), ("JWT_SECRET", SECRET), ("BCRYPT_COST", "10")];
@@ -30,6 +30,7 @@ pub fn served() -> Result<Served, Error> {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: port::free()?,
         env: &environment,
+        cors,
         output: Some(&silence()),
     };
     Ok(Served { watch: watch::start(tools(), options)?, _database: database })
