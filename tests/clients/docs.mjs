@@ -25,8 +25,11 @@ async function open(page, id) {
 
 /** Sends an operation's request: the status and the body of the answer, as the page shows them. */
 async function execute(operation) {
-  await operation.locator(".execute").click();
   const answer = operation.locator(".live-responses-table tbody");
+  // The last answer would stand there until the next one has come.
+  if (await answer.isVisible()) await operation.locator(".btn-clear").click();
+  await answer.waitFor({ state: "hidden" });
+  await operation.locator(".execute").click();
   const status = await answer.locator(".response-col_status").first().innerText();
   const body = await answer.locator(".response-col_description pre").first().innerText();
   return { status: Number.parseInt(status, 10), body: JSON.parse(body) };

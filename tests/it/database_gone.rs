@@ -64,6 +64,21 @@ async fn a_connection_that_the_server_closed_is_replaced_unnoticed() {
     }
 }
 
+#[tokio::test]
+async fn a_read_whose_connection_is_being_closed_is_sent_again() {
+    let service = in_process();
+    let ada = service.anybody().sign_up("ada").await;
+    ada.store("key", json!(1)).await;
+    let superuser = service.database.connect().await;
+    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'keyhold'";
+    for _ in 0..50 {
+        // Nobody waits until it is gone.
+        superuser.execute(terminate, &[]).await.expect("a superuser may");
+        assert_eq!(ada.get("/api/data/key").await.outcome(), "200");
+    }
+}
+
 /// The socket of an environment that was frozen for long: nobody answers on it, and nobody says so.
 #[tokio::test]
 async fn after_a_freeze_dead_connections_are_found_out_quickly() {

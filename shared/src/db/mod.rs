@@ -267,6 +267,8 @@ impl Database {
             Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && client.client().is_closed() => {
                 Attempt::Lost(Box::new(error))
             }
+            // The server's last words on a connection.
+            Ok(Err(error)) if is_farewell(&error) => Attempt::Lost(Box::new(error)),
             // A failover has turned the writer behind this connection into a reader: the next one finds the new writer.
             Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
                 Attempt::NotRun(Box::new(error))
@@ -330,6 +332,12 @@ fn unreachable_database(error: PoolError) -> Error {
 /// Two transactions got into each other's way and this one was undone.
 fn is_conflict(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+}
+
+/// The server ends the connection, because somebody wants it to, it stops, or it has crashed. Whether a statement that was on
+/// its way is done, nobody knows.
+fn is_farewell(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::IDLE_SESSION_TIMEOUT))
 }
 
 /// A server that is overloaded, starting or stopping will answer another time; anything else is a fault.
