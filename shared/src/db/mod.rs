@@ -337,7 +337,10 @@ fn is_conflict(error: &tokio_postgres::Error) -> bool {
 /// The server ends the connection, because somebody wants it to, it stops, or it has crashed. Whether a statement that was on
 /// its way is done, nobody knows.
 fn is_farewell(error: &tokio_postgres::Error) -> bool {
-    matches!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::IDLE_SESSION_TIMEOUT))
+    matches!(
+        error.code(),
+        Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::IDLE_SESSION_TIMEOUT)
+    )
 }
 
 /// A server that is overloaded, starting or stopping will answer another time; anything else is a fault.
