@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError};
+use crate::db::Server;
 use crate::error::BoxError;
 
 pub use self::database_token::{SignIn, TokenFor};
@@ -94,6 +95,7 @@ pub struct Secrets<K> {
     current: RwLock<Current<K>>,
     refreshed_at: Mutex<Option<SystemTime>>,
     clock: Arc<dyn Clock>,
+    server: Server,
 }
 
 struct Current<K> {
@@ -152,7 +154,8 @@ impl<K: Keys> Secrets<K> {
     /// # Errors
     /// Something is missing, wrong or out of reach; the message says what to do.
     pub async fn load(clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
-        Self::load_from(Some(Place::of_database()?), clock).await
+        let (place, server) = Place::of_database()?;
+        Ok(Self::load_from(Some(place), clock).await?.of(server))
     }
 
     /// The same for a function that has no database: its credentials are neither needed nor read.
@@ -203,7 +206,18 @@ impl<K: Keys> Secrets<K> {
     }
 
     fn new(current: Current<K>, clock: Arc<dyn Clock>) -> Self {
-        Self { source: None, current: RwLock::new(current), refreshed_at: Mutex::new(None), clock }
+        let (current, refreshed_at) = (RwLock::new(current), Mutex::new(None));
+        Self { source: None, current, refreshed_at, clock, server: Server::default() }
+    }
+
+    /// The same, of a database of this kind.
+    pub fn of(self, server: Server) -> Self {
+        Self { server, ..self }
+    }
+
+    /// What kind of server the database is.
+    pub(crate) fn server(&self) -> Server {
+        self.server
     }
 
     /// How to reach the database, as far as is known; for a connection that is to be opened now.
@@ -263,18 +277,23 @@ impl<K: Keys> Secrets<K> {
 }
 
 impl Place {
-    fn of_database() -> Result<Self, ConfigError> {
+    fn of_database() -> Result<(Self, Server), ConfigError> {
         let choices = [("password", None), ("iam", Some(TokenFor::Rds)), ("dsql", Some(TokenFor::Dsql))];
-        match (Self::from_env("DATABASE_URL", "DATABASE_SECRET_ARN"), config::choice("DATABASE_AUTH", &choices)?) {
+        let auth = config::choice("DATABASE_AUTH", &choices)?;
+        let server = if auth == Some(TokenFor::Dsql) { Server::AuroraDsql } else { Server::PostgreSql };
+        let place = match (Self::from_env("DATABASE_URL", "DATABASE_SECRET_ARN"), auth) {
             // What stands in for a secret stands in for a token too.
-            (Some(place @ Self::Environment(_)), _) | (Some(place), None) => Ok(place),
-            (_, Some(service)) => Ok(Self::Signed(Arc::new(SignIn::from_env(service)?))),
-            (None, None) => Err(ConfigError::Missing {
-                name: "DATABASE_URL",
-                advice: "set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN, \
+            (Some(place @ Self::Environment(_)), _) | (Some(place), None) => place,
+            (_, Some(service)) => Self::Signed(Arc::new(SignIn::from_env(service)?)),
+            (None, None) => {
+                return Err(ConfigError::Missing {
+                    name: "DATABASE_URL",
+                    advice: "set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN, \
                          or DATABASE_AUTH to iam",
-            }),
-        }
+                });
+            }
+        };
+        Ok((place, server))
     }
 
     fn from_env(text: &'static str, arn: &'static str) -> Option<Self> {

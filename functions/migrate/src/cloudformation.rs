@@ -6,6 +6,8 @@ use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::db::roles::IamRoles;
 use shared::error::BoxError;
 use shared::{https, telemetry};
 use tokio::time::timeout;
@@ -26,6 +28,9 @@ pub struct Request {
     request_id: String,
     #[serde(default)]
     logical_resource_id: String,
+    // Read where what is wrong with it can be answered.
+    #[serde(default)]
+    resource_properties: Value,
 }
 
 /// What it gets.
@@ -76,7 +81,7 @@ impl Request {
     /// The answer could not be sent. Lambda then invokes the function again.
     pub async fn serve<F>(
         self,
-        migration: impl FnOnce() -> F,
+        migration: impl FnOnce(IamRoles) -> F,
         now: SystemTime,
         deadline: Option<SystemTime>,
     ) -> Result<Answer, BoxError>
@@ -86,7 +91,10 @@ impl Request {
         let done = match self.request_type.as_str() {
             "Create" | "Update" => {
                 let left = deadline.map_or(Duration::MAX, |deadline| deadline.duration_since(now).unwrap_or_default());
-                run(migration(), left.saturating_sub(TIME_FOR_ANSWER)).await
+                match self.iam_roles() {
+                    Ok(iam_roles) => run(migration(iam_roles), left.saturating_sub(TIME_FOR_ANSWER)).await,
+                    Err(reason) => Err(reason),
+                }
             }
             // The data outlives the stack.
             "Delete" => Ok(Report::default()),
@@ -95,6 +103,15 @@ impl Request {
         let answer = self.answer(done);
         https::put(&self.response_url, &serde_json::to_string(&answer)?).await?;
         Ok(answer)
+    }
+
+    /// Which roles of IAM may be which role of the database.
+    fn iam_roles(&self) -> Result<IamRoles, String> {
+        match self.resource_properties.get("DatabaseRoles") {
+            None => Ok(IamRoles::new()),
+            Some(roles) => IamRoles::deserialize(roles)
+                .map_err(|error| format!("DatabaseRoles is no list of ARNs for each role of the database: {error}")),
+        }
     }
 
     fn answer(&self, done: Result<Report, String>) -> Answer {

@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Config, Error, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
+use super::server::{DSQL_SCHEMA, Server};
 use super::tls;
 use crate::clock::Stopwatch;
 use crate::request_log;
@@ -67,13 +68,19 @@ impl<K: Keys> Connector<K> {
         // Data that stays unacknowledged this long means a dead peer, which the kernel would otherwise try for 15 minutes.
         config.tcp_user_timeout(Duration::from_secs(10));
         config.keepalives_idle(Duration::from_secs(60));
-        if config.get_ssl_mode() == SslMode::Disable || is_local(&config) && config.get_ssl_mode() == SslMode::Prefer {
+        let local = is_local(&config) && config.get_ssl_mode() == SslMode::Prefer;
+        let opened = if config.get_ssl_mode() == SslMode::Disable || local {
             config.ssl_mode(SslMode::Disable);
-            open(&config, NoTls).await
+            open(&config, NoTls).await?
         } else {
             config.ssl_mode(SslMode::Require);
-            open(&config, self.tls.get_or_init(tls::verifying_connector).clone()).await
+            open(&config, self.tls.get_or_init(tls::verifying_connector).clone()).await?
+        };
+        if self.secrets.server() == Server::AuroraDsql {
+            // By a statement: DSQL has no settings of roles, and does not say whether it takes them at the start.
+            opened.0.batch_execute(&format!("set search_path = {DSQL_SCHEMA}")).await?;
         }
+        Ok(opened)
     }
 }
 

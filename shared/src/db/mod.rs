@@ -7,6 +7,7 @@ mod connector;
 pub mod data;
 pub mod migrations;
 pub mod roles;
+mod server;
 pub mod sessions;
 pub mod sign_in;
 mod tls;
@@ -24,7 +25,9 @@ use tokio_postgres::{Client, Row};
 use tracing::Instrument;
 
 use self::connector::Connector;
+pub use self::server::Server;
 use crate::clock::{Clock, Stopwatch};
+use crate::domain::uuid_v7;
 use crate::error::BoxError;
 use crate::request_log;
 use crate::secrets::{Keys, Secrets};
@@ -94,10 +97,16 @@ const SUSPECT_TIMEOUT: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Runs of something that lost against a concurrent one: serialization failures and deadlocks, which left nothing behind.
 const CONFLICT_ATTEMPTS: usize = 3;
+/// The same on DSQL, where those that would wait for each other on PostgreSQL are refused instead.
+const CONFLICT_ATTEMPTS_ON_DSQL: usize = 12;
+/// Before it runs again there it lets others finish: for up to this long at first, twice as long each time, and so on.
+const FIRST_PAUSE_ON_DSQL: Duration = Duration::from_millis(8);
+const LONGEST_PAUSE_ON_DSQL: Duration = Duration::from_millis(256);
 
 /// A pool of connections, one for each request that is served at a time.
 pub struct Database {
     pool: Pool,
+    server: Server,
     clock: Arc<dyn Clock>,
     /// Milliseconds since 1970 of the last answer. By the wall clock: the monotonic one stands still in a frozen machine.
     answered_at: AtomicU64,
@@ -173,6 +182,7 @@ enum Attempt<T> {
 
 impl Database {
     pub(crate) fn new<K: Keys>(secrets: Arc<Secrets<K>>, clock: Arc<dyn Clock>, connections: usize) -> Self {
+        let server = secrets.server();
         let manager = deadpool_postgres::Manager::from_connect(
             tokio_postgres::Config::new(),
             Connector::new(secrets),
@@ -187,7 +197,12 @@ impl Database {
             .build();
         // The builder only fails for timeouts without a runtime, and there is one.
         let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { pool, clock, answered_at: AtomicU64::new(0) }
+        Self { pool, server, clock, answered_at: AtomicU64::new(0) }
+    }
+
+    /// What kind of server it is.
+    pub fn server(&self) -> Server {
+        self.server
     }
 
     /// Opens a connection ahead of the first request. If there is none to be had, the request will tell.
@@ -244,9 +259,30 @@ impl Database {
                 Attempt::Lost(_) if effect == Effect::Read && losses == 0 => losses += 1,
                 Attempt::NotRun(_) if losses == 0 => losses += 1,
                 Attempt::Lost(source) | Attempt::NotRun(source) => return Err(Error::Unavailable(source)),
-                Attempt::Refused(error) if is_conflict(&error) && conflicts + 1 < CONFLICT_ATTEMPTS => conflicts += 1,
+                Attempt::Refused(error) if is_conflict(&error) && conflicts + 1 < self.conflict_attempts() => {
+                    conflicts += 1;
+                    self.let_others_finish(conflicts).await;
+                }
                 Attempt::Refused(error) => return Err(refused(error)),
             }
+        }
+    }
+
+    fn conflict_attempts(&self) -> usize {
+        match self.server {
+            Server::PostgreSql => CONFLICT_ATTEMPTS,
+            Server::AuroraDsql => CONFLICT_ATTEMPTS_ON_DSQL,
+        }
+    }
+
+    /// On PostgreSQL they have: it is they who let this one go on.
+    async fn let_others_finish(&self, conflicts: usize) {
+        if self.server == Server::AuroraDsql {
+            let doubled = u32::try_from(conflicts).map_or(u32::MAX, |conflicts| 1 << conflicts.min(16));
+            let longest = FIRST_PAUSE_ON_DSQL.saturating_mul(doubled / 2).min(LONGEST_PAUSE_ON_DSQL);
+            // The second half of an id is random: not all at once again.
+            let (_, random) = uuid_v7(self.clock.now()).as_u64_pair();
+            tokio::time::sleep(longest.mul_f64(f64::from(random as u32) / f64::from(u32::MAX))).await;
         }
     }
 

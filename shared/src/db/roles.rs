@@ -2,7 +2,7 @@
 //!
 //! [`ROLES`] is the one table of it. A role may do what the statements of its functions do and nothing else: none may
 //! change the schema, and none owns anything. `on conflict` and `for update` need what they lock or compare; what cascades
-//! by a foreign key is done as the tables' owner and needs nothing.
+//! by a foreign key is done as the tables' owner and needs nothing; on Aurora DSQL, which has none, the roles do it themselves.
 //!
 //! Roles belong to a server, and several databases on it may have this schema: what is done to a role itself must bear being
 //! done by two runs at once. What it may do in this database, the lock of the migrations guards.
@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use super::migrations::LockedConnection;
+use super::migrations::MigrationConnection;
+use super::server::{Server, Sql, sql};
 use super::{Error, column, refused};
 
 /// A role of the database.
@@ -23,6 +24,8 @@ pub struct Role {
     pub functions: &'static [&'static str],
     /// What it may do.
     pub privileges: &'static [Privilege],
+    /// What it may do besides on Aurora DSQL: what foreign keys do elsewhere.
+    pub dsql: &'static [Privilege],
 }
 
 /// Something that a role may do with a table.
@@ -57,11 +60,13 @@ const SESSION: &[&str] = &["user_id", "id", "expires_at"];
 const ACCOUNT: &[&str] = &["id", "username", "email", "full_name", "age", "gender", "created_at"];
 /// All there is to the table: counts of wrong passwords.
 const COUNTS: &[&str] = &[];
+/// What it takes to find the refresh tokens of a session.
+const TOKENS: &[&str] = &["user_id", "session_id", "digest"];
 
 /// Who may do what, and which functions that is.
 pub const ROLES: &[Role] = &[
     // It writes accounts and can read none, not even the one that it wrote.
-    Role { name: "keyhold_register", functions: &["register"], privileges: &[insert("users")] },
+    Role { name: "keyhold_register", functions: &["register"], privileges: &[insert("users")], dsql: &[] },
     // What compares passwords: beside the eraser, the only ones that can read a hash.
     Role {
         name: "keyhold_passwords",
@@ -78,6 +83,7 @@ pub const ROLES: &[Role] = &[
             update("sign_in_failures", &["failures", "failed_at", "blocked_until", "refused"]),
             delete("sign_in_failures"),
         ],
+        dsql: &[select("refresh_tokens", TOKENS), delete("refresh_tokens")],
     },
     Role {
         name: "keyhold_accounts",
@@ -104,6 +110,7 @@ pub const ROLES: &[Role] = &[
             update("refresh_tokens", &["consumed_at", "successor", "successor_digest"]),
             delete("refresh_tokens"),
         ],
+        dsql: &[],
     },
     // The only one that can delete an account.
     Role {
@@ -121,16 +128,28 @@ pub const ROLES: &[Role] = &[
             update("sign_in_failures", &["failures", "failed_at", "blocked_until", "refused"]),
             delete("sign_in_failures"),
         ],
+        dsql: &[
+            delete("sessions"),
+            select("refresh_tokens", TOKENS),
+            delete("refresh_tokens"),
+            select("data_store", &["user_id", "key", "value"]),
+            delete("data_store"),
+            delete("data_clock"),
+            select("data_usage", &["user_id"]),
+            delete("data_usage"),
+        ],
     },
     Role {
         name: "keyhold_reader",
         functions: &["data-get", "data-list"],
         privileges: &[select("sessions", SESSION), select("data_store", &[])],
+        dsql: &[],
     },
     Role {
         name: "keyhold_exporter",
         functions: &["account-export"],
         privileges: &[select("users", ACCOUNT), select("sessions", &[]), select("data_store", &[])],
+        dsql: &[],
     },
     Role {
         name: "keyhold_writer",
@@ -151,6 +170,7 @@ pub const ROLES: &[Role] = &[
             insert("data_usage"),
             update("data_usage", &["keys", "bytes", "keys_allowed", "bytes_allowed"]),
         ],
+        dsql: &[],
     },
     Role {
         name: "keyhold_sweeper",
@@ -163,9 +183,18 @@ pub const ROLES: &[Role] = &[
             select("data_usage", &["user_id", "keys", "bytes"]),
             update("data_usage", &["keys", "bytes"]),
         ],
+        dsql: &[
+            select("users", &["id"]),
+            select("sessions", &["user_id", "id"]),
+            select("refresh_tokens", TOKENS),
+            delete("refresh_tokens"),
+            select("data_clock", &["user_id"]),
+            delete("data_clock"),
+            delete("data_usage"),
+        ],
     },
     // It signs in, and that is all.
-    Role { name: "keyhold_monitor", functions: &["health-ready"], privileges: &[] },
+    Role { name: "keyhold_monitor", functions: &["health-ready"], privileges: &[], dsql: &[] },
 ];
 
 /// Settings of each role. The code gives up a statement after 5 s and closes the connection, which a server that is at work
@@ -185,6 +214,9 @@ pub enum RoleManagement {
     Off,
 }
 
+/// Which roles of IAM may sign in as which role of the database, by their ARNs. DSQL keeps that by itself.
+pub type IamRoles = BTreeMap<String, Vec<String>>;
+
 /// Why there are no roles for the functions.
 #[derive(Debug, thiserror::Error)]
 pub enum RolesError {
@@ -201,6 +233,16 @@ pub enum RolesError {
         names: String,
         /// What makes them.
         statements: String,
+    },
+    /// What is to sign in as a role, or that role, is none.
+    #[error(
+        "DatabaseRoles says that {arn:?} may sign in as {role:?}: that is no role of IAM's, or none of this service's"
+    )]
+    NoSuchRole {
+        /// The role of the database.
+        role: String,
+        /// The role of IAM.
+        arn: String,
     },
 }
 
@@ -231,23 +273,37 @@ impl Entry {
     }
 }
 
-impl LockedConnection {
+impl MigrationConnection {
     /// Makes the roles that are missing and brings what they and everybody may do to what [`ROLES`] says. Safe to repeat.
     ///
     /// # Errors
     /// Roles are missing and cannot be made, or the database is out of reach.
-    pub async fn bring_roles(&mut self, management: RoleManagement) -> Result<RolesReport, RolesError> {
+    pub async fn bring_roles(
+        &mut self,
+        management: RoleManagement,
+        iam_roles: &IamRoles,
+    ) -> Result<RolesReport, RolesError> {
         let mut report = RolesReport::default();
         if management == RoleManagement::Off {
             return Ok(report);
         }
         self.make_roles(&mut report).await?;
-        self.set_timeouts(&mut report).await?;
-        if management == RoleManagement::MakeForIam {
-            self.let_in_by_iam(&mut report).await?;
+        match self.server() {
+            Server::PostgreSql => {
+                self.set_timeouts(&mut report).await?;
+                if management == RoleManagement::MakeForIam {
+                    self.let_in_by_iam(&mut report).await?;
+                }
+                self.bring_privileges(&mut report).await?;
+                self.look_for_too_much(&mut report).await?;
+            }
+            // Left out: timeouts, for DSQL has no settings of roles, and ends a transaction after five minutes; and the look
+            // for attributes, which nobody but `admin` could have given.
+            Server::AuroraDsql => {
+                self.bring_privileges_one_by_one(&mut report).await?;
+                self.let_in_iam_roles(iam_roles, &mut report).await?;
+            }
         }
-        self.bring_privileges(&mut report).await?;
-        self.look_for_too_much(&mut report).await?;
         for problem in &report.problems {
             tracing::warn!("{problem}");
         }
@@ -258,8 +314,9 @@ impl LockedConnection {
         let existing = self.texts("select rolname::text from pg_roles where rolname = any($1)").await?;
         let mut missing = Vec::new();
         for role in ROLES.iter().filter(|role| !existing.contains(role.name)) {
-            let statement = format!("create role {} login", role.name);
-            match self.client().batch_execute(&statement).await {
+            const CREATE: Sql = sql!("create role {} " dsql("with ") "login");
+            let statement = self.server().choose(CREATE).replace("{}", role.name);
+            match self.execute(&statement).await {
                 Ok(()) => report.changes.push(statement),
                 // A run for another database of this server was faster.
                 Err(error) if is_there_already(&error) => {}
@@ -305,7 +362,7 @@ impl LockedConnection {
 
     async fn bring_privileges(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         let (database, schema) = (self.database().await?, self.schema().await?);
-        let (mut held, wanted) = (self.held(&database, &schema).await?, wanted(&database, &schema));
+        let (mut held, wanted) = (self.held(&database, &schema).await?, wanted(Server::PostgreSql, &database, &schema));
         let mut changes = statements("revoke", "from", held.difference(&wanted));
         // To revoke a privilege on a table revokes it on the columns too: those that shall keep it get it again.
         let revoked: Vec<Entry> = held.difference(&wanted).filter(|entry| entry.column.is_none()).cloned().collect();
@@ -323,6 +380,65 @@ impl LockedConnection {
         // What only the owner of the database or the schema can do, PostgreSQL passes over with a warning.
         report.problems.extend(left.iter().map(|statement| let_administrator_run(statement)));
         report.changes.extend(changes.into_iter().filter(|statement| !left.contains(statement)));
+        Ok(())
+    }
+
+    /// The same on DSQL, which changes one thing in a transaction. First it gives, so that no function lacks anything, then it
+    /// takes, and gives again what went with that.
+    async fn bring_privileges_one_by_one(&mut self, report: &mut RolesReport) -> Result<(), Error> {
+        let (database, schema) = (self.database().await?, self.schema().await?);
+        let wanted = wanted(Server::AuroraDsql, &database, &schema);
+        let held = match self.held(&database, &schema).await {
+            Ok(held) => held,
+            // Not tried: whether DSQL lets its access lists be read. To give is possible without.
+            Err(error @ Error::Refused(_)) => {
+                let cause = crate::telemetry::chain(&error);
+                report
+                    .problems
+                    .push(format!("privileges are only added, for those that there are cannot be read: {cause}"));
+                BTreeSet::new()
+            }
+            Err(error) => return Err(error),
+        };
+        let surplus: Vec<&Entry> = held.difference(&wanted).collect();
+        let again: BTreeSet<&Entry> =
+            wanted.intersection(&held).filter(|entry| surplus.iter().any(|whole| whole.covers(entry))).collect();
+        let mut changes = statements("grant", "to", wanted.difference(&held));
+        changes.extend(statements("revoke", "from", surplus.into_iter()));
+        changes.extend(statements("grant", "to", again.into_iter()));
+        for change in changes {
+            self.execute(&change).await.map_err(refused)?;
+            report.changes.push(change);
+        }
+        Ok(())
+    }
+
+    /// Lets roles of IAM in. Those that are let in and not named stay: until the end of the deployment functions run as them.
+    async fn let_in_iam_roles(&mut self, iam_roles: &IamRoles, report: &mut RolesReport) -> Result<(), RolesError> {
+        let wanted =
+            iam_roles.iter().flat_map(|(role, arns)| arns.iter().map(move |arn| (role.as_str(), arn.as_str())));
+        let wanted: Vec<(&str, &str)> = wanted.collect();
+        for (role, arn) in &wanted {
+            // Neither can be a parameter of the statement.
+            let is_arn =
+                arn.starts_with("arn:") && arn.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-/:".contains(c));
+            if !names().contains(role) || !is_arn {
+                return Err(RolesError::NoSuchRole { role: (*role).to_owned(), arn: (*arn).to_owned() });
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        const LET_IN: &str =
+            "select pg_role_name || ' ' || arn from sys.iam_pg_role_mappings where pg_role_name = any($1)";
+        let let_in = self.texts(LET_IN).await?;
+        for (role, arn) in wanted {
+            if !let_in.contains(&format!("{role} {arn}")) {
+                let statement = format!("aws iam grant {role} to '{arn}'");
+                self.execute(&statement).await.map_err(refused)?;
+                report.changes.push(statement);
+            }
+        }
         Ok(())
     }
 
@@ -349,13 +465,17 @@ impl LockedConnection {
     /// What the roles may do with anything in this schema, and everybody with these tables. That everybody may connect and
     /// look names up is PostgreSQL's default, and as good as doing so by a grant.
     async fn held(&mut self, database: &str, schema: &str) -> Result<BTreeSet<Entry>, Error> {
-        const HELD: &str = "
-            with entries as (
+        // DSQL has one database, no list of them, and no other privilege on it than to connect.
+        const HELD: Sql = sql!(
+            "
+            with entries as ("
+            postgresql("
                 select 'database' as kind, null::name as relation, null::name as attribute, p.*
                 from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) p
                 where d.datname = current_database()
-                union all
-                select 'schema', null, null, p.*
+                union all")
+            "
+                select 'schema' as kind, null::name as relation, null::name as attribute, p.*
                 from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) p
                 where n.nspname = current_schema()
                 union all
@@ -371,10 +491,12 @@ impl LockedConnection {
             select coalesce(r.rolname, 'public')::text as grantee, kind, quote_ident(relation) as relation,
                 quote_ident(attribute) as attribute, lower(privilege_type) as verb
             from entries e left join pg_roles r on r.oid = e.grantee
-            where r.rolname = any($1) or e.grantee = 0 and (e.relation is null or e.relation = any($2))";
+            where r.rolname = any($1) or e.grantee = 0 and (e.relation is null or e.relation = any($2))"
+        );
         let (names, tables) = (names(), tables());
         let parameters: &super::Parameters<'_> = &[(&names, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
-        let rows = self.client().query_typed(HELD, parameters).await.map_err(refused)?;
+        let held = self.server().choose(HELD);
+        let rows = self.client().query_typed(held, parameters).await.map_err(refused)?;
         let mut held = BTreeSet::new();
         for row in &rows {
             let text = |name| column::<String>(row, "pg_class", name);
@@ -448,16 +570,22 @@ fn tables() -> Vec<&'static str> {
 }
 
 /// What access lists have to say, and nothing else.
-fn wanted(database: &str, schema: &str) -> BTreeSet<Entry> {
+fn wanted(server: Server, database: &str, schema: &str) -> BTreeSet<Entry> {
     let mut wanted = BTreeSet::new();
     for role in ROLES {
         let mut want = |object: String, verb: &str, column: Option<&str>| {
             let (grantee, verb, column) = (role.name.to_owned(), verb.to_owned(), column.map(str::to_owned));
             wanted.insert(Entry { grantee, object, verb, column });
         };
-        want(format!("database {database}"), "connect", None);
+        let besides = match server {
+            Server::PostgreSql => {
+                want(format!("database {database}"), "connect", None);
+                [].as_slice()
+            }
+            Server::AuroraDsql => role.dsql,
+        };
         want(format!("schema {schema}"), "usage", None);
-        for Privilege { verb, table, columns } in role.privileges {
+        for Privilege { verb, table, columns } in role.privileges.iter().chain(besides) {
             match columns {
                 [] => want(format!("table {table}"), verb, None),
                 columns => columns.iter().for_each(|column| want(format!("table {table}"), verb, Some(column))),

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::server::{Sql, sql, tokens_of_ended};
 use super::sign_in::Checked;
 use super::{Database, Effect, Error, column};
 use crate::auth::access_token::Session;
@@ -48,7 +49,8 @@ pub async fn begin(
     now: SystemTime,
     expires_at: SystemTime,
 ) -> Result<bool, Error> {
-    const SQL: &str = "
+    const SQL: Sql = sql!(
+        "
         with checked as (
             update users set password = coalesce($7, password)
             where id = $1 and password = $6
@@ -64,9 +66,13 @@ pub async fn begin(
             select id from sessions where user_id = $1 and expires_at > $4 order by refreshed_at desc offset $10
         ), ended as (
             delete from sessions s using begun
-            where s.user_id = begun.user_id and (s.expires_at <= $4 or s.id in (select id from surplus))
-        )
-        select true as begun from begun";
+            where s.user_id = begun.user_id and (s.expires_at <= $4 or s.id in (select id from surplus))"
+        dsql(" returning s.user_id, s.id")
+        ")"
+        dsql(tokens_of_ended!())
+        "
+        select true as begun from begun"
+    );
     let parameters: &super::Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
@@ -79,7 +85,7 @@ pub async fn begin(
         (&device.network.as_ref().map(Network::as_str), Type::TEXT),
         (&(MAX_SESSIONS - 1), Type::INT8),
     ];
-    match db.query_opt(Effect::Write, SQL, parameters).await {
+    match db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await {
         Ok(row) => Ok(row.is_some()),
         Err(error) if error.owner_is_gone() => Ok(false),
         Err(error) => Err(error),
@@ -113,7 +119,8 @@ pub async fn refresh(
     lifetime: Duration,
 ) -> Result<Option<(Session, RefreshTokenState)>, Error> {
     // A token is remembered for as long as it could have been valid: after that it is as good as unknown.
-    const SQL: &str = "
+    const SQL: Sql = sql!(
+        "
         with named as (
             select user_id, session_id from refresh_tokens where digest = $1
         ), session as (
@@ -138,18 +145,32 @@ pub async fn refresh(
         ), prolonged as (
             update sessions s set refreshed_at = $2, expires_at = $6, network = coalesce($8, s.network)
             from rotated where s.user_id = rotated.user_id and s.id = rotated.session_id
-        ), forgotten as (
+        ), forgotten as ("
+        postgresql("
             delete from refresh_tokens r using rotated
             where r.user_id = rotated.user_id and r.session_id = rotated.session_id and r.issued_at <= $7
-                and r.digest <> $1
+                and r.digest <> $1")
+        dsql("
+            delete from refresh_tokens r using (
+                select o.digest from refresh_tokens o
+                join rotated on o.user_id = rotated.user_id and o.session_id = rotated.session_id
+                where o.issued_at <= $7 and o.digest <> $1 limit 1000
+            ) old
+            where r.digest = old.digest")
+        "
         ), ended as (
             delete from sessions s using shown
-            where s.user_id = shown.user_id and s.id = shown.session_id and shown.state = 'reused'
-        )
+            where s.user_id = shown.user_id and s.id = shown.session_id and shown.state = 'reused'"
+        dsql(" returning s.user_id, s.id")
+        ")"
+        dsql(tokens_of_ended!())
+        "
         select shown.user_id, shown.session_id, shown.state, shown.successor,
             shown.state = 'repeated' and next.digest is null as successor_unseen,
             next.consumed_at is not null as successor_rotated
-        from shown left join refresh_tokens next on next.digest = shown.successor_digest";
+        from shown left join refresh_tokens next on next.digest = shown.successor_digest"
+    );
+    let sql = db.server.choose(SQL);
     let parameters: &super::Parameters<'_> = &[
         (&shown.digest.as_str(), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
@@ -160,13 +181,13 @@ pub async fn refresh(
         (&(now - lifetime), Type::TIMESTAMPTZ),
         (&network.map(Network::as_str), Type::TEXT),
     ];
-    let Some(mut row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
+    let Some(mut row) = db.query_opt(Effect::Write, sql, parameters).await? else {
         return Ok(None);
     };
     if column::<bool>(&row, TABLE, "successor_unseen")? {
         // The statement waited for the one that rotated the token. It saw the token as that left it, and everything else,
         // the successor too, as it was before.
-        row = match db.query_opt(Effect::Write, SQL, parameters).await? {
+        row = match db.query_opt(Effect::Write, sql, parameters).await? {
             Some(row) => row,
             None => return Ok(None),
         };
@@ -189,11 +210,17 @@ pub async fn refresh(
 /// # Errors
 /// The database is out of reach.
 pub async fn revoke(db: &Database, shown: &RefreshTokenDigest) -> Result<Option<Session>, Error> {
-    const SQL: &str = "
+    const SQL: Sql = sql!(
+        dsql("with ended as (")
+        "
         delete from sessions s using refresh_tokens r
         where r.digest = $1 and s.user_id = r.user_id and s.id = r.session_id
-        returning s.user_id, s.id";
-    let row = db.query_opt(Effect::Write, SQL, &[(&shown.as_str(), Type::TEXT)]).await?;
+        returning s.user_id, s.id"
+        dsql(")")
+        dsql(tokens_of_ended!())
+        dsql(" select user_id, id from ended")
+    );
+    let row = db.query_opt(Effect::Write, db.server.choose(SQL), &[(&shown.as_str(), Type::TEXT)]).await?;
     row.map(|row| {
         let (user, id): (Uuid, Uuid) = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "id")?);
         Ok(Session { user: UserId::from(user), id: SessionId::from(id) })
@@ -240,21 +267,26 @@ pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Ve
 /// # Errors
 /// `SessionEnded`, `NotFound`, or the database is out of reach.
 pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime) -> Result<(), Refusal> {
-    const SQL: &str = "
+    const SQL: Sql = sql!(
+        "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), ended as (
             delete from sessions s using session where s.user_id = session.user_id and s.id = $4 and s.expires_at > $3
-            returning s.user_id
-        )
-        select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id";
+            returning s.user_id"
+        dsql(", s.id")
+        ")"
+        dsql(tokens_of_ended!())
+        "
+        select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id"
+    );
     let parameters: &super::Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&id.uuid(), Type::UUID),
     ];
-    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    let row = db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await?.ok_or(Refusal::SessionEnded)?;
     if column(&row, TABLE, "ended")? { Ok(()) } else { Err(Refusal::NotFound) }
 }
 
@@ -263,15 +295,20 @@ pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime
 /// # Errors
 /// `SessionEnded`, or the database is out of reach.
 pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result<(), Refusal> {
-    const SQL: &str = "
+    const SQL: Sql = sql!(
+        "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), ended as (
-            delete from sessions s using session where s.user_id = session.user_id
-        )
-        select true as ended from session";
+            delete from sessions s using session where s.user_id = session.user_id"
+        dsql(" returning s.user_id, s.id")
+        ")"
+        dsql(tokens_of_ended!())
+        "
+        select true as ended from session"
+    );
     let parameters: &super::Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
-    db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await?.ok_or(Refusal::SessionEnded)?;
     Ok(())
 }

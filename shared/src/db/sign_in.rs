@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::server::{Sql, sql};
 use super::sessions::Refusal;
 use super::{Database, Effect, Error, column};
 use crate::auth::access_token::Session;
@@ -157,7 +158,8 @@ pub async fn pass(db: &Database, counter: &Counter, now: SystemTime) -> Result<O
 /// # Errors
 /// The database is out of reach.
 pub async fn fail(db: &Database, counter: &Counter, now: SystemTime) -> Result<Failure, Error> {
-    const SQL: &str = "
+    const SQL: Sql = sql!(
+        "
         with counted as (
             insert into sign_in_failures as f (subject, origin, failures, failed_at, blocked_until, refused, id)
             values ($1, $2, 1, $3, $3, false, $8)
@@ -180,11 +182,14 @@ pub async fn fail(db: &Database, counter: &Counter, now: SystemTime) -> Result<F
                 select subject, origin from sign_in_failures
                 where failed_at <= $4 and (subject, origin) <> ($1, $2)
                 order by failed_at limit 10
-                for update skip locked
+                for update"
+        postgresql(" skip locked")
+        "
             ) old
             where f.subject = old.subject and f.origin = old.origin
         )
-        select refused, failures, blocked_until from counted";
+        select refused, failures, blocked_until from counted"
+    );
     let parameters: &super::Parameters<'_> = &[
         (&counter.subject, Type::TEXT),
         (&counter.origin, Type::TEXT),
@@ -195,7 +200,7 @@ pub async fn fail(db: &Database, counter: &Counter, now: SystemTime) -> Result<F
         (&LONGEST_WAIT.as_secs_f64(), Type::FLOAT8),
         (&uuid_v7(now), Type::UUID),
     ];
-    let row = db.query_one(Effect::Write, SQL, parameters).await?;
+    let row = db.query_one(Effect::Write, db.server.choose(SQL), parameters).await?;
     let blocked_until: SystemTime = column(&row, TABLE, "blocked_until")?;
     Ok(if column(&row, TABLE, "refused")? {
         Failure::Refused(blocked_until)

@@ -7,12 +7,17 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
+use super::data::remove_everything_of;
+use super::server::{Server, Sql, sql, tokens_of_ended};
 use super::sign_in::Checked;
 use super::{Database, Effect, Error, Statement, Work, column};
 use crate::auth::access_token::Session;
 use crate::domain::{Account, Profile, ProfileChange, UserId};
 
 const TABLE: &str = "users";
+
+/// Statements that the end of an account spends on removing its values, some of a tenth of a second each.
+const MAX_STEPS: usize = 50;
 
 /// Why an account was not written.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +153,7 @@ pub async fn set_password(
     password_hash: &str,
     now: SystemTime,
 ) -> Result<(), Refusal> {
-    let change = PasswordChange { session, checked, password_hash, now };
+    let change = PasswordChange { server: db.server, session, checked, password_hash, now };
     let row = db.run(Effect::Write, &change).await?.pop().ok_or(Refusal::SessionEnded)?;
     if column(&row, TABLE, "changed")? { Ok(()) } else { Err(Refusal::PasswordChanged) }
 }
@@ -156,6 +161,7 @@ pub async fn set_password(
 /// A transaction of one round trip. The user's row is locked by a statement of its own: the next one then sees every session
 /// that a sign-in with the old password, which locks the row too, has begun.
 struct PasswordChange<'a> {
+    server: Server,
     session: Session,
     checked: &'a Checked,
     password_hash: &'a str,
@@ -168,8 +174,9 @@ impl Work for PasswordChange<'_> {
     const NAME: Option<&'static str> = Some("password change");
 
     async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const LOCK: &str = "select id from users where id = $1 for no key update";
-        const CHANGE: &str = "
+        const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
+        const CHANGE: Sql = sql!(
+            "
             with session as (
                 select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
             ), changed as (
@@ -177,11 +184,15 @@ impl Work for PasswordChange<'_> {
                 from session where u.id = session.user_id and u.password = $4
                 returning u.id
             ), ended as (
-                delete from sessions s using changed where s.user_id = changed.id and s.id <> $2
-            )
-            select changed.id is not null as changed from session left join changed on changed.id = session.user_id";
+                delete from sessions s using changed where s.user_id = changed.id and s.id <> $2"
+            dsql(" returning s.user_id, s.id")
+            ")"
+            dsql(tokens_of_ended!())
+            "
+            select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
+        );
         let user = self.session.user.uuid();
-        let lock = Statement { sql: LOCK, parameters: &[(&user, Type::UUID)] };
+        let lock = Statement { sql: self.server.choose(LOCK), parameters: &[(&user, Type::UUID)] };
         let parameters: &super::Parameters<'_> = &[
             (&user, Type::UUID),
             (&self.session.id.uuid(), Type::UUID),
@@ -189,7 +200,7 @@ impl Work for PasswordChange<'_> {
             (&self.checked.password_hash, Type::TEXT),
             (&self.password_hash, Type::TEXT),
         ];
-        let change = Statement { sql: CHANGE, parameters };
+        let change = Statement { sql: self.server.choose(CHANGE), parameters };
         // Sent in this order, without waiting for each other's answers. After one that fails, `commit` undoes the rest.
         let (begin, commit) = (client.batch_execute("begin"), client.batch_execute("commit"));
         let (begun, locked, changed, committed) = join4(begin, lock.run(client), change.run(client), commit).await;
@@ -202,14 +213,19 @@ impl Work for PasswordChange<'_> {
 
 /// Deletes the user whose password was `checked`, and with the user every row that is theirs.
 ///
+/// On DSQL, which changes a limited number of rows at once, the account and its sessions go first and the values after them,
+/// in steps: nobody is left who could see or write them, and what an interruption leaves, a sweep removes.
+///
 /// # Errors
 /// `SessionEnded`, `PasswordChanged`, or the database is out of reach.
 pub async fn delete(db: &Database, session: Session, checked: &Checked, now: SystemTime) -> Result<(), Refusal> {
-    // The rows of the other tables go by their foreign keys. Writers of data hold the user's row of `data_clock` when they
-    // ask for that of `users`: to take it first here is to wait for them and not to meet them halfway.
-    const SQL: &str = "
+    // On PostgreSQL the rows of the other tables go by their foreign keys. Writers of data hold the user's row of `data_clock`
+    // when they ask for that of `users`: to take it first here is to wait for them and not to meet them halfway.
+    const SQL: Sql = sql!(
+        "
         with session as (
-            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3"
+        postgresql("
         ), clock as (
             select c.user_id from data_clock c join session on c.user_id = session.user_id for update of c
         ), writers as (
@@ -220,16 +236,41 @@ pub async fn delete(db: &Database, session: Session, checked: &Checked, now: Sys
             returning u.id
         ), uncounted as (
             delete from sign_in_failures f using deleted where f.subject = deleted.id::text
-        )
-        select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id";
+        )")
+        // Counts are as many as sessions and networks at most; those over the limit are forgotten some hours later.
+        dsql("
+        ), deleted as (
+            delete from users u using session where u.id = session.user_id and u.password = $4
+            returning u.id
+        ), ended as (
+            delete from sessions s using deleted where s.user_id = deleted.id
+            returning s.user_id, s.id
+        ), counted as (
+            select f.subject, f.origin from deleted join sign_in_failures f on f.subject = deleted.id::text limit 500
+        ), uncounted as (
+            delete from sign_in_failures f using counted where f.subject = counted.subject and f.origin = counted.origin
+        )")
+        dsql(tokens_of_ended!())
+        "
+        select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
+    );
     let parameters: &super::Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&checked.password_hash, Type::TEXT),
     ];
-    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
-    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(Refusal::PasswordChanged) }
+    let row = db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await?.ok_or(Refusal::SessionEnded)?;
+    if !column(&row, TABLE, "deleted")? {
+        return Err(Refusal::PasswordChanged);
+    }
+    if db.server == Server::AuroraDsql
+        && let Err(error) = remove_everything_of(db, session.user, MAX_STEPS).await
+    {
+        // The account is gone, which is what was asked for: asked again, its session would be gone as well.
+        tracing::error!("values of a deleted account wait for the sweep: {}", crate::telemetry::chain(&error));
+    }
+    Ok(())
 }
 
 fn account(row: &Row) -> Result<Account, Error> {

@@ -6,6 +6,7 @@
 //! `data_store` by key, `data_usage`. A sweep through all users takes none that is locked.
 
 mod batch;
+mod ownerless;
 mod read;
 mod sweep;
 mod write;
@@ -13,6 +14,8 @@ mod write;
 use tokio_postgres::Row;
 
 pub use self::batch::{Answer, BatchRefusal, batch};
+pub(super) use self::ownerless::remove_everything_of;
+pub use self::ownerless::{OwnerlessRemoved, remove_ownerless};
 pub use self::read::{Found, PAGE_BYTES, Page, PageOf, find, list};
 pub use self::sweep::sweep;
 pub use self::write::{Draft, Written, delete, write};

@@ -2,6 +2,7 @@ use std::time::SystemTime;
 
 use tokio_postgres::types::Type;
 
+use crate::db::server::{Sql, sql};
 use crate::db::{Database, Effect, Error, column};
 use crate::domain::UserId;
 
@@ -16,12 +17,13 @@ const MAX_SWEEPS: usize = 3;
 /// Removes some values that have expired, the oldest first: how many, and none if there were none. Nobody can see them any
 /// more; they take up space and count against their owner's quota.
 ///
-/// It passes over rows that somebody is about to replace. Those whose values it removes wait for it if they write.
+/// On PostgreSQL it passes over rows that somebody is about to replace; on DSQL it is undone and tried again. Those whose values it removes wait for it if they write.
 ///
 /// # Errors
 /// The database is out of reach.
 pub async fn sweep(db: &Database, now: SystemTime) -> Result<i64, Error> {
-    remove(db, None, now, "order by expires_at limit $3 for update skip locked", STEP).await
+    const ORDER: Sql = sql!("order by expires_at limit $3 for update" postgresql(" skip locked"));
+    remove(db, None, now, db.server.choose(ORDER), STEP).await
 }
 
 /// What is known about a write that is over its quota.
