@@ -1,9 +1,11 @@
 //! `GET`, `PATCH` and `DELETE /api/account`.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Client, Outcome, account, in_process, password, race};
+use crate::support::{Client, Outcome, Service, account, in_process, password, race};
 
 fn repeat(password: &str) -> String {
     json!({ "password": password }).to_string()
@@ -159,6 +161,12 @@ async fn only_the_password_deletes_an_account() {
 #[tokio::test]
 async fn writers_that_race_the_end_of_their_account_are_let_through_or_refused() -> Outcome {
     let service = in_process();
+    race_the_end_of_an_account(&service).await?;
+    nothing_is_left(&service).await
+}
+
+/// Has writers race the end of their account, some times.
+pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
     let client = service.anybody();
     for round in 0..5 {
         let ada = client.clone().sign_up("ada").await;
@@ -179,6 +187,11 @@ async fn writers_that_race_the_end_of_their_account_are_let_through_or_refused()
         assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
         assert_eq!(ada.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
     }
+    Ok(())
+}
+
+/// Asserts that nobody has an account, and nobody's values are there.
+pub async fn nothing_is_left(service: &Service) -> Outcome {
     let database = service.database.connect().await;
     for table in ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage"] {
         let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;

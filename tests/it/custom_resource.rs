@@ -11,11 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{Database, Outcome, Received, ResponseUrl, binaries, database, emulate};
 use crate::tls::certified;
 
-fn migrate(environment: &[(&str, &str)]) -> Result<Emulator, tests::Error> {
+pub fn migrate(environment: &[(&str, &str)]) -> Result<Emulator, tests::Error> {
     emulate(&binaries().path("migrate"), environment)
 }
 
-fn event(request_type: &str, url: &ResponseUrl) -> String {
+pub fn event(request_type: &str, url: &ResponseUrl) -> String {
     json!({
         "RequestType": request_type,
         "ServiceToken": "arn:aws:lambda:eu-central-1:123456789012:function:keyhold-migrate",
@@ -31,7 +31,7 @@ fn event(request_type: &str, url: &ResponseUrl) -> String {
 }
 
 /// What came, if it was one answer, and its body.
-fn only(url: &ResponseUrl) -> Received {
+pub fn only(url: &ResponseUrl) -> Received {
     match url.received().as_slice() {
         [received] => received.clone(),
         other => panic!("one answer, and not {other:?}"),

@@ -6,9 +6,10 @@ use shared::secrets::{NoKeys, Secrets};
 
 use crate::support::{Outcome, Service, in_process, race, settings};
 
-async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
+pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
     let clock = service.clock.clone();
     let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
+    let secrets = secrets.of(service.database.kind());
     Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
 }
 

@@ -15,6 +15,7 @@ mod data_update;
 mod database_gone;
 mod database_tokens;
 mod docs;
+mod dsql;
 mod events;
 mod forms;
 mod guessing;

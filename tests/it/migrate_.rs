@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::expect;
 use serde_json::json;
 
+use crate::data_sweep_::sweep;
 use crate::support::{Database, Forged, Outcome, Service, database, migration_app, password, postgresql_16, settings};
 
 /// Every table, column and constraint, as the database itself describes them.
@@ -101,7 +103,11 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
 
 #[tokio::test]
 async fn every_statement_runs_on_the_older_version_too() -> Outcome {
-    let service = Service::new(postgresql_16(), settings());
+    every_statement(&Service::new(postgresql_16(), settings())).await
+}
+
+/// Has the service run each of its statements.
+pub async fn every_statement(service: &Arc<Service>) -> Outcome {
     let ada = service.anybody().sign_up("ada").await;
     let value = r#"{"value":2}"#;
     assert_eq!(ada.store("key", json!(1)).await.outcome(), "201");
@@ -125,10 +131,7 @@ async fn every_statement_runs_on_the_older_version_too() -> Outcome {
     assert_eq!(ada.post("/api/data/batch", &batch.to_string()).await.outcome(), "200");
     assert_eq!(ada.get("/api/account/export").await.json()["data"]["operations"][1]["expires_in"], 10);
     service.clock.advance(Duration::from_secs(10));
-    let swept = data_sweep::run(migration_app(&service.database.url_of("data-sweep")))
-        .await
-        .map_err(|error| error.to_string())?;
-    assert_eq!(swept.removed, 1);
+    assert_eq!(sweep(service).await?.removed, 1);
 
     let tokens = service.anybody().token_for("ada", password()).await;
     for _ in 0..2 {

@@ -1,16 +1,18 @@
 //! A database for each test, copied from a migrated one and dropped afterwards.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Once};
 use std::time::Duration;
 
 use shared::App;
 use shared::clock::SystemClock;
+use shared::db::Server as Kind;
 use shared::db::roles::{ROLES, Role};
 use shared::secrets::{NoKeys, Secrets};
 use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, Config, NoTls};
 
+use super::look_alike::{BEFORE, LIMITS, LookAlike};
 use super::tools;
 
 /// An empty, migrated database; dropping it drops it on the server that all tests share.
@@ -18,6 +20,8 @@ pub struct Database {
     url: String,
     /// Whether the functions' roles have passwords.
     roles: bool,
+    /// What stands between it and the service, if it is to look like Aurora DSQL.
+    look_alike: Option<LookAlike>,
     shared: Option<Shared>,
 }
 
@@ -32,19 +36,36 @@ struct Cluster(Server);
 /// What is copied. The functions cannot be told to use it, so nobody is connected to it.
 const TEMPLATE: &str = "migrated";
 
+/// The same, for databases that look like Aurora DSQL.
+const TEMPLATE_LIKE_DSQL: &str = "migrated_like_dsql";
+
 /// The password of every role on the shared servers, which nobody else reaches.
 const ROLE_PASSWORD: &str = "role";
 
+static CLUSTER_18: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Version::V18));
+
 /// A database on PostgreSQL 18.
 pub fn database() -> Database {
-    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Version::V18));
-    CLUSTER.database()
+    CLUSTER_18.database(TEMPLATE)
+}
+
+/// A database on PostgreSQL 18 that looks like Aurora DSQL to the service. Lives as long as the test's runtime.
+pub fn database_like_dsql() -> Database {
+    static TEMPLATE: Once = Once::new();
+    TEMPLATE.call_once(|| CLUSTER_18.make_template_like_dsql());
+    let mut database = CLUSTER_18.database(TEMPLATE_LIKE_DSQL);
+    let name = database.config().get_dbname().expect("its name").to_owned();
+    // As DSQL has it: who meets another transaction at a row is told to try again.
+    let isolation = format!("alter database {name} set default_transaction_isolation = 'repeatable read'");
+    apart(CLUSTER_18.execute(&isolation));
+    database.look_alike = Some(LookAlike::to(database.port()));
+    database
 }
 
 /// A database on PostgreSQL 16, the oldest that is tested.
 pub fn postgresql_16() -> Database {
     static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Version::V16));
-    CLUSTER.database()
+    CLUSTER.database(TEMPLATE)
 }
 
 impl Cluster {
@@ -63,11 +84,35 @@ impl Cluster {
         cluster
     }
 
-    fn database(&'static self) -> Database {
+    fn make_template_like_dsql(&self) {
+        apart(async {
+            self.execute(&format!("create database {TEMPLATE_LIKE_DSQL}")).await;
+            let url = self.0.url(TEMPLATE_LIKE_DSQL);
+            let superuser = connect(&url).await;
+            for statement in BEFORE {
+                superuser.batch_execute(statement).await.expect("the superuser's statement");
+            }
+            let mut database = Database::at(&url);
+            database.look_alike = Some(LookAlike::to(database.port()));
+            migrate::run(database.migration_app()).await.expect("the migrations");
+            assert_eq!(database.refusals(), [""; 0]);
+            superuser.batch_execute(LIMITS).await.expect("the superuser's statement");
+        });
+        // Nobody may be connected to what is copied.
+        apart(async {
+            const OTHERS: &str = "select from pg_stat_activity where datname = 'migrated_like_dsql'";
+            let observer = connect(&self.0.url("postgres")).await;
+            while !observer.query(OTHERS, &[]).await.expect("the observer's statement").is_empty() {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    fn database(&'static self, template: &str) -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        apart(self.execute(&format!("create database {name} template {TEMPLATE} strategy file_copy")));
-        Database { url: self.0.url(&name), roles: true, shared: Some(Shared { name, cluster: self }) }
+        apart(self.execute(&format!("create database {name} template {template} strategy file_copy")));
+        Database { url: self.0.url(&name), roles: true, look_alike: None, shared: Some(Shared { name, cluster: self }) }
     }
 
     async fn execute(&self, sql: &str) {
@@ -78,13 +123,40 @@ impl Cluster {
 impl Database {
     /// A database on a server of the test's own.
     pub fn at(url: &str) -> Self {
-        Self { url: url.to_owned(), roles: false, shared: None }
+        Self { url: url.to_owned(), roles: false, look_alike: None, shared: None }
     }
 
     /// The same database, reached through another port.
     pub fn through(&self, port: u16) -> Self {
         let own = self.port().to_string();
-        Self { url: self.url.replacen(&own, &port.to_string(), 1), roles: self.roles, shared: None }
+        let url = self.url.replacen(&own, &port.to_string(), 1);
+        Self { url, roles: self.roles, look_alike: None, shared: None }
+    }
+
+    /// What kind of server the service takes it for.
+    pub fn kind(&self) -> Kind {
+        if self.look_alike.is_some() { Kind::AuroraDsql } else { Kind::PostgreSql }
+    }
+
+    /// The statements of the service's that Aurora DSQL would refuse.
+    pub fn refusals(&self) -> Vec<String> {
+        self.look_alike.as_ref().map(LookAlike::refusals).unwrap_or_default()
+    }
+
+    /// The context of `migrate` for this database.
+    pub fn migration_app(&self) -> App<NoKeys> {
+        let clock = Arc::new(SystemClock);
+        let secrets =
+            Secrets::fixed(self.as_seen().parse().expect("an address"), NoKeys, clock.clone()).of(self.kind());
+        App::new(super::service::settings(), Arc::new(secrets), clock, 1)
+    }
+
+    /// Its address for the superuser, as the service reaches it.
+    pub fn as_seen(&self) -> String {
+        match &self.look_alike {
+            Some(look_alike) => self.url.replacen(&self.port().to_string(), &look_alike.port().to_string(), 1),
+            None => self.url.clone(),
+        }
     }
 
     /// The server's port.
@@ -101,7 +173,8 @@ impl Database {
     pub fn url_of(&self, function: &str) -> String {
         match role_of(function) {
             Some(role) if self.roles => {
-                let (_, place) = self.url.split_once('@').expect("a user in the address");
+                let url = self.as_seen();
+                let (_, place) = url.split_once('@').expect("a user in the address");
                 format!("postgres://{role}:{ROLE_PASSWORD}@{place}")
             }
             _ => self.url.clone(),
@@ -138,7 +211,11 @@ impl Database {
 
     /// A connection that does not go through the service: to look at what it left, or to break something.
     pub async fn connect(&self) -> Client {
-        connect(&self.url).await
+        let client = connect(&self.url).await;
+        if self.look_alike.is_some() {
+            client.batch_execute("set search_path = keyhold").await.expect("a setting");
+        }
+        client
     }
 }
 
@@ -157,9 +234,7 @@ fn role_of(function: &str) -> Option<&'static str> {
 
 /// The context of `migrate` for a database.
 pub fn migration_app(url: &str) -> App<NoKeys> {
-    let clock = Arc::new(SystemClock);
-    let secrets = Secrets::fixed(url.parse().expect("an address"), NoKeys, clock.clone());
-    App::new(super::service::settings(), Arc::new(secrets), clock, 1)
+    Database::at(url).migration_app()
 }
 
 async fn connect(url: &str) -> Client {

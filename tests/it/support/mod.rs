@@ -7,6 +7,7 @@ mod endpoints;
 mod event;
 mod forged;
 mod local;
+mod look_alike;
 mod proxy;
 mod response_url;
 mod secrets_manager;
@@ -15,7 +16,7 @@ mod service;
 
 pub use answer::Answer;
 pub use client::{Client, Gateway, account, password, race};
-pub use database::{Database, database, migration_app, postgresql_16};
+pub use database::{Database, database, database_like_dsql, migration_app, postgresql_16};
 pub use endpoints::endpoints;
 pub use event::event;
 pub use forged::{Forged, SECRET, SECRET_ID};

@@ -82,7 +82,7 @@ impl Service {
         let clock = Arc::new(HandClock::default());
         let keys_of = |function: &str| {
             let keys = KeyRing::parse(ring).expect("the test's own key ring");
-            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()))
+            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).of(database.kind()))
         };
         Self::with_secrets(database.clone(), settings, keys_of, clock.clone())
     }
@@ -98,7 +98,8 @@ impl Service {
         for role in ROLES {
             // Functions of one role share their connections here: a server has not enough for so many tests at once.
             let Some(first) = role.functions.first() else { continue };
-            let without_keys = Arc::new(Secrets::fixed(database.config_of(first), NoKeys, clock.clone()));
+            let secrets = Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).of(database.kind());
+            let without_keys = Arc::new(secrets);
             let without_keys = App::new(settings.clone(), without_keys, clock.clone(), 1);
             let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), 4);
             apps.without_keys.extend(role.functions.iter().map(|function| (*function, without_keys.clone())));

@@ -1,0 +1,397 @@
+//! Aurora DSQL, as far as a PostgreSQL can look like it: no statement that it refuses, no foreign keys, no transaction that
+//! changes much, and everything that is promised elsewhere all the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::db::Server;
+use shared::db::roles::ROLES;
+use tokio_postgres::Client as Superuser;
+
+use crate::account::{nothing_is_left, race_the_end_of_an_account};
+use crate::custom_resource;
+use crate::data_sweep_::sweep;
+use crate::migrate_::every_statement;
+use crate::migration_files::{contains, migrations, statements};
+use crate::support::{Client, Database, Outcome, ResponseUrl, Service, database_like_dsql, password, race, settings};
+
+/// What nobody is to leave behind.
+const TABLES: [&str; 7] =
+    ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage", "sign_in_failures"];
+
+/// How many rows there are in the tables that have any.
+async fn rows(database: &Database) -> Result<BTreeMap<&'static str, i64>, tokio_postgres::Error> {
+    let client = database.connect().await;
+    let mut rows = BTreeMap::new();
+    for table in TABLES {
+        let count = client.query_one(&format!("select count(*) from {table}"), &[]).await?.get(0);
+        if count > 0 {
+            rows.insert(table, count);
+        }
+    }
+    Ok(rows)
+}
+
+/// Gives a user, who has stored something, many more values of so many bytes.
+async fn store_many(database: &Superuser, values: i32, bytes: i32) -> Result<(), tokio_postgres::Error> {
+    // Not as the service would, in one transaction: the look-alike's limits are not for this.
+    database.batch_execute("alter table data_store disable trigger user").await?;
+    let many = format!(
+        "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
+        select user_id, 'key-' || number, to_json(repeat('x', {bytes}))::text, 1, 1, created_at, updated_at
+        from data_store, generate_series(1, {values}) as number where key = 'first'"
+    );
+    database.batch_execute(&many).await?;
+    database.batch_execute("alter table data_store enable trigger user").await
+}
+
+async fn delete_account(client: &Client) -> String {
+    let body = json!({ "password": password() }).to_string();
+    client.delete_with("/api/account", &body).await.outcome()
+}
+
+#[tokio::test]
+async fn every_statement_runs_and_none_is_refused() -> Outcome {
+    let service = Service::new(database_like_dsql(), settings());
+    every_statement(&service).await?;
+    assert_eq!(service.database.refusals(), [""; 0]);
+    let left = rows(&service.database).await?;
+    assert_eq!(left, [("sign_in_failures", 1)].into(), "the failures of a name that is nobody's, and nothing else");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_ends_a_session_removes_its_refresh_tokens() -> Outcome {
+    let service = Service::new(database_like_dsql(), settings());
+    let ada = service.anybody().sign_up("ada").await;
+    let tokens = |answer: crate::support::Answer| answer.text("refresh_token");
+    let sign_in = || async { tokens(service.anybody().token_for("ada", password()).await) };
+    let count = || async { rows(&service.database).await.map(|rows| (rows["sessions"], rows["refresh_tokens"])) };
+    assert_eq!(count().await?, (1, 1));
+    let token = sign_in().await;
+    let next = tokens(service.anybody().refresh(&token).await);
+    assert_eq!(count().await?, (2, 3));
+    let revoke = json!({ "refresh_token": next }).to_string();
+    assert_eq!(service.anybody().post("/api/token/revoke", &revoke).await.outcome(), "200");
+    assert_eq!(count().await?, (1, 1), "revoked");
+
+    let token = sign_in().await;
+    let next = tokens(service.anybody().refresh(&token).await);
+    tokens(service.anybody().refresh(&next).await);
+    service.clock.advance(Duration::from_secs(120));
+    assert_eq!(service.anybody().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(count().await?, (1, 1), "used twice");
+
+    let token = sign_in().await;
+    let listed = ada.get("/api/sessions").await.json();
+    let other = listed["data"]["sessions"].as_array().and_then(|sessions| {
+        sessions.iter().find(|session| session["current"] == false).and_then(|session| session["id"].as_str())
+    });
+    assert_eq!(ada.delete(&format!("/api/sessions/{}", other.ok_or("no other session")?)).await.outcome(), "200");
+    assert_eq!(count().await?, (1, 1), "ended by another one");
+    assert_eq!(service.anybody().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
+
+    sign_in().await;
+    sign_in().await;
+    let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
+    assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
+    assert_eq!(count().await?, (1, 1), "of an old password");
+    service.clock.advance(Duration::from_secs(31 * 24 * 3600));
+    let last = service.anybody().token_for("ada", "another password").await;
+    assert_eq!(count().await?, (1, 1), "expired");
+    let last = service.anybody().with_token(&last.text("access_token"));
+    let body = json!({ "password": "another password" }).to_string();
+    assert_eq!(last.delete_with("/api/account", &body).await.outcome(), "200");
+    assert_eq!(rows(&service.database).await?, BTreeMap::new());
+    assert_eq!(service.database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_ends_however_much_it_has_stored() -> Outcome {
+    let service = Service::new(database_like_dsql(), settings());
+    for (values, bytes) in [(3500, 10), (60, 250_000)] {
+        let ada = service.anybody().sign_up("ada").await;
+        let bob = service.anybody().sign_up("bob").await;
+        for client in [&ada, &bob] {
+            assert_eq!(client.store("kept", json!(1)).await.outcome(), "201");
+        }
+        assert_eq!(ada.store("first", json!(1)).await.outcome(), "201");
+        store_many(&service.database.connect().await, values, bytes).await?;
+        assert_eq!(delete_account(&ada).await, "200");
+        assert_eq!(ada.get("/api/data/kept").await.outcome(), "401 INVALID_TOKEN");
+        assert_eq!(bob.get("/api/data/kept").await.value_text(), "1");
+        let bobs = TABLES.into_iter().filter(|table| *table != "sign_in_failures").map(|table| (table, 1));
+        assert_eq!(rows(&service.database).await?, bobs.collect());
+        assert_eq!(delete_account(&bob).await, "200");
+    }
+    assert_eq!(service.database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sweep_ends_what_an_account_left_over() -> Outcome {
+    let service = Service::new(database_like_dsql(), settings());
+    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    bob.store("kept", json!(1)).await;
+    ada.store("first", json!(1)).await;
+    let database = service.database.connect().await;
+    store_many(&database, 1500, 10).await?;
+    // As if the function had died after its first statement, and a refresh had been under way.
+    database
+        .batch_execute(
+            "delete from users where username = 'ada';
+            delete from sessions where not exists (select from users where id = user_id)",
+        )
+        .await?;
+    let report = sweep(&service).await?;
+    assert_eq!((report.ownerless, report.removed, report.finished), (1501, 0, true));
+    let bobs = TABLES.into_iter().filter(|table| *table != "sign_in_failures").map(|table| (table, 1));
+    assert_eq!(rows(&service.database).await?, bobs.collect());
+    assert_eq!(sweep(&service).await?.ownerless, 0);
+    assert_eq!(bob.get("/api/data/kept").await.value_text(), "1");
+    assert_eq!(service.database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_writers_leave_who_race_the_end_of_their_account_is_swept() -> Outcome {
+    let service = Service::new(database_like_dsql(), settings());
+    race_the_end_of_an_account(&service).await?;
+    sweep(&service).await?;
+    nothing_is_left(&service).await?;
+    assert_eq!(service.database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn requests_that_get_into_each_others_way_are_served() -> Outcome {
+    let service = Service::new(database_like_dsql(), settings());
+    let ada = service.anybody().sign_up("ada").await;
+    for round in 0..3 {
+        let outcomes = race(8, |index| {
+            let ada = ada.clone();
+            async move { ada.put(&format!("/api/data/key-{index}?upsert=true"), r#"{"value":1}"#).await }
+        })
+        .await;
+        let served = if round == 0 { "201" } else { "200" };
+        assert_eq!(outcomes, [(served.to_owned(), 8)].into());
+    }
+    let usage = "select keys, (select count(*) from data_store) from data_usage";
+    let row = service.database.connect().await.query_one(usage, &[]).await?;
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (8, 8));
+    Ok(())
+}
+
+/// DSQL looks for conflicts at the commit. Of a statement that is a transaction by itself that is after its rows.
+#[tokio::test]
+async fn a_statement_that_fails_at_its_commit_is_run_again() -> Outcome {
+    let service = Service::new(database_like_dsql(), settings());
+    let ada = service.anybody().sign_up("ada").await;
+    let database = service.database.connect().await;
+    database
+        .batch_execute(
+            "create sequence public.commits;
+            grant usage on schema public to public;
+            grant all on sequence public.commits to public;
+            create function public.fail() returns trigger language plpgsql as $$ begin
+                if nextval('public.commits') <= 5 then
+                    raise exception 'change conflicts with another transaction (OC000)' using errcode = '40001';
+                end if;
+                return new;
+            end $$;
+            create constraint trigger fail after insert or update on data_clock deferrable initially deferred
+            for each row execute function public.fail()",
+        )
+        .await?;
+    assert_eq!(ada.store("key", json!(1)).await.outcome(), "201");
+    database.batch_execute("alter sequence public.commits restart").await?;
+    let batch = json!({ "operations": [{ "op": "create", "key": "other", "value": 2 }] }).to_string();
+    assert_eq!(ada.post("/api/data/batch", &batch).await.outcome(), "200");
+    database.batch_execute("alter sequence public.commits minvalue -99 restart with -99").await?;
+    assert_eq!(ada.store("third", json!(1)).await.outcome(), "503 SERVICE_UNAVAILABLE", "and not for ever");
+    Ok(())
+}
+
+/// The migrations that the history has.
+async fn noted(database: &Superuser) -> Result<Vec<i32>, tokio_postgres::Error> {
+    let rows = database.query("select version from refinery_schema_history order by version", &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn migrate_(database: &Database) -> Result<migrate::Report, String> {
+    migrate::run(database.migration_app()).await.map_err(|error| format!("{error:?}"))
+}
+
+async fn emptied() -> Result<Database, tokio_postgres::Error> {
+    let database = database_like_dsql();
+    database.connect().await.batch_execute("drop schema keyhold cascade").await?;
+    Ok(database)
+}
+
+#[tokio::test]
+async fn migrations_run_one_by_one_and_an_interrupted_run_is_gone_on_with() -> Outcome {
+    let database = emptied().await?;
+    let report = migrate_(&database).await?;
+    assert_eq!(report.applied.len(), 10);
+    assert_eq!(report.applied.last().map(String::as_str), Some("V12__data_store_expiry_dsql"));
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let client = database.connect().await;
+    let all = noted(&client).await?;
+    assert_eq!(all, [1, 2, 3, 4, 5, 6, 8, 9, 10, 12]);
+    let again = migrate_(&database).await?;
+    assert!(again.applied.is_empty() && again.roles.is_empty() && again.problems.is_empty(), "{again:?}");
+
+    // A run that died after a statement and before it was noted, wherever that was.
+    for version in [1, 8, 12] {
+        client.execute("delete from refinery_schema_history where version = $1", &[&version]).await?;
+        assert_eq!(migrate_(&database).await?.applied.len(), 1, "{version}");
+        assert_eq!(noted(&client).await?, all);
+    }
+    client.batch_execute("drop table refinery_schema_history").await?;
+    assert_eq!(migrate_(&database).await?.applied.len(), 10);
+
+    client.batch_execute("update refinery_schema_history set checksum = '1' where version = 4").await?;
+    let failed = migrate_(&database).await.err().ok_or("it has another V4")?;
+    assert!(failed.contains("Divergent"), "{failed}");
+    assert_eq!(database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn refinery_reads_the_history() -> Outcome {
+    let database = database_like_dsql();
+    let client = database.connect().await;
+    // As `migrate` on PostgreSQL notes them: the digests are the same.
+    let postgresql = crate::support::database();
+    let theirs = "select version, name, checksum from refinery_schema_history where version not in (7, 11) order by 1";
+    let ours = "select version, name, checksum from refinery_schema_history where version <> 12 order by 1";
+    let read = |rows: Vec<tokio_postgres::Row>| -> Vec<(i32, String, String)> {
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+    };
+    let theirs = read(postgresql.connect().await.query(theirs, &[]).await?);
+    assert_eq!(read(client.query(ours, &[]).await?), theirs);
+    let shape = "select column_name::text, udt_name::text, character_maximum_length from information_schema.columns
+        where table_name = 'refinery_schema_history' order by 1";
+    let shape_of = |rows: Vec<tokio_postgres::Row>| -> Vec<(String, String, Option<i32>)> {
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+    };
+    let theirs = shape_of(postgresql.connect().await.query(shape, &[]).await?);
+    assert_eq!(shape_of(client.query(shape, &[]).await?), theirs);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_runs_at_once_apply_everything_once() -> Outcome {
+    let database = emptied().await?;
+    let (first, second) = tokio::join!(migrate_(&database), migrate_(&database));
+    let mut applied = first?.applied;
+    applied.extend(second?.applied);
+    applied.sort_unstable();
+    applied.dedup();
+    assert_eq!(applied.len(), 10, "{applied:?}");
+    assert_eq!(noted(&database.connect().await).await?.len(), 10);
+    Ok(())
+}
+
+#[tokio::test]
+async fn roles_of_iam_are_let_in_as_the_deployment_says() -> Outcome {
+    let database = database_like_dsql();
+    let arn = "arn:aws:iam::123456789012:role/keyhold-DataGetRole-1A2B";
+    let run = |role: &str, arn: &str| {
+        let iam_roles = [(role.to_owned(), vec![arn.to_owned()])].into();
+        let app = database.migration_app();
+        async move { migrate::run_and_let_in(app, &iam_roles).await.map_err(|error| error.to_string()) }
+    };
+    let report = run("keyhold_reader", arn).await?;
+    assert_eq!(report.roles, [format!("aws iam grant keyhold_reader to '{arn}'")]);
+    assert!(run("keyhold_reader", arn).await?.roles.is_empty(), "a second time there is nothing to do");
+    let let_in = database.connect().await.query("select * from sys.iam_pg_role_mappings", &[]).await?;
+    assert_eq!((let_in[0].get(0), let_in[0].get(1), let_in.len()), ("keyhold_reader", arn, 1));
+    for (role, arn) in [("admin", arn), ("keyhold_reader", "arn:aws:iam::1:role/x'; drop table users; --")] {
+        let failed = run(role, arn).await.err().ok_or("no such role")?;
+        assert!(failed.contains("DatabaseRoles says"), "{failed}");
+    }
+    assert_eq!(database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_on_dsql_migrates_and_lets_its_functions_in() -> Outcome {
+    let database = emptied().await?;
+    let url = database.as_seen();
+    let function = custom_resource::migrate(&[("DATABASE_URL", &url), ("DATABASE_AUTH", "dsql")])?;
+    let arn = "arn:aws:iam::123456789012:role/keyhold-DataSweepRole-1A2B";
+    for (roles, status, reason) in [
+        (json!({ "keyhold_sweeper": [arn] }), "SUCCESS", ""),
+        (json!({ "keyhold_sweeper": arn }), "FAILED", "DatabaseRoles is no list of ARNs for each role of the database"),
+        (json!({ "keyhold_nobody": [arn] }), "FAILED", "DatabaseRoles says that"),
+    ] {
+        let response_url = ResponseUrl::start(&[])?;
+        let mut event: Value = serde_json::from_str(&custom_resource::event("Update", &response_url))?;
+        event["ResourceProperties"]["DatabaseRoles"] = roles;
+        function.invoke(&event.to_string())?;
+        let body = custom_resource::only(&response_url).body;
+        assert_eq!(body["Status"], status, "{body}");
+        assert!(body["Reason"].as_str().unwrap_or_default().starts_with(reason), "{body}");
+    }
+    let let_in = database.connect().await.query("select * from sys.iam_pg_role_mappings", &[]).await?;
+    assert_eq!((let_in[0].get(0), let_in[0].get(1), let_in.len()), ("keyhold_sweeper", arn, 1));
+    assert_eq!(database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_brings_privileges_to_the_table() -> Outcome {
+    let database = database_like_dsql();
+    let superuser = database.connect().await;
+    superuser
+        .batch_execute(
+            "grant select on users to keyhold_accounts; revoke insert on users from keyhold_register;
+            grant delete on users to keyhold_reader",
+        )
+        .await?;
+    let report = migrate_(&database).await?;
+    assert_eq!(
+        report.roles,
+        [
+            "grant insert on table users to keyhold_register",
+            "revoke select on table users from keyhold_accounts",
+            "revoke delete on table users from keyhold_reader",
+            "grant select (age, created_at, email, email_canonical, full_name, gender, id, username) on table users to \
+             keyhold_accounts",
+        ]
+    );
+    assert!(migrate_(&database).await?.roles.is_empty());
+    for role in ROLES {
+        let client = database.connect_as(role.functions[0]).await;
+        let refused = client.batch_execute("select from public.anything").await.expect_err("nobody gets at `public`");
+        assert!(refused.as_db_error().is_some_and(|error| error.message() == "permission denied for schema public"));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_for_one_kind_of_server_says_so_in_its_name() -> Outcome {
+    for (file, sql) in migrations()? {
+        let (version, name) = file.trim_end_matches(".sql").split_once("__").ok_or("no name")?;
+        let version: i32 = version.trim_start_matches('V').parse()?;
+        let on = |server| migrate::applies(version, name, server);
+        assert!(on(Server::PostgreSql) || on(Server::AuroraDsql), "{file} is for nobody");
+        if on(Server::AuroraDsql) {
+            for statement in statements(&sql) {
+                let refused = crate::portable_sql::refused(&statement);
+                assert!(
+                    refused.is_empty(),
+                    "{file} has {refused:?}: end its name in _postgresql, and make one in _dsql"
+                );
+            }
+        }
+        if on(Server::PostgreSql) {
+            let is_dsql = statements(&sql).iter().any(|statement| contains(statement, "index async"));
+            assert!(!is_dsql, "{file}: end its name in _dsql");
+        }
+    }
+    Ok(())
+}
