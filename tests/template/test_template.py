@@ -541,7 +541,10 @@ def test_the_dashboard_shows_what_the_log_measures(stack, deployment):
     assert len(widgets) == (12 if deployment.startswith("aurora") else 10)
     shown = json.dumps(widgets)
     log = (ROOT / "shared/src/request_log.rs").read_text()
-    assert 'NAMESPACE: &str = "Keyhold"' in log and '"Dimensions": [[], ["route"]]' in log
+    assert 'NAMESPACE: &str = "Keyhold"' in log
+    by_route = re.findall(r"\w+", re.search(r'directive\(&\["route"\], &\|name\| \[(.*?)\]', log)[1])
+    searched = re.findall(r"SEARCH\('{Keyhold,route} MetricName=\W+(\w+)", shown)
+    assert sorted(set(searched)) == sorted(by_route), "what is measured by route is shown by route, and nothing else"
     for metric in re.findall(r'\("(\w+)", "(?:Count|Milliseconds)"', log):
         assert f'"{metric}"' in shown or f'\\"{metric}\\"' in shown, f"{metric} is measured and not shown"
     (failed,) = [a for a in stack.of_type("AWS::CloudWatch::Alarm").values() if a.get("Namespace") == "Keyhold"]
