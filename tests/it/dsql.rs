@@ -166,6 +166,39 @@ async fn what_writers_leave_who_race_the_end_of_their_account_is_swept() -> Outc
 }
 
 #[tokio::test]
+async fn values_that_expire_go_however_many_and_large_they_are() -> Outcome {
+    let mut settings = settings();
+    settings.quota.keys = 3501;
+    let service = Service::new(database_like_dsql(), settings);
+    let ada = service.anybody().sign_up("ada").await;
+    let database = service.database.connect().await;
+    for (values, bytes) in [(3500, 10), (60, 250_000)] {
+        assert_eq!(ada.store("first", json!(1)).await.outcome(), "201");
+        store_many(&database, values, bytes).await?;
+        database
+            .batch_execute(
+                "update data_store set expires_at = created_at + interval '1 hour' where key = 'first';
+                alter table data_store disable trigger user;
+                update data_store set expires_at = created_at + interval '1 hour';
+                update data_usage set keys = (select count(*) from data_store);
+                alter table data_store enable trigger user",
+            )
+            .await?;
+        service.clock.advance(Duration::from_secs(3601));
+        let ada = service.anybody().sign_in("ada").await;
+        if values == 3500 {
+            assert_eq!(ada.store("new", json!(1)).await.outcome(), "201", "room is made for a write");
+            assert_eq!(ada.delete("/api/data/new").await.outcome(), "200");
+        }
+        let report = sweep(&service).await?;
+        assert!(report.finished && report.removed > 60, "{report:?}");
+        assert!(!rows(&service.database).await?.contains_key("data_store"));
+    }
+    assert_eq!(service.database.refusals(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn requests_that_get_into_each_others_way_are_served() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
     let ada = service.anybody().sign_up("ada").await;

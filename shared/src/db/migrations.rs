@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use deadpool_postgres::{Object, PoolError};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::server::{DSQL_SCHEMA, Server};
 use super::{Database, Error, column, is_conflict, refused, unreachable_database};
@@ -161,13 +161,7 @@ impl MigrationConnection {
     async fn noted(&mut self) -> Result<Vec<(i32, String, String)>, Error> {
         const TABLE: &str = "refinery_schema_history";
         const SQL: &str = "select version, name, checksum from refinery_schema_history";
-        let mut attempts = 1;
-        let rows = loop {
-            match self.client.query_typed(SQL, &[]).await {
-                Err(error) if may_try_again(&error, attempts) => attempts += 1,
-                outcome => break outcome.map_err(refused)?,
-            }
-        };
+        let rows = self.query(SQL, &[]).await?;
         rows.iter()
             .map(|row| {
                 Ok((column(row, TABLE, "version")?, column(row, TABLE, "name")?, column(row, TABLE, "checksum")?))
@@ -187,13 +181,7 @@ impl MigrationConnection {
             (&now, Type::VARCHAR),
             (&migration.checksum.to_string(), Type::VARCHAR),
         ];
-        let mut attempts = 1;
-        loop {
-            match self.client.query_typed(SQL, parameters).await {
-                Err(error) if may_try_again(&error, attempts) => attempts += 1,
-                outcome => return outcome.map(|rows| !rows.is_empty()).map_err(refused),
-            }
-        }
+        Ok(!self.query(SQL, parameters).await?.is_empty())
     }
 
     /// Runs a statement that adds something, which may be there.
@@ -204,23 +192,38 @@ impl MigrationConnection {
         }
     }
 
-    /// Runs a statement that has no rows; on DSQL again, if another one got in its way.
-    pub(super) async fn execute(&mut self, sql: &str) -> Result<(), tokio_postgres::Error> {
+    /// Runs a statement that changes the schema or privileges; on DSQL again, if another one got in its way.
+    pub(super) async fn execute(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
         let mut attempts = 1;
         loop {
-            match self.client.batch_execute(sql).await {
-                Err(error) if self.server == Server::AuroraDsql && may_try_again(&error, attempts) => {
-                    tokio::time::sleep(BETWEEN_ATTEMPTS * attempts).await;
-                    attempts += 1;
-                }
-                outcome => return outcome,
+            let outcome = self.client.batch_execute(sql).await;
+            if !self.is_to_run_again(&outcome, &mut attempts).await {
+                return outcome;
             }
         }
     }
-}
 
-fn may_try_again(error: &tokio_postgres::Error, attempts: u32) -> bool {
-    is_conflict(error) && attempts < CATALOG_ATTEMPTS
+    /// The same for one that has rows.
+    pub(super) async fn query(&self, sql: &str, parameters: &super::Parameters<'_>) -> Result<Vec<Row>, Error> {
+        let mut attempts = 1;
+        loop {
+            let outcome = self.client.query_typed(sql, parameters).await;
+            if !self.is_to_run_again(&outcome, &mut attempts).await {
+                return outcome.map_err(refused);
+            }
+        }
+    }
+
+    async fn is_to_run_again<T>(&self, outcome: &Result<T, tokio_postgres::Error>, attempts: &mut u32) -> bool {
+        let again = self.server == Server::AuroraDsql
+            && outcome.as_ref().is_err_and(is_conflict)
+            && *attempts < CATALOG_ATTEMPTS;
+        if again {
+            tokio::time::sleep(BETWEEN_ATTEMPTS * *attempts).await;
+            *attempts += 1;
+        }
+        again
+    }
 }
 
 /// Whether what a statement was to add is there. PostgreSQL says in the last of these ways that another session is adding it.

@@ -496,7 +496,7 @@ impl MigrationConnection {
         let (names, tables) = (names(), tables());
         let parameters: &super::Parameters<'_> = &[(&names, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
         let held = self.server().choose(HELD);
-        let rows = self.client().query_typed(held, parameters).await.map_err(refused)?;
+        let rows = self.query(held, parameters).await?;
         let mut held = BTreeSet::new();
         for row in &rows {
             let text = |name| column::<String>(row, "pg_class", name);
@@ -539,7 +539,7 @@ impl MigrationConnection {
 
     /// The rows of a statement about the roles that has one column.
     async fn texts(&mut self, sql: &str) -> Result<BTreeSet<String>, Error> {
-        let rows = self.client().query_typed(sql, &[(&names(), Type::TEXT_ARRAY)]).await.map_err(refused)?;
+        let rows = self.query(sql, &[(&names(), Type::TEXT_ARRAY)]).await?;
         rows.iter()
             .map(|row| row.try_get(0).map_err(|error| Error::Corrupt { table: "pg_roles", source: Box::new(error) }))
             .collect()
@@ -554,7 +554,7 @@ impl MigrationConnection {
     }
 
     async fn name(&mut self, sql: &str) -> Result<String, Error> {
-        let rows = self.client().query_typed(sql, &[]).await.map_err(refused)?;
+        let rows = self.query(sql, &[]).await?;
         let row = rows.first().ok_or_else(|| Error::Corrupt { table: "no table", source: "no row".into() })?;
         column(row, "no table", "name")
     }

@@ -35,7 +35,7 @@ impl Server {
     }
 }
 
-/// A statement in parts: a text is in both, `postgresql(…)` and `dsql(…)` in one.
+/// A statement in parts: a text, or a macro that is one, is in both, `postgresql(…)` and `dsql(…)` in one.
 macro_rules! sql {
     (@one $own:ident: [$($done:expr),*]) => { concat!($($done),*) };
     (@one postgresql: [$($done:expr),*] postgresql($text:expr) $($rest:tt)*) => {
@@ -44,6 +44,9 @@ macro_rules! sql {
     (@one dsql: [$($done:expr),*] dsql($text:expr) $($rest:tt)*) => { sql!(@one dsql: [$($done,)* $text] $($rest)*) };
     (@one $own:ident: [$($done:expr),*] $other:ident($text:expr) $($rest:tt)*) => {
         sql!(@one $own: [$($done),*] $($rest)*)
+    };
+    (@one $own:ident: [$($done:expr),*] $text:ident!() $($rest:tt)*) => {
+        sql!(@one $own: [$($done,)* $text!()] $($rest)*)
     };
     (@one $own:ident: [$($done:expr),*] $text:literal $($rest:tt)*) => {
         sql!(@one $own: [$($done,)* $text] $($rest)*)

@@ -16,7 +16,8 @@ const STEP_BYTES: i64 = 8 * 1024 * 1024;
 const PAGE: i64 = 1000;
 /// Pages of a table that one run looks at.
 const MAX_PAGES: usize = 5;
-/// Statements that one run spends on the values of a user who is gone.
+/// Users that are gone whose values one run removes, of each page, and the statements that it spends on one of them.
+const MAX_USERS: usize = 20;
 const MAX_STEPS: usize = 50;
 /// Before the first account, 2026-01-01: from here to now a run picks where it begins.
 const FIRST: u64 = 1_767_225_600;
@@ -52,7 +53,7 @@ pub async fn remove_ownerless(db: &Database, now: SystemTime) -> Result<Ownerles
             (after, wrapped) = (Uuid::nil(), true);
             continue;
         };
-        for user in page.gone {
+        for user in page.gone.into_iter().take(MAX_USERS) {
             removed.values += remove_everything_of(db, user, MAX_STEPS).await?;
         }
         after = page.last;
