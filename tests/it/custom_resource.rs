@@ -136,7 +136,7 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
             ],
         ),
         // Another run holds the lock for longer than this one may take: 12 s of it are for the answer.
-        ("Update", vec![("DATABASE_URL", database.url()), ("AWS_LAMBDA_FUNCTION_TIMEOUT", "13")]),
+        ("Update", vec![("DATABASE_URL", database.url()), ("AWS_LAMBDA_FUNCTION_TIMEOUT", "16")]),
         ("Replace", vec![("DATABASE_URL", database.url())]),
         ("", vec![("DATABASE_URL", database.url())]),
     ] {
