@@ -13,7 +13,8 @@ use crate::account::{nothing_is_left, race_the_end_of_an_account};
 use crate::custom_resource;
 use crate::data_sweep_::sweep;
 use crate::migrate_::every_statement;
-use crate::migration_files::{contains, migrations, statements};
+use crate::migration_files::migrations;
+use crate::support::sql::{contains, refused, statements};
 use crate::support::{Client, Database, Outcome, ResponseUrl, Service, database_like_dsql, password, race, settings};
 
 /// What nobody is to leave behind.
@@ -414,7 +415,7 @@ fn what_is_for_one_kind_of_server_says_so_in_its_name() -> Outcome {
         assert!(on(Server::PostgreSql) || on(Server::AuroraDsql), "{file} is for nobody");
         if on(Server::AuroraDsql) {
             for statement in statements(&sql) {
-                let refused = crate::portable_sql::refused(&statement);
+                let refused = refused(&statement);
                 assert!(
                     refused.is_empty(),
                     "{file} has {refused:?}: end its name in _postgresql, and make one in _dsql"

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::Outcome;
+use crate::support::sql::{contains, statements};
 
 /// The migrations: file and text.
 pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Error>> {
@@ -17,38 +18,6 @@ pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Erro
         }
     }
     Ok(files)
-}
-
-/// A statement as its words and signs.
-pub type Statement = Vec<String>;
-
-/// The statements of a migration, without comments and in lower case.
-pub fn statements(sql: &str) -> Vec<Statement> {
-    let code: String =
-        sql.lines().map(|line| line.split("--").next().unwrap_or_default().to_lowercase() + "\n").collect();
-    code.split(';').map(words).filter(|words| !words.is_empty()).collect()
-}
-
-/// Words as they are, and every other sign by itself.
-pub fn words(sql: &str) -> Statement {
-    let mut words = Statement::new();
-    let mut within = false;
-    for sign in sql.chars() {
-        let is_word = sign.is_alphanumeric() || sign == '_';
-        match words.last_mut() {
-            Some(word) if is_word && within => word.push(sign),
-            _ if !sign.is_whitespace() => words.push(sign.to_string()),
-            _ => {}
-        }
-        within = is_word;
-    }
-    words
-}
-
-/// Whether words follow each other somewhere in a statement.
-pub fn contains(statement: &[String], phrase: &str) -> bool {
-    let phrase = words(phrase);
-    statement.windows(phrase.len()).any(|window| window == phrase)
 }
 
 /// Written for what was empty or had nobody to use it: a first migration creates it and makes it what it is in one run.

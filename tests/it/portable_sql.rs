@@ -6,65 +6,9 @@ use std::path::Path;
 
 use shared::db::Server;
 
-use crate::migration_files::{Statement, contains, migrations, statements, words};
+use crate::migration_files::migrations;
 use crate::support::Outcome;
-
-/// What DSQL refuses, or takes only in a form of its own.
-const REFUSED: [&str; 44] = [
-    "json",
-    "jsonb",
-    "serial",
-    "bigserial",
-    "smallserial",
-    "as identity",
-    "create sequence",
-    "nextval",
-    "create trigger",
-    "create extension",
-    "create type",
-    "create domain",
-    "plpgsql",
-    "do $$",
-    "temporary",
-    "temp",
-    "unlogged",
-    "tablespace",
-    "inherits",
-    "references",
-    "foreign key",
-    "exclude using",
-    // DSQL has `create index async`, and no index of a part of the rows.
-    "create index",
-    "create unique index",
-    "alter column",
-    "add constraint",
-    "collate",
-    "truncate",
-    "vacuum",
-    "savepoint",
-    "lock table",
-    "listen",
-    "notify",
-    "pg_notify",
-    "pg_advisory_lock",
-    "pg_advisory_unlock",
-    // A session's own settings do not outlive a transaction behind RDS Proxy either, which pins the connection.
-    "set local",
-    "skip locked",
-    "for no key update",
-    "for share",
-    // Catalogs that it has not.
-    "pg_database",
-    "pg_authid",
-    "alter role",
-    "rds_iam",
-];
-
-/// What of a statement DSQL refuses.
-pub fn refused(statement: &[String]) -> Vec<&'static str> {
-    let is_index = |phrase: &str| phrase == "create index" && contains(statement, "create index async");
-    REFUSED.into_iter().filter(|phrase| contains(statement, phrase) && !is_index(phrase)).collect()
-}
+use crate::support::sql::{Statement, contains, refused, statements, words};
 
 /// What is sent to PostgreSQL alone, though it does not stand in `postgresql(…)`: the file, the phrase, and what sees to that.
 const ALLOWED: [(&str, &str, &str); 5] = [

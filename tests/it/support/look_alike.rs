@@ -9,8 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::migration_files::{Statement, statements};
-use crate::portable_sql::refused;
+use super::sql::{Statement, refused, statements};
 
 /// Forwards connections to a server and looks at each statement on its way.
 pub struct LookAlike {

@@ -13,6 +13,7 @@ mod response_url;
 mod secrets_manager;
 mod served;
 mod service;
+pub mod sql;
 
 pub use answer::Answer;
 pub use client::{Client, Gateway, account, password, race};
