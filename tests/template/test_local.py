@@ -7,7 +7,8 @@ from samcli.local.lambdafn.env_vars import EnvironmentVariables
 
 from stack import ROOT, source
 
-OVERRIDES = {"Architecture": "x86_64"}
+# As in the README.
+OVERRIDES = {"Architecture": "x86_64", "Database": "existing"}
 
 
 def stacks():
@@ -26,6 +27,8 @@ def test_sam_local_knows_every_function_and_hands_on_what_stands_in_for_secrets(
         assert {name: environment[name] for name in shell} == shell, function.function_id
         # What only a deployment has is empty, and an empty variable counts as none.
         assert not environment["DATABASE_HOST"] and not environment["SETTINGS_VERSION"]
+        # A database that is not on RDS knows nothing of IAM: there are no roles to make for it.
+        assert environment.get("DATABASE_ROLES", "off") == "off"
 
 
 def test_sam_local_knows_every_route():
