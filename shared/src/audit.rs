@@ -1,45 +1,44 @@
-//! What happens to accounts and sessions, for whoever watches over the service: one line of the log each, with a stable
-//! `event`, the ids it is about, and by the span around it the request's id. What could be a secret has no place in here.
+//! Security events of accounts and sessions: one log line each, with a stable name (`event`) and the ids it is about. The
+//! span around it adds the request id. A field must never hold a secret.
 
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::auth::access_token::Session;
-use crate::auth::guessing::PasswordCheck;
-use crate::domain::{SessionId, UserId};
-use crate::request_log;
+use crate::auth::password_check::PasswordCheck;
+use crate::domain::{Session, SessionId, UserId};
+use crate::telemetry::stats;
 
-/// Something that happened.
+/// A security event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are what their types say")]
 pub enum Event {
-    /// Somebody registered.
+    /// A user registered.
     AccountCreated(UserId),
-    /// A user changed their e-mail address or what they say about themselves.
-    AccountChanged(Session),
-    /// A user deleted their account and all its data.
+    /// A user changed the profile or the e-mail address.
+    AccountUpdated(Session),
+    /// A user deleted the account and all its data.
     AccountDeleted(Session),
-    /// A password was right and a session has begun.
-    SignedIn(Session),
+    /// A user signed in, which started a session.
+    SessionStarted(Session),
     /// A password was wrong, or the account does not exist.
     PasswordWrong { user: Option<UserId>, purpose: PasswordCheck, failures: i32 },
-    /// Because of that, no password of the account is checked for a while.
-    PasswordLocked { user: Option<UserId>, wait: Duration },
-    /// A password was not checked because of that.
-    PasswordRefused { user: Option<UserId>, purpose: PasswordCheck, wait: Duration },
-    /// A user changed their password, which ended their other sessions.
+    /// The failure before this event throttles further attempts for a while.
+    ThrottleStarted { user: Option<UserId>, wait: Duration },
+    /// A password was not checked because the account is throttled.
+    PasswordThrottled { user: Option<UserId>, purpose: PasswordCheck, wait: Duration },
+    /// A user changed the password, which ended the other sessions.
     PasswordChanged(Session),
     /// A refresh token was rotated.
-    Refreshed(Session),
-    /// A refresh token was shown again shortly after its rotation: an answer was lost, or requests raced.
+    RefreshRotated(Session),
+    /// A refresh token was presented again shortly after its rotation: a response was lost, or requests raced.
     RefreshRepeated(Session),
-    /// A refresh token was shown again later: it is in two hands. The session has ended.
+    /// A refresh token was presented again later, which counts as theft and ended the session.
     RefreshReused(Session),
     /// A refresh token was unknown, or its session had ended.
     RefreshUnknown,
-    /// A refresh token was given up, which ended its session.
-    Revoked(Session),
+    /// A refresh token was revoked, which ended its session.
+    SessionRevoked(Session),
     /// A user ended one of their sessions.
     SessionEnded { by: Session, ended: SessionId },
     /// A user ended all their sessions.
@@ -47,49 +46,46 @@ pub enum Event {
 }
 
 impl Event {
-    /// Writes it into the log. What may be an attack is a warning.
+    /// Writes the event to the log. Possible attacks are warnings.
     pub fn record(self) {
         match self {
             Self::AccountCreated(user) => info!(event = "account.created", user_id = %user),
-            Self::AccountChanged(session) => about(session, "account.changed"),
-            Self::AccountDeleted(session) => about(session, "account.deleted"),
-            Self::SignedIn(session) => about(session, "session.begun"),
+            Self::AccountUpdated(session) => record_for(session, "account.updated"),
+            Self::AccountDeleted(session) => record_for(session, "account.deleted"),
+            Self::SessionStarted(session) => record_for(session, "session.started"),
             Self::PasswordWrong { user, purpose, failures } => {
-                let reason = if user.is_some() { "wrong_password" } else { "unknown_account" };
-                let purpose = purpose.name();
-                request_log::note_failed_sign_in();
-                warn!(event = "password.wrong", user_id = user.map(tracing::field::display), purpose, reason, failures);
+                let (reason, purpose) =
+                    (if user.is_some() { "wrong_password" } else { "unknown_account" }, purpose.name());
+                stats::record_failed_sign_in();
+                warn!(event = "password.wrong", user_id = user.map(display), purpose, reason, failures);
             }
-            Self::PasswordLocked { user, wait } => {
-                warn!(
-                    event = "password.locked",
-                    user_id = user.map(tracing::field::display),
-                    wait_seconds = wait.as_secs()
-                );
+            Self::ThrottleStarted { user, wait } => {
+                let wait_seconds = wait.as_secs();
+                warn!(event = "password.throttle_started", user_id = user.map(display), wait_seconds);
             }
-            Self::PasswordRefused { user, purpose, wait } => {
+            Self::PasswordThrottled { user, purpose, wait } => {
                 let (purpose, wait_seconds) = (purpose.name(), wait.as_secs());
-                warn!(event = "password.refused", user_id = user.map(tracing::field::display), purpose, wait_seconds);
+                warn!(event = "password.throttled", user_id = user.map(display), purpose, wait_seconds);
             }
-            Self::PasswordChanged(session) => about(session, "password.changed"),
-            Self::Refreshed(session) => about(session, "refresh.rotated"),
-            Self::RefreshRepeated(session) => about(session, "refresh.repeated"),
+            Self::PasswordChanged(session) => record_for(session, "password.changed"),
+            Self::RefreshRotated(session) => record_for(session, "refresh.rotated"),
+            Self::RefreshRepeated(session) => record_for(session, "refresh.repeated"),
             Self::RefreshReused(Session { user, id }) => {
                 warn!(event = "refresh.reused", user_id = %user, session_id = %id);
             }
             Self::RefreshUnknown => info!(event = "refresh.unknown"),
-            Self::Revoked(session) => about(session, "session.revoked"),
+            Self::SessionRevoked(session) => record_for(session, "session.revoked"),
             Self::SessionEnded { by, ended } => {
                 info!(event = "session.ended", user_id = %by.user, session_id = %by.id, ended_session_id = %ended);
             }
-            Self::AllSessionsEnded(session) => about(session, "session.all_ended"),
+            Self::AllSessionsEnded(session) => record_for(session, "session.all_ended"),
         }
     }
 }
 
-fn about(session: Session, event: &'static str) {
-    // A request that begins or refreshes a session has no access token to tell whose it is.
-    request_log::note_session(session);
+fn record_for(session: Session, event: &'static str) {
+    // A sign-in or a refresh has no access token from which the request line could take the session.
+    stats::record_session(session);
     let Session { user, id } = session;
     info!(event, user_id = %user, session_id = %id);
 }

@@ -1,35 +1,37 @@
-//! The only home of the system's clock. What depends on time is handed it, so that a test moves it instead of sleeping.
+//! The only home of the system clock. Code that depends on time takes a [`Clock`] or a `SystemTime`, so that a test moves
+//! the time instead of sleeping.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-/// Something that tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// Returns the current time.
     fn now(&self) -> SystemTime;
 }
 
-/// The machine's clock.
+/// The clock of the machine.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
+    #[expect(clippy::disallowed_methods, reason = "the home of the system clock")]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
 }
 
-/// Measures how long something takes, for the log alone: it stands still in a frozen machine, and nothing depends on it.
-pub struct Stopwatch(std::time::Instant);
+/// Measures durations for the log. It does not advance while an execution environment is frozen, so no decision may
+/// depend on it.
+pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts now.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
+    /// Starts to measure.
+    #[expect(clippy::disallowed_methods, reason = "the home of the system clock")]
     pub fn start() -> Self {
-        Self(std::time::Instant::now())
+        Self(Instant::now())
     }
 
-    /// The time since its start.
-    pub fn elapsed(&self) -> std::time::Duration {
+    /// Returns the time since the start.
+    pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 }

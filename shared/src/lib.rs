@@ -1,38 +1,59 @@
-//! What the functions share: the rules of the contract, sign-in, the database, and the way from an event to an answer.
+//! The library of the functions: the rules of the contract, sign-in, the database, and the way from an event to a response.
+//!
+//! # Modules
+//!
+//! From top to bottom. A module imports from modules below it only, and only from those that its line names; `domain`,
+//! `report`, `env` and `clock` may be imported everywhere above them. The test `layout` holds this table.
+//!
+//! | module | contains | imports |
+//! |---|---|---|
+//! | [`runtime`] | starts functions, serves invocations, answers events | all |
+//! | [`app`] | the context of a handler: sessions, password checks, tokens | settings, db, auth, secrets, http, error, audit, telemetry |
+//! | [`http`] | requests, replies, responses, routes | error |
+//! | [`secrets`] | cache of database credentials and signing keys, key rotation | db, aws, auth |
+//! | [`error`] | codes, statuses, and messages of the contract | db, auth |
+//! | [`aws`] | the AWS SDK and request signing | |
+//! | [`db`] | all SQL, the connection pool, the schema's administration | auth, telemetry |
+//! | [`audit`] | security events | auth, telemetry |
+//! | [`settings`] | settings of a deployment | auth |
+//! | [`auth`] | passwords and tokens: rules and cryptography | |
+//! | [`telemetry`] | log, metrics, traces | |
+//! | [`domain`] | value types | |
+//! | [`env`], [`clock`], [`report`] | environment variables, time, error chains | |
 //!
 //! # Invariants
 //!
-//! What a machine holds is named in brackets; the rest is held by whoever reads this.
+//! The check that holds an invariant is in brackets.
 //!
-//! - `domain`, `auth` and `db` do not know HTTP, and `domain` does no I/O.
+//! - `domain`, `auth`, and `db` do not know HTTP, and `domain` does no I/O. \[test `layout`\]
 //! - A function depends on `shared` and on no other function. \[test `layout`\]
-//! - Only [`runtime::respond`] makes a response, and no handler names a status for a failure: that is [`error`]'s.
-//! - Each hazard has one home: the environment in [`config`], the clock in [`clock`], bcrypt in
-//!   [`auth::password_hash`], `jsonwebtoken` in [`auth::access_token`], [`auth::key_ring`] and [`auth::jwt_crypto`], the
-//!   AWS SDK in [`secrets`], its HTTP client in [`https`], the Lambda runtime in [`runtime`]. \[clippy `disallowed-methods`\]
-//! - A route stands in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README and the watch
-//!   router in `Cargo.toml`. \[test `routes`\]
-//! - A function signs in to the database as its role in [`db::roles`], which can do what its statements do and nothing
-//!   else. \[test `roles`\]
-//! - Nothing a client sends can panic, and if it did, it would cost that request only. \[test `panics`\]
-//! - A request for values is one statement or, as a batch, one transaction, and the session check is part of it.
-//! - Every answer is one that the OpenAPI document describes. \[`tests/openapi/check.py`\]
+//! - Only [`http`] makes responses, and only [`error`] knows the status of an error.
+//! - Each hazard has one home: the environment in [`env`], the clock in [`clock`], bcrypt in [`auth::password_hash`],
+//!   `jsonwebtoken` in [`auth`], the AWS SDK in [`aws`], the Lambda runtime in [`runtime`]. \[clippy `disallowed-methods`\]
+//! - A route is in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README, and the watch router
+//!   in `Cargo.toml`. \[test `routes`\]
+//! - A setting that the code reads is in `shared/README.md`, and so is each one that `template.yaml` sets. \[test `settings`\]
+//! - A function signs in to the database as its [`db::Role`], which has the privileges that its statements need and no
+//!   others. \[test `roles`\]
+//! - No input from a client panics; if one did, only its request would fail. \[test `panics`\]
+//! - A request for values is one statement or, as a batch, one transaction, and checks the session itself.
+//! - Every response is one that the OpenAPI document describes. \[`tests/openapi/check.py`\]
 
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod aws;
 pub mod clock;
-pub mod config;
 pub mod db;
 pub mod domain;
+pub mod env;
 pub mod error;
 pub mod http;
-pub mod https;
-mod request_log;
+pub mod report;
 pub mod runtime;
 pub mod secrets;
+pub mod settings;
 pub mod telemetry;
-mod traces;
 
 pub use app::App;
 pub use error::ApiError;

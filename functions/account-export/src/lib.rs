@@ -1,18 +1,21 @@
-//! `GET /api/account/export`: everything that the service holds about the caller, a page at a time.
+//! `GET /api/account/export`: export everything that is stored about the caller, page by page.
 
 use std::time::SystemTime;
 
 use serde::Serialize;
 use shared::App;
-use shared::db::{self, data::PageOf};
+use shared::db::data::PageRequest;
+use shared::db::{self, Role};
 use shared::domain::{Account, Entry, KeyPrefix, Lifetime, Limit, SessionInfo, cursor};
 use shared::error::ApiError;
 use shared::http::{Query, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::get("/api/account/export");
+/// The database role.
+pub const ROLE: Role = Role::Exporter;
 
-/// The account and its sessions are on the first page only. `operations` is what `POST /api/data/batch` takes.
+/// A page. Only the first one has the account and its sessions. `POST /api/data/batch` accepts `operations`.
 #[derive(Serialize)]
 struct Export {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +26,7 @@ struct Export {
     next_cursor: Option<String>,
 }
 
-/// A stored value as an operation that stores it, and what else is known about it, which a batch does not look at.
+/// A batch operation that restores a value, with the other properties of the value, which a batch ignores.
 #[derive(Serialize)]
 struct Restore {
     op: &'static str,
@@ -34,7 +37,7 @@ struct Restore {
     entry: Entry,
 }
 
-/// Answers 200 with a page of at most 100 values, as many as a batch takes.
+/// Returns 200 with a page of at most 100 values, the limit of a batch.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (prefix, now) = (KeyPrefix::default(), app.now());
@@ -48,11 +51,11 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
             (Some(account), Some(db::sessions::list(app.db(), session, now).await?))
         }
     };
-    let page = PageOf { prefix: &prefix, after: after.as_ref(), limit, values: true };
+    let page = PageRequest { prefix: &prefix, after: after.as_ref(), limit, values: true };
     let page = db::data::list(app.db(), session, page, now).await?;
     let next_cursor = page.next.map(|key| cursor::write(session.user, &prefix, &key));
     let operations = page.entries.into_iter().map(|entry| restore(entry, now)).collect();
-    Ok(Reply::ok().data(&Export { account, sessions, operations, next_cursor }))
+    Ok(Reply::data(&Export { account, sessions, operations, next_cursor }))
 }
 
 fn restore(entry: Entry, now: SystemTime) -> Restore {

@@ -1,15 +1,17 @@
-//! `GET /api/account`: the caller's own account.
+//! `GET /api/account`: read the caller's account.
 
 use shared::App;
-use shared::db;
+use shared::db::{self, Role};
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::get("/api/account");
+/// The database role.
+pub const ROLE: Role = Role::Accounts;
 
-/// Answers 200 with the account.
+/// Returns 200 with the account.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
-    Ok(Reply::ok().data(&db::users::find(app.db(), session, app.now()).await?))
+    Ok(Reply::data(&db::users::find(app.db(), session, app.now()).await?))
 }

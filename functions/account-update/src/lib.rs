@@ -1,25 +1,27 @@
-//! `PATCH /api/account`: another e-mail address, name, age or gender.
+//! `PATCH /api/account`: change the caller's e-mail address, name, age, or gender.
 
 use shared::App;
 use shared::audit::Event;
-use shared::db;
+use shared::db::{self, Role};
 use shared::domain::ProfileChange;
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::patch("/api/account");
+/// The database role.
+pub const ROLE: Role = Role::Accounts;
 
-/// Answers 200 with the account as it now is.
+/// Changes the given fields and returns 200 with the account.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let change = read(&request)?;
     let account = db::users::update(app.db(), session, &change, app.now()).await?;
-    Event::AccountChanged(session).record();
-    Ok(Reply::ok().message("Account changed").data(&account))
+    Event::AccountUpdated(session).record();
+    Ok(Reply::message_and_data("Account updated", &account))
 }
 
-/// A member that is there has to be right: a `null` would take away what every account has.
+/// Rejects `null`: every account has these fields, and none can be removed.
 fn read(request: &Request) -> Result<ProfileChange, ApiError> {
     const CHANGEABLE: [&str; 4] = ["email", "full_name", "age", "gender"];
     let mut body = Body::read(request)?;

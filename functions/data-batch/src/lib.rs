@@ -1,19 +1,22 @@
-//! `POST /api/data/batch`: several operations, all of them or none.
+//! `POST /api/data/batch`: run several operations, all or none.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
 
 use serde::Serialize;
 use shared::App;
-use shared::db::{self, data::Answer};
+use shared::db::data::BatchResult;
+use shared::db::{self, Role};
 use shared::domain::{Action, Content, Entry, Key, Operation, Verb};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::post("/api/data/batch");
+/// The database role.
+pub const ROLE: Role = Role::Writer;
 
-/// Lambda takes 6 MB for an event, in which every quote and backslash of the body is escaped.
+/// Bytes of a body. A Lambda event is limited to 6 MB, in which each quote and backslash of the body is escaped.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Serialize)]
@@ -28,27 +31,27 @@ enum Outcome {
     Deleted { key: Key, deleted: bool },
 }
 
-/// Answers 200 with what each operation answers, in their order. Each does what its route does; what one would be refused for
-/// refuses them all.
+/// Runs the operations and returns 200 with their results, in order. Each does what its route does; if one fails, none is
+/// done.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let now = app.now();
     let operations = read(&request, now)?;
-    let answers = db::data::batch(app.db(), session, &operations, app.settings().quota, now).await?;
-    let results = answers.into_iter().map(|answer| match answer {
-        Answer::Entry(entry) => Outcome::Entry(entry),
-        Answer::Deleted(key) => Outcome::Deleted { key, deleted: true },
+    let results = db::data::batch(app.db(), session, &operations, app.settings().quota, now).await?;
+    let results = results.into_iter().map(|result| match result {
+        BatchResult::Entry(entry) => Outcome::Entry(entry),
+        BatchResult::Deleted(key) => Outcome::Deleted { key, deleted: true },
     });
-    Ok(Reply::ok().message("Done").data(&Results { results: results.collect() }))
+    Ok(Reply::message_and_data("Batch completed", &Results { results: results.collect() }))
 }
 
 fn read(request: &Request, now: SystemTime) -> Result<Vec<Operation>, ApiError> {
     let mut body = Body::read_at_most(request, MAX_BYTES)?;
-    let mut places = HashMap::new();
-    let operations = body.each("operations", Operation::MOST, |place, item| {
+    let mut indexes = HashMap::new();
+    let operations = body.each("operations", Operation::MOST, |index, item| {
         let operation = read_operation(item, now)?;
-        if let Some(first) = places.insert(operation.key.as_str().to_owned(), place) {
-            let message = format!("operation {first} has this key too: a batch can do one thing with a key");
+        if let Some(first) = indexes.insert(operation.key.as_str().to_owned(), index) {
+            let message = format!("operation {first} has the same key: each key can be in a batch only once");
             item.fault("key", Code::InvalidRequest, message);
         }
         Some(operation)

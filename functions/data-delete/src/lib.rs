@@ -1,19 +1,21 @@
-//! `DELETE /api/data/{key}`: the end of a value.
+//! `DELETE /api/data/{key}`: delete a value.
 
 use shared::App;
-use shared::db;
+use shared::db::{self, Role};
 use shared::domain::{Key, VersionMatch};
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::delete("/api/data/{key+}");
+/// The database role.
+pub const ROLE: Role = Role::Writer;
 
-/// Answers 200; deleting what is not there is KEY_NOT_FOUND.
+/// Deletes the value and returns 200. A missing key is `KEY_NOT_FOUND`.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let key: Key = http::path(&request, "key")?;
     let versions = http::if_match(&request)?.unwrap_or(VersionMatch::Any);
     db::data::delete(app.db(), session, &key, &versions, app.now()).await?;
-    Ok(Reply::ok().message("Deleted"))
+    Ok(Reply::message("Value deleted"))
 }

@@ -1,21 +1,24 @@
-//! `GET /api/data/{key}`: the value that the caller stored under `key`.
+//! `GET /api/data/{key}`: read a value.
 
 use shared::App;
-use shared::db::{self, data::Found};
+use shared::db::data::Lookup;
+use shared::db::{self, Role};
 use shared::domain::{Key, VersionMatch};
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::get("/api/data/{key+}");
+/// The database role.
+pub const ROLE: Role = Role::Reader;
 
-/// Answers 200 with the entry, or 304 if the caller has it already.
+/// Returns 200 with the entry, or 304 if `If-None-Match` names its version.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let key: Key = http::path(&request, "key")?;
     let known = http::if_none_match(&request)?.unwrap_or(VersionMatch::Among(Vec::new()));
     Ok(match db::data::find(app.db(), session, &key, &known, app.now()).await? {
-        Found::Entry(entry) => Reply::ok().etag(entry.version).data(&entry),
-        Found::Known(version) => Reply::not_modified().etag(version),
+        Lookup::Modified(entry) => Reply::data(&entry).etag(entry.version),
+        Lookup::NotModified(version) => Reply::not_modified().etag(version),
     })
 }

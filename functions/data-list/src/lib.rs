@@ -1,14 +1,17 @@
-//! `GET /api/data`: the caller's keys, a page at a time.
+//! `GET /api/data`: list the caller's keys, page by page.
 
 use serde::Serialize;
 use shared::App;
-use shared::db::{self, data::PageOf};
+use shared::db::data::PageRequest;
+use shared::db::{self, Role};
 use shared::domain::{Entry, KeyPrefix, Limit, cursor};
 use shared::error::ApiError;
 use shared::http::{Query, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::get("/api/data");
+/// The database role.
+pub const ROLE: Role = Role::Reader;
 
 #[derive(Serialize)]
 struct List {
@@ -16,16 +19,16 @@ struct List {
     next_cursor: Option<String>,
 }
 
-/// Answers 200 with a page of what begins with `prefix`, in the order of the keys' bytes. A key that is there all along is on
-/// exactly one page, whatever is written meanwhile.
+/// Returns 200 with a page of the keys that begin with `prefix`, in byte order. Concurrent writes neither repeat nor skip a
+/// key that exists all along.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let query = Query::of(&request);
     let prefix: KeyPrefix = query.get("prefix")?.unwrap_or_default();
     let limit: Limit = query.get("limit")?.unwrap_or_default();
     let after = query.get_by("cursor", |text| cursor::read(text, session.user, &prefix))?;
-    let page = PageOf { prefix: &prefix, after: after.as_ref(), limit, values: query.flag("values")? };
+    let page = PageRequest { prefix: &prefix, after: after.as_ref(), limit, values: query.flag("values")? };
     let page = db::data::list(app.db(), session, page, app.now()).await?;
     let next_cursor = page.next.map(|key| cursor::write(session.user, &prefix, &key));
-    Ok(Reply::ok().data(&List { items: page.entries, next_cursor }))
+    Ok(Reply::data(&List { items: page.entries, next_cursor }))
 }

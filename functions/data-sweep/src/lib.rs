@@ -1,45 +1,47 @@
-//! Removes values that have expired. Not a route: it is invoked by a schedule.
+//! Removes expired values. Not a route: a schedule invokes it.
 
 use serde::Serialize;
 use shared::App;
-use shared::db;
-use shared::error::BoxError;
+use shared::db::{self, Role};
+use shared::report::BoxError;
 use shared::secrets::NoKeys;
 
-/// Statements that one run makes at most, each of which removes some hundred values: a hundred thousand in all, so that a run
-/// ends before its timeout.
+/// The database role.
+pub const ROLE: Role = Role::Sweeper;
+
+/// Statements of one run. Each removes some hundred values, so a run removes up to 100 000 before its timeout.
 const MAX_STEPS: usize = 200;
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Values that it removed.
+    /// Expired values that were removed.
     pub removed: i64,
-    /// Whether it removed all there were, but for those that somebody was writing. What is left, the next run removes.
+    /// Whether all were removed, except for those that were being written. The next run removes the rest.
     pub finished: bool,
-    /// Values that it removed because their user is gone, which foreign keys do elsewhere than on Aurora DSQL.
+    /// Values of deleted users that were removed. Only Aurora DSQL has them; elsewhere foreign keys cascade.
     #[serde(skip_serializing_if = "is_zero")]
-    pub ownerless: i64,
+    pub orphans: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// Removes values that have expired, in small steps between which others have their turn. Two runs at once are safe.
+/// Removes expired values in small steps, between which other statements can run. Two concurrent runs are safe.
 ///
 /// # Errors
-/// The database is out of reach.
+/// The database is unavailable.
 pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let now = app.now();
-    let ownerless = db::data::remove_ownerless(app.db(), now).await?.values;
+    let orphans = db::data::remove_orphans(app.db(), now).await?.values;
     let mut removed = 0;
     for _ in 0..MAX_STEPS {
-        match db::data::sweep(app.db(), now).await? {
-            0 => return Ok(Report { removed, finished: true, ownerless }),
+        match db::data::purge_expired(app.db(), now).await? {
+            0 => return Ok(Report { removed, finished: true, orphans }),
             step => removed += step,
         }
     }
-    Ok(Report { removed, finished: false, ownerless })
+    Ok(Report { removed, finished: false, orphans })
 }

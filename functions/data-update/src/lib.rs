@@ -1,44 +1,46 @@
-//! `PUT /api/data/{key}`: another value for a key, or its first.
+//! `PUT /api/data/{key}`: replace a value, or store the first one of a key.
 
 use std::time::SystemTime;
 
 use shared::App;
-use shared::db;
-use shared::db::data::{Draft, Refusal, Written};
+use shared::db::data::{self, NewEntry, Written};
+use shared::db::{self, Role};
 use shared::domain::{Condition, VersionMatch};
 use shared::error::{ApiError, Code};
 use shared::http::{self, Body, Query, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::put("/api/data/{key+}");
+/// The database role.
+pub const ROLE: Role = Role::Writer;
 
-/// Answers 200 with the entry, or 201 if the request may create the key and did.
+/// Stores the value and returns 200 with the entry, or 201 if it created the key.
 ///
-/// The value is replaced together with its expiry: without `expires_in` it lasts.
+/// The expiry is replaced with the value: without `expires_in` the value does not expire.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (upsert, now) = (Query::of(&request).flag("upsert")?, app.now());
     let condition = condition(&request, upsert)?;
-    let draft = read(&request, now)?;
-    let written = db::data::write(app.db(), session, draft, &condition, app.settings().quota, now).await;
-    let Written { entry, created } = written.map_err(|refusal| refused(refusal, upsert))?;
-    let reply = if created { Reply::created().location(http::data_path(&entry.key)) } else { Reply::ok() };
-    Ok(reply.message("Stored").etag(entry.version).data(&entry))
+    let new = read(&request, now)?;
+    let written = db::data::write(app.db(), session, new, &condition, app.settings().quota, now).await;
+    let Written { entry, created } = written.map_err(|error| translate(error, upsert))?;
+    let reply = Reply::message_and_data("Value stored", &entry).etag(entry.version);
+    Ok(if created { reply.created().location(http::data_path(&entry.key)) } else { reply })
 }
 
-fn read(request: &Request, now: SystemTime) -> Result<Draft, ApiError> {
+fn read(request: &Request, now: SystemTime) -> Result<NewEntry, ApiError> {
     let key = http::path(request, "key")?;
     let mut body = Body::read(request)?;
     let (value, lifetime) = (body.value(), body.lifetime());
-    Ok(Draft { key, value: body.finish(value)?, expires_at: lifetime.map(|lifetime| lifetime.from(now)) })
+    Ok(NewEntry { key, value: body.finish(value)?, expires_at: lifetime.map(|lifetime| lifetime.from(now)) })
 }
 
 fn condition(request: &Request, upsert: bool) -> Result<Condition, ApiError> {
-    let refuse = |message| Err(ApiError::invalid("if-none-match", Code::InvalidRequest, message));
+    let invalid = |message| Err(ApiError::invalid("if-none-match", Code::InvalidRequest, message));
     match (http::if_match(request)?, http::if_none_match(request)?) {
-        (Some(_), Some(_)) => refuse("send either If-Match or If-None-Match"),
+        (Some(_), Some(_)) => invalid("send either If-Match or If-None-Match"),
         (None, Some(VersionMatch::Among(_))) => {
-            refuse("If-None-Match must be * here: it creates a key that does not exist")
+            invalid("If-None-Match must be * here: it creates a key that does not exist")
         }
         (None, Some(VersionMatch::Any)) => Ok(Condition::Absent),
         (Some(versions), None) => Ok(Condition::Present(versions)),
@@ -47,12 +49,12 @@ fn condition(request: &Request, upsert: bool) -> Result<Condition, ApiError> {
     }
 }
 
-/// A key that exists only `If-None-Match` refuses here, and one that does not only `If-Match` where the request may create
-/// it (RFC 9110 §13.2.1: a condition counts where the request would succeed without it).
-fn refused(refusal: Refusal, upsert: bool) -> ApiError {
-    match refusal {
-        Refusal::Exists => ApiError::PreconditionFailed,
-        Refusal::NotFound if upsert => ApiError::PreconditionFailed,
-        refusal => refusal.into(),
+/// An existing key can only fail `If-None-Match` here, and a missing one only `If-Match` if the request may create it. Both
+/// are failed preconditions (RFC 9110 §13.2.1: a precondition applies if the request would otherwise succeed).
+fn translate(error: data::Error, upsert: bool) -> ApiError {
+    match error {
+        data::Error::Exists => ApiError::PreconditionFailed,
+        data::Error::NotFound if upsert => ApiError::PreconditionFailed,
+        error => error.into(),
     }
 }

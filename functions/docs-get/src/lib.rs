@@ -1,6 +1,6 @@
-//! `GET /api/docs`: a page to read the API on and to try it.
+//! `GET /api/docs`: return a page to read and try the API.
 //!
-//! `build.rs` makes it of `page/` and of Swagger UI in `vendor/`. It is one document that loads nothing but
+//! `build.rs` makes the page from `page/` and Swagger UI in `vendor/`. It is one document and loads only
 //! `GET /api/openapi.json`.
 
 use std::io::Read;
@@ -13,14 +13,13 @@ use shared::http::{self, Reply, Request, Route};
 /// The route.
 pub const ROUTE: Route = Route::get("/api/docs");
 
-/// The page, compressed to a quarter, as every browser takes it.
+/// The page, compressed to a quarter. Every browser accepts it.
 const GZIPPED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 
-/// Its entity tag: a digest.
+/// The entity tag of the page: a digest.
 const TAG: &str = env!("PAGE_TAG");
 
-/// Nothing but the page's own script and style, by their digests; requests to the service that it came from; the icons
-/// in the style. Swagger UI needs no more.
+/// Allows the page's own script and style by their digests, requests to its own origin, and the icons in the style.
 const POLICY: &str = concat!(
     "default-src 'none'; script-src 'sha256-",
     env!("SCRIPT_DIGEST"),
@@ -29,24 +28,24 @@ const POLICY: &str = concat!(
     "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// How long it may be kept before it is asked for again: it changes with a deployment.
+/// Time for which caches may keep the page, which changes with a deployment.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Answers 200 with the page, or 304 if the caller has it.
+/// Returns 200 with the page, or 304 if `If-None-Match` names it.
 pub async fn handle((): (), request: Request) -> Result<Reply, ApiError> {
-    let reply = if http::has_current(&request, TAG)? {
+    let reply = if http::matches_etag(&request, TAG)? {
         Reply::not_modified()
-    } else if http::takes_gzip(&request) {
+    } else if http::accepts_gzip(&request) {
         Reply::gzipped(GZIPPED)
     } else {
-        Reply::text(unpacked()?)
+        Reply::text(unpack()?)
     };
     Ok(reply.html(TAG, POLICY, MAX_AGE))
 }
 
-/// For curl, and whatever else takes no compressed answer.
-fn unpacked() -> Result<String, ApiError> {
+/// Decompresses the page for clients without gzip, such as curl.
+fn unpack() -> Result<String, ApiError> {
     let mut page = String::new();
-    GzDecoder::new(GZIPPED).read_to_string(&mut page).map_err(|error| ApiError::Internal(Box::new(error)))?;
+    GzDecoder::new(GZIPPED).read_to_string(&mut page).map_err(ApiError::internal)?;
     Ok(page)
 }

@@ -1,4 +1,4 @@
-//! `GET /api/health`: the service is there.
+//! `GET /api/health`: report that the service is alive.
 
 use serde::Serialize;
 use shared::error::ApiError;
@@ -13,7 +13,7 @@ struct Health {
     commit: &'static str,
 }
 
-/// Answers 200, whatever is the matter with the database, with what was deployed.
+/// Returns 200 with the deployed version, whatever the state of the database.
 pub async fn handle((): (), _: Request) -> Result<Reply, ApiError> {
-    Ok(Reply::ok().message("Alive").data(&Health { version: env!("CARGO_PKG_VERSION"), commit: env!("COMMIT") }))
+    Ok(Reply::message_and_data("Alive", &Health { version: env!("CARGO_PKG_VERSION"), commit: env!("COMMIT") }))
 }

@@ -1,16 +1,18 @@
-//! `GET /api/health/ready`: the service can work.
+//! `GET /api/health/ready`: report whether the database answers.
 
 use shared::App;
-use shared::db;
+use shared::db::{self, Role};
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 use shared::secrets::NoKeys;
 
 /// The route.
 pub const ROUTE: Route = Route::get("/api/health/ready");
+/// The database role.
+pub const ROLE: Role = Role::Monitor;
 
-/// Answers 200 if the database answers within two seconds, and 503 if it does not.
+/// Returns 200 if the database answers within two seconds, and 503 otherwise.
 pub async fn handle(app: App<NoKeys>, _: Request) -> Result<Reply, ApiError> {
     db::ping(app.db()).await?;
-    Ok(Reply::ok().message("Ready"))
+    Ok(Reply::message("Ready"))
 }

@@ -1,4 +1,4 @@
-//! `GET /.well-known/jwks.json`: the public keys that access tokens can be verified with (RFC 7517).
+//! `GET /.well-known/jwks.json`: return the public keys that verify access tokens (RFC 7517).
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use shared::secrets::{self, Secrets};
 /// The route.
 pub const ROUTE: Route = Route::get("/.well-known/jwks.json");
 
-/// Answers 200 with the key set, which is empty where tokens are signed with a secret. It may be kept for as long as the
-/// functions themselves keep it.
+/// Returns 200 with the key set, which is empty if tokens are signed with a secret. Caches may keep it as long as the
+/// functions do.
 pub async fn handle(secrets: Arc<Secrets<KeyRing>>, _: Request) -> Result<Reply, ApiError> {
     Ok(Reply::document(&secrets.keys().await.public_keys(), secrets::MAX_AGE))
 }

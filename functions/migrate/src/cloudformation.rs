@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::db::roles::IamRoles;
-use shared::error::BoxError;
-use shared::{https, telemetry};
+use shared::db::admin::reconcile::IamRoles;
+use shared::report::BoxError;
+use shared::{aws, report};
 use tokio::time::timeout;
 
 use crate::Report;
@@ -101,7 +101,7 @@ impl Request {
             other => Err(format!("RequestType is {other:?} and not Create, Update or Delete")),
         };
         let answer = self.answer(done);
-        https::put(&self.response_url, &serde_json::to_string(&answer)?).await?;
+        aws::client::put(&self.response_url, &serde_json::to_string(&answer)?).await?;
         Ok(answer)
     }
 
@@ -141,7 +141,7 @@ where
     let abort = task.abort_handle();
     let reason = match timeout(patience, task).await {
         Ok(Ok(Ok(report))) => return Ok(report),
-        Ok(Ok(Err(error))) => telemetry::chain(error.as_ref()),
+        Ok(Ok(Err(error))) => report::chain(error.as_ref()),
         Ok(Err(_)) => "the migration panicked: the function's log says where".to_owned(),
         Err(_) => {
             abort.abort();

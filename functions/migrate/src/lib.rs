@@ -8,11 +8,11 @@ use std::pin::Pin;
 use serde::Serialize;
 use shared::App;
 use shared::clock::{Clock, SystemClock};
-use shared::config;
-use shared::db::Server;
-use shared::db::migrations::Migration as OneByOne;
-use shared::db::roles::IamRoles;
-use shared::error::BoxError;
+use shared::db::Dialect;
+use shared::db::admin::migrations::Migration as OneByOne;
+use shared::db::admin::reconcile::IamRoles;
+use shared::db::admin::reconcile::RoleManagement;
+use shared::report::BoxError;
 use shared::runtime::{Context, Invocation};
 use shared::secrets::NoKeys;
 
@@ -24,10 +24,10 @@ mod embedded {
 const FOR_POSTGRESQL: [i32; 2] = [7, 11];
 
 /// Whether a migration is for a kind of server. One whose name ends in `_postgresql` or `_dsql` is for that one alone.
-pub fn applies(version: i32, name: &str, server: Server) -> bool {
+pub fn applies(version: i32, name: &str, server: Dialect) -> bool {
     match server {
-        Server::PostgreSql => !name.ends_with("_dsql"),
-        Server::AuroraDsql => !name.ends_with("_postgresql") && !FOR_POSTGRESQL.contains(&version),
+        Dialect::PostgreSql => !name.ends_with("_dsql"),
+        Dialect::AuroraDsql => !name.ends_with("_postgresql") && !FOR_POSTGRESQL.contains(&version),
     }
 }
 
@@ -88,14 +88,14 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
 /// # Errors
 /// As for [`run`]; or one of those is no role.
 pub async fn run_and_let_in(app: App<NoKeys>, iam_roles: &IamRoles) -> Result<Report, BoxError> {
-    let management = config::role_management()?;
+    let management = RoleManagement::from_env()?;
     let mut connection = app.db().connect_for_migrations().await?;
-    let server = connection.server();
+    let server = connection.dialect();
     let mut migrations = embedded::migrations::runner().get_migrations().clone();
     migrations.retain(|migration| applies(migration.version(), migration.name(), server));
     migrations.sort();
     let applied = match server {
-        Server::PostgreSql => {
+        Dialect::PostgreSql => {
             let report = refinery::Runner::new(&migrations)
                 // The schema of a newer version serves an older one: that is what makes it possible to roll back a deployment.
                 .set_abort_missing(false)
@@ -103,7 +103,7 @@ pub async fn run_and_let_in(app: App<NoKeys>, iam_roles: &IamRoles) -> Result<Re
                 .await?;
             report.applied_migrations().iter().map(ToString::to_string).collect()
         }
-        Server::AuroraDsql => {
+        Dialect::AuroraDsql => {
             let one_by_one: Vec<_> = migrations
                 .iter()
                 .map(|migration| OneByOne {
@@ -116,7 +116,7 @@ pub async fn run_and_let_in(app: App<NoKeys>, iam_roles: &IamRoles) -> Result<Re
             connection.apply_one_by_one(&one_by_one, app.now()).await?
         }
     };
-    let roles = connection.bring_roles(management, iam_roles).await?;
+    let roles = connection.sync_roles(management, iam_roles).await?;
     connection.close().await?;
     Ok(Report { applied, roles: roles.changes, problems: roles.problems })
 }

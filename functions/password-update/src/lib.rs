@@ -1,38 +1,25 @@
-//! `PUT /api/account/password`: another password.
+//! `PUT /api/account/password`: change the caller's password.
 
 use shared::App;
 use shared::audit::Event;
-use shared::auth::guessing::PasswordCheck;
-use shared::db::{self, users::Refusal};
-use shared::domain::{Password, PasswordAttempt, PasswordPolicy};
+use shared::db::sign_in::VerifiedPassword;
+use shared::db::{self, Role};
+use shared::domain::{Password, PasswordAttempt, PasswordPolicy, Session};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::put("/api/account/password");
+/// The database role.
+pub const ROLE: Role = Role::Passwords;
 
-/// Answers 200, when the old password opens nothing any more: every session has ended but the one that asks.
+/// Changes the password, ends all other sessions of the user, and returns 200.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (current, new) = read(&request, app.settings().password_policy)?;
-    for _ in 0..PasswordCheck::ATTEMPTS {
-        let challenge = db::sign_in::find_by_session(app.db(), session, app.now()).await?;
-        if let Some(owner) = &challenge.credentials {
-            new.check_owner(&owner.username, &owner.email)
-                .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
-        }
-        let checked = app.check_password(PasswordCheck::Repeated, challenge, current.clone()).await?;
-        let hash = app.hash_password(new.clone()).await?;
-        match db::users::set_password(app.db(), session, &checked, &hash, app.now()).await {
-            Err(Refusal::PasswordChanged) => {}
-            changed => {
-                changed?;
-                Event::PasswordChanged(session).record();
-                return Ok(Reply::ok().message("Password changed: every other session has ended"));
-            }
-        }
-    }
-    Err(ApiError::WrongPassword)
+    app.reauthenticate(session, &current, |verified| change(&app, session, verified, &new)).await?;
+    Event::PasswordChanged(session).record();
+    Ok(Reply::message("Password changed. All other sessions have ended."))
 }
 
 fn read(request: &Request, policy: PasswordPolicy) -> Result<(PasswordAttempt, Password), ApiError> {
@@ -40,4 +27,17 @@ fn read(request: &Request, policy: PasswordPolicy) -> Result<(PasswordAttempt, P
     let current = body.text("current_password", Code::InvalidRequest);
     let new = body.new_password("new_password", policy);
     body.finish(current.zip(new))
+}
+
+async fn change(
+    app: &App,
+    session: Session,
+    verified: VerifiedPassword,
+    new: &Password,
+) -> Result<Option<()>, ApiError> {
+    new.check_owner(&verified.credentials.username, &verified.credentials.email)
+        .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
+    let hash = app.hash_password(new.clone()).await?;
+    let changed = db::users::set_password(app.db(), session, &verified, &hash, app.now()).await?;
+    Ok(changed.then_some(()))
 }

@@ -1,8 +1,8 @@
-//! `POST /api/register`: a new account.
+//! `POST /api/register`: create an account.
 
 use shared::App;
 use shared::audit::Event;
-use shared::db;
+use shared::db::{self, Role};
 use shared::domain::{Email, Password, PasswordPolicy, Profile, UserId, Username};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
@@ -10,8 +10,10 @@ use shared::secrets::NoKeys;
 
 /// The route.
 pub const ROUTE: Route = Route::post("/api/register");
+/// The database role.
+pub const ROLE: Role = Role::Register;
 
-/// Answers 201 with the account, or says everything that is wrong with the request.
+/// Creates the account and returns 201 with it, or all faults of the request.
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     let (profile, password) = read(&request, app.settings().password_policy)?;
     let hash = app.hash_password(password).await?;
@@ -19,7 +21,7 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
     let id = UserId::new(now);
     let account = db::users::insert(app.db(), id, &profile, &hash, now).await?;
     Event::AccountCreated(id).record();
-    Ok(Reply::created().message("Account created").data(&account))
+    Ok(Reply::message_and_data("Account created", &account).created())
 }
 
 fn read(request: &Request, policy: PasswordPolicy) -> Result<(Profile, Password), ApiError> {

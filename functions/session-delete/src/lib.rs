@@ -1,20 +1,22 @@
-//! `DELETE /api/sessions/{id}`: the end of one of the caller's sessions.
+//! `DELETE /api/sessions/{id}`: end one of the caller's sessions.
 
 use shared::App;
 use shared::audit::Event;
-use shared::db;
+use shared::db::{self, Role};
 use shared::domain::SessionId;
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::delete("/api/sessions/{id}");
+/// The database role.
+pub const ROLE: Role = Role::Accounts;
 
-/// Answers 200; a session that the caller does not have is SESSION_NOT_FOUND. It may be the one that asks.
+/// Ends the session and returns 200. It may be the session of the request itself.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let id: SessionId = http::path(&request, "id")?;
     db::sessions::end(app.db(), session, id, app.now()).await?;
     Event::SessionEnded { by: session, ended: id }.record();
-    Ok(Reply::ok().message("Signed out"))
+    Ok(Reply::message("Session ended"))
 }

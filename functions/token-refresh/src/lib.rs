@@ -1,56 +1,59 @@
-//! `POST /api/token/refresh`: new tokens for a refresh token.
+//! `POST /api/token/refresh`: exchange a refresh token for new tokens.
 
 use shared::App;
 use shared::audit::Event;
-use shared::auth::refresh_token::{GRACE, RefreshToken, RefreshTokenState};
-use shared::db::{self, sessions::Shown};
+use shared::auth::refresh_token::{RETRY_WINDOW, RefreshToken, RefreshTokenState};
+use shared::db::sessions::Presented;
+use shared::db::{self, Role};
 use shared::error::ApiError;
 use shared::http::{Body, Reply, Request, Route};
 
 /// The route.
 pub const ROUTE: Route = Route::post("/api/token/refresh");
+/// The database role.
+pub const ROLE: Role = Role::Accounts;
 
-/// How far a repeated token is followed to the newest one of its session. Each step was a rotation within the grace.
+/// Rotations by which a repeated token is followed to the newest token of its session. Each was within the retry window.
 const MAX_STEPS: usize = 20;
 
-/// Answers 200 with an access token and the next refresh token. A token that is shown again within the grace gets the
-/// newest one of its session; one that is shown later ends it.
+/// Rotates the refresh token and returns 200 with new tokens. A token that is presented again within the retry window gets
+/// the newest token of its session; later it ends the session.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
-    let mut shown = read(&request)?;
+    let mut token = read(&request)?;
     let (now, lifetime, network) = (app.now(), app.settings().refresh_lifetime, request.device.network.as_ref());
     for step in 0..MAX_STEPS {
         let successor = RefreshToken::generate()?;
-        let attempt = Shown {
-            digest: &shown.digest(),
-            // What is found by following a token within its grace is in nobody else's hands, whatever the clocks say.
-            grace: if step == 0 { GRACE } else { lifetime },
+        let presented = Presented {
+            digest: &token.digest(),
+            // A token that was reached by following its predecessor within the window is not in foreign hands.
+            retry_window: if step == 0 { RETRY_WINDOW } else { lifetime },
             successor: &successor.digest(),
-            sealed: &shown.seal(&successor),
+            sealed: &token.seal(&successor),
         };
-        let found = db::sessions::refresh(app.db(), attempt, network, now, lifetime).await?;
+        let found = db::sessions::refresh(app.db(), presented, network, now, lifetime).await?;
         let Some((session, state)) = found else {
             Event::RefreshUnknown.record();
             return Err(ApiError::InvalidRefreshToken);
         };
         let newest = match state {
             RefreshTokenState::Valid => {
-                Event::Refreshed(session).record();
+                Event::RefreshRotated(session).record();
                 successor
             }
             RefreshTokenState::Repeated { successor, rotated: true } => {
-                shown = shown.unseal(&successor)?;
+                token = token.unseal(&successor)?;
                 continue;
             }
             RefreshTokenState::Repeated { successor, rotated: false } => {
                 Event::RefreshRepeated(session).record();
-                shown.unseal(&successor)?
+                token.unseal(&successor)?
             }
             RefreshTokenState::Reused => {
                 Event::RefreshReused(session).record();
                 return Err(ApiError::InvalidRefreshToken);
             }
         };
-        return Ok(Reply::ok().message("Refreshed").data(&app.tokens(session, &newest).await?));
+        return Ok(Reply::message_and_data("Tokens refreshed", &app.tokens(session, &newest).await?));
     }
     Err(ApiError::InvalidRefreshToken)
 }

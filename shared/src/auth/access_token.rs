@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::key_ring::KeyRing;
-use crate::domain::{SessionId, UserId, uuid_v7};
+use crate::domain::{Session, SessionId, UserId, uuid_v7};
 
 /// The media type in the header (RFC 9068 §2.1), which keeps other JWTs of the same key from passing for access tokens.
 const TYPE: &str = "at+jwt";
@@ -27,24 +27,6 @@ pub struct TokenPolicy {
     pub audience: String,
     /// From `iat` to `exp`, whole seconds.
     pub lifetime: Duration,
-}
-
-/// Who sends a request, by an access token whose signature and times were found right.
-///
-/// Whether the session still stands, only the database knows: every statement made for a user asks it along the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// `sid`.
-    pub id: SessionId,
-    /// `sub`.
-    pub user: UserId,
-}
-
-impl Session {
-    /// A session of `user` that begins `now`.
-    pub fn new(user: UserId, now: SystemTime) -> Self {
-        Self { id: SessionId::new(now), user }
-    }
 }
 
 /// Why a text is no access token of ours. For the log; the caller is told no more than that it is invalid.

@@ -1,9 +1,10 @@
-//! How a user proves who they are: password hashes, access tokens, refresh tokens. No HTTP, no SQL.
+//! Passwords and tokens: rules and cryptography. No HTTP, no SQL, no clock.
 
 pub mod access_token;
-pub mod guessing;
-pub mod jwt_crypto;
+mod jwt_crypto;
 pub mod key_ring;
 pub mod key_rotation;
+pub mod password_check;
 pub mod password_hash;
 pub mod refresh_token;
+pub mod throttle;

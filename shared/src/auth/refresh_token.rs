@@ -1,7 +1,7 @@
 //! Refresh tokens: what a client shows to get new tokens without a password, each of them once (RFC 9700 §4.14.2).
 //!
 //! Rotation must not sign out a client whose answer was lost, and must not give two clients a token each. So a consumed
-//! token keeps its successor, sealed with the consumed token itself: whoever repeats it within [`GRACE`] gets
+//! token keeps its successor, sealed with the consumed token itself: whoever repeats it within [`RETRY_WINDOW`] gets
 //! that one successor again, and the database alone gives nobody anything.
 
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
 /// How long after its rotation a token may be shown again.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub const RETRY_WINDOW: Duration = Duration::from_secs(10);
 
 const BYTES: usize = 32;
 
@@ -40,7 +40,7 @@ pub struct SealedToken(String);
 pub enum RefreshTokenState {
     /// The newest of its session: it has been rotated by being shown.
     Valid,
-    /// Rotated less than [`GRACE`] ago, into `successor`, which may have been `rotated` itself.
+    /// Rotated less than [`RETRY_WINDOW`] ago, into `successor`, which may have been `rotated` itself.
     Repeated {
         /// What it was rotated into.
         successor: SealedToken,

@@ -1,6 +1,7 @@
-//! Opening connections: with the credentials of the moment, and with TLS unless the server is on this machine.
+//! Opens connections with the current credentials, and with TLS unless the server is on this machine.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,60 +15,59 @@ use tokio_postgres::{Client, Config, Error, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
-use super::server::{DSQL_SCHEMA, Server};
-use super::tls;
+use super::dialect::{DSQL_SCHEMA, Dialect};
+use super::{Credentials, tls};
 use crate::clock::Stopwatch;
-use crate::request_log;
-use crate::secrets::{Keys, Secrets};
-use crate::traces;
+use crate::telemetry::{spans, stats};
 
-pub(super) struct Connector<K> {
-    secrets: Arc<Secrets<K>>,
+/// The kernel would otherwise resend unacknowledged data to a dead peer for 15 minutes.
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+pub(super) struct Connector {
+    credentials: Arc<dyn Credentials>,
     tls: Arc<OnceLock<MakeRustlsConnect>>,
-}
-
-impl<K: Keys> Connector<K> {
-    pub(super) fn new(secrets: Arc<Secrets<K>>) -> Self {
-        Self { secrets, tls: Arc::default() }
-    }
 }
 
 type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
 
-impl<K: Keys> Connect for Connector<K> {
-    /// The pool's own configuration is a placeholder: credentials change while the pool lives.
+impl Connect for Connector {
+    /// Ignores the pool's own configuration, which is a placeholder: credentials change while the pool exists.
     fn connect(&self, _: &Config) -> Connecting<'_> {
         Box::pin(async move {
             let stopwatch = Stopwatch::start();
-            let config = self.secrets.database();
-            let connecting = async {
-                match self.connect_with(&config).await {
-                    Err(error) if is_bad_credentials(&error) => {
-                        self.secrets.refresh_if_possible().await;
-                        let newer = self.secrets.database();
-                        if *newer == *config { Err(error) } else { self.connect_with(&newer).await }
-                    }
-                    outcome => outcome,
-                }
-            };
-            let span = traces::database(Some("connect"), None);
-            let connection = connecting.instrument(span.clone()).await;
+            let span = spans::database(Some("connect"), None);
+            let connection = self.connect_with_renewal().instrument(span.clone()).await;
             if let Err(error) = &connection {
-                traces::unanswered(&span, error.code());
+                spans::record_failure(&span, error.code().map(SqlState::code));
             }
-            request_log::note_connecting(stopwatch.elapsed());
+            stats::record_connect_time(stopwatch.elapsed());
             connection
         })
     }
 }
 
-impl<K: Keys> Connector<K> {
+impl Connector {
+    pub(super) fn new(credentials: Arc<dyn Credentials>) -> Self {
+        Self { credentials, tls: Arc::default() }
+    }
+
+    /// Connects; if the server rejects the credentials, once more with newer ones.
+    async fn connect_with_renewal(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let config = self.credentials.current();
+        match self.connect_with(&config).await {
+            Err(error) if is_bad_credentials(&error) => {
+                self.credentials.renew().await;
+                let newer = self.credentials.current();
+                if *newer == *config { Err(error) } else { self.connect_with(&newer).await }
+            }
+            outcome => outcome,
+        }
+    }
+
     async fn connect_with(&self, config: &Config) -> Result<(Client, JoinHandle<()>), Error> {
         let mut config = config.clone();
-        config.application_name("keyhold");
-        // Data that stays unacknowledged this long means a dead peer, which the kernel would otherwise try for 15 minutes.
-        config.tcp_user_timeout(Duration::from_secs(10));
-        config.keepalives_idle(Duration::from_secs(60));
+        config.application_name("keyhold").tcp_user_timeout(UNACKNOWLEDGED_TIMEOUT).keepalives_idle(KEEPALIVE_IDLE);
         let local = is_local(&config) && config.get_ssl_mode() == SslMode::Prefer;
         let opened = if config.get_ssl_mode() == SslMode::Disable || local {
             config.ssl_mode(SslMode::Disable);
@@ -76,8 +76,8 @@ impl<K: Keys> Connector<K> {
             config.ssl_mode(SslMode::Require);
             open(&config, self.tls.get_or_init(tls::verifying_connector).clone()).await?
         };
-        if self.secrets.server() == Server::AuroraDsql {
-            // By a statement: DSQL has no settings of roles, and does not say whether it takes them at the start.
+        if self.credentials.dialect() == Dialect::AuroraDsql {
+            // DSQL has no settings of roles, and whether it accepts a search path at the start is undocumented.
             opened.0.batch_execute(&format!("set search_path = {DSQL_SCHEMA}")).await?;
         }
         Ok(opened)
@@ -91,22 +91,20 @@ where
 {
     let (client, connection) = config.connect(tls).await?;
     let driver = tokio::spawn(async move {
-        // Whoever waits for an answer gets the error too and logs it with the request; a socket that dies between requests
-        // is nobody's concern.
+        // A pending statement gets the same error and logs it. Between requests a lost connection needs no attention.
         let _ = connection.await;
     });
     Ok((client, driver))
 }
 
-/// Sockets and loopback addresses, which nobody else can listen to.
+/// Whether all hosts are Unix sockets or loopback addresses, to which other machines cannot listen.
 fn is_local(config: &Config) -> bool {
-    let loopback =
-        |name: &str| name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_loopback = |name: &str| name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => loopback(name),
+        Host::Tcp(name) => is_loopback(name),
         #[cfg(unix)]
         Host::Unix(_) => true,
-    }) && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+    }) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 fn is_bad_credentials(error: &Error) -> bool {

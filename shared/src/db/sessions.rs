@@ -1,54 +1,49 @@
 //! The tables `sessions` and `refresh_tokens`.
 //!
-//! A session's row is locked before those of its refresh tokens, always, so that requests of one session queue up there.
+//! The row of a session is always locked before those of its refresh tokens, so that requests of one session wait in line.
 
 use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::server::{Sql, sql, tokens_of_ended};
-use super::sign_in::Checked;
-use super::{Database, Effect, Error, column};
-use crate::auth::access_token::Session;
+use super::dialect::{Sql, sql, tokens_of_ended};
+use super::sign_in::VerifiedPassword;
+use super::{Database, Effect, Parameters, column};
 use crate::auth::refresh_token::{RefreshTokenDigest, RefreshTokenState, SealedToken};
-use crate::domain::{Device, Network, SessionId, SessionInfo, UserAgent, UserId};
+use crate::db;
+use crate::domain::{Device, Network, Session, SessionId, SessionInfo, UserAgent, UserId};
 
 const TABLE: &str = "sessions";
 
-/// The sessions that a user has at most. One more ends the one that was refreshed longest ago.
+/// Sessions of one user. A further sign-in ends the session that was refreshed longest ago.
 const MAX_SESSIONS: i64 = 1000;
 
-/// Why sessions were not listed or ended.
+/// Why a session was not ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The session that asks was signed out, revoked, has expired, or its user is gone.
-    #[error("the session has ended")]
-    SessionEnded,
+pub enum Error {
     /// The user has no such session.
     #[error("the session does not exist")]
     NotFound,
     /// Anything else.
     #[error(transparent)]
-    Database(#[from] Error),
+    Database(#[from] db::Error),
 }
 
-/// Begins a session for a user whose password was found right, replaces the hash if it was renewed, and removes the user's
-/// sessions that have expired.
-///
-/// Nothing happens, and the answer is false, if the user is gone or has another password since.
+/// Starts a session for the user of a verified password, stores a renewed hash, and removes the user's expired sessions.
+/// Returns false, and changes nothing, if the user is gone or the verified password is not the stored one any more.
 ///
 /// # Errors
-/// The database is out of reach.
-pub async fn begin(
+/// The database is unavailable.
+pub async fn start(
     db: &Database,
     session: Session,
     refresh_token: &RefreshTokenDigest,
-    checked: &Checked,
+    verified: &VerifiedPassword,
     device: &Device,
     now: SystemTime,
     expires_at: SystemTime,
-) -> Result<bool, Error> {
+) -> Result<bool, db::Error> {
     const SQL: Sql = sql!(
         "
         with checked as (
@@ -73,52 +68,54 @@ pub async fn begin(
         "
         select true as begun from begun"
     );
-    let parameters: &super::Parameters<'_> = &[
+    let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&refresh_token.as_str(), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
         (&expires_at, Type::TIMESTAMPTZ),
-        (&checked.password_hash, Type::TEXT),
-        (&checked.renewed, Type::TEXT),
+        (&verified.credentials.password_hash, Type::TEXT),
+        (&verified.renewed_hash, Type::TEXT),
         (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
         (&device.network.as_ref().map(Network::as_str), Type::TEXT),
         (&(MAX_SESSIONS - 1), Type::INT8),
     ];
-    match db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await {
+    match db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await {
         Ok(row) => Ok(row.is_some()),
-        Err(error) if error.owner_is_gone() => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => match error.or_session_ended() {
+            db::Error::SessionEnded => Ok(false),
+            error => Err(error),
+        },
     }
 }
 
-/// A refresh token that is shown, and what it is to be rotated into.
-pub struct Shown<'a> {
-    /// The token's digest.
+/// A presented refresh token and its possible successor.
+pub struct Presented<'a> {
+    /// Digest of the token.
     pub digest: &'a RefreshTokenDigest,
-    /// How long after its rotation it may be shown again.
-    pub grace: Duration,
-    /// The next token's digest.
+    /// Time after its rotation during which it may be presented again.
+    pub retry_window: Duration,
+    /// Digest of the successor.
     pub successor: &'a RefreshTokenDigest,
-    /// The next token, for who has this one.
+    /// The successor, sealed with the token.
     pub sealed: &'a SealedToken,
 }
 
-/// Shows a refresh token: one that is valid is rotated and its session prolonged, one that is reused ends its session. The
-/// answer is what it was, and whose; nothing if it is unknown or its session has ended.
+/// Rotates a valid refresh token and extends its session; a reused one ends its session. Returns the state that the token was
+/// in, or none if it is unknown or its session has ended.
 ///
-/// Of any number of requests that show it at once, one rotates it.
+/// One of several concurrent requests with the same token rotates it.
 ///
 /// # Errors
-/// The database is out of reach.
+/// The database is unavailable.
 pub async fn refresh(
     db: &Database,
-    shown: Shown<'_>,
+    presented: Presented<'_>,
     network: Option<&Network>,
     now: SystemTime,
     lifetime: Duration,
-) -> Result<Option<(Session, RefreshTokenState)>, Error> {
-    // A token is remembered for as long as it could have been valid: after that it is as good as unknown.
+) -> Result<Option<(Session, RefreshTokenState)>, db::Error> {
+    // Rotated tokens are kept for as long as they could have been valid; after that they are unknown.
     const SQL: Sql = sql!(
         "
         with named as (
@@ -170,13 +167,13 @@ pub async fn refresh(
             next.consumed_at is not null as successor_rotated
         from shown left join refresh_tokens next on next.digest = shown.successor_digest"
     );
-    let sql = db.server.choose(SQL);
-    let parameters: &super::Parameters<'_> = &[
-        (&shown.digest.as_str(), Type::TEXT),
+    let sql = db.dialect().choose(SQL);
+    let parameters: &Parameters<'_> = &[
+        (&presented.digest.as_str(), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
-        (&(now - shown.grace), Type::TIMESTAMPTZ),
-        (&shown.successor.as_str(), Type::TEXT),
-        (&shown.sealed.as_str(), Type::TEXT),
+        (&(now - presented.retry_window), Type::TIMESTAMPTZ),
+        (&presented.successor.as_str(), Type::TEXT),
+        (&presented.sealed.as_str(), Type::TEXT),
         (&(now + lifetime), Type::TIMESTAMPTZ),
         (&(now - lifetime), Type::TIMESTAMPTZ),
         (&network.map(Network::as_str), Type::TEXT),
@@ -185,8 +182,7 @@ pub async fn refresh(
         return Ok(None);
     };
     if column::<bool>(&row, TABLE, "successor_unseen")? {
-        // The statement waited for the one that rotated the token. It saw the token as that left it, and everything else,
-        // the successor too, as it was before.
+        // The statement waited for a concurrent rotation. It saw the rotated token, but not yet the new row of its successor.
         row = match db.query_opt(Effect::Write, sql, parameters).await? {
             Some(row) => row,
             None => return Ok(None),
@@ -200,16 +196,16 @@ pub async fn refresh(
             rotated: column(&row, TABLE, "successor_rotated")?,
         },
         "reused" => RefreshTokenState::Reused,
-        state => return Err(Error::Corrupt { table: "refresh_tokens", source: format!("state {state}").into() }),
+        state => return Err(db::Error::Corrupt { table: "refresh_tokens", source: format!("state {state}").into() }),
     };
     Ok(Some((Session { user: UserId::from(user), id: SessionId::from(id) }, state)))
 }
 
-/// Ends the session of a refresh token, whether that is valid or used; the answer is which, if there was one.
+/// Ends the session of a refresh token, valid or rotated, and returns it.
 ///
 /// # Errors
-/// The database is out of reach.
-pub async fn revoke(db: &Database, shown: &RefreshTokenDigest) -> Result<Option<Session>, Error> {
+/// The database is unavailable.
+pub async fn revoke(db: &Database, token: &RefreshTokenDigest) -> Result<Option<Session>, db::Error> {
     const SQL: Sql = sql!(
         dsql("with ended as (")
         "
@@ -220,7 +216,7 @@ pub async fn revoke(db: &Database, shown: &RefreshTokenDigest) -> Result<Option<
         dsql(tokens_of_ended!())
         dsql(" select user_id, id from ended")
     );
-    let row = db.query_opt(Effect::Write, db.server.choose(SQL), &[(&shown.as_str(), Type::TEXT)]).await?;
+    let row = db.query_opt(Effect::Write, db.dialect().choose(SQL), &[(&token.as_str(), Type::TEXT)]).await?;
     row.map(|row| {
         let (user, id): (Uuid, Uuid) = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "id")?);
         Ok(Session { user: UserId::from(user), id: SessionId::from(id) })
@@ -228,11 +224,11 @@ pub async fn revoke(db: &Database, shown: &RefreshTokenDigest) -> Result<Option<
     .transpose()
 }
 
-/// The sessions of the user whose session asks, the newest first.
+/// Lists the sessions of the session's user, newest first.
 ///
 /// # Errors
-/// `SessionEnded`, or the database is out of reach.
-pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Vec<SessionInfo>, Refusal> {
+/// The session has ended, or the database is unavailable.
+pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Vec<SessionInfo>, db::Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -241,11 +237,11 @@ pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Ve
         from session join sessions s on s.user_id = session.user_id
         where s.expires_at > $3
         order by s.created_at desc, s.id desc";
-    let parameters: &super::Parameters<'_> =
+    let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
     let rows = db.query(Effect::Read, SQL, parameters).await?;
     if rows.is_empty() {
-        return Err(Refusal::SessionEnded);
+        return Err(db::Error::SessionEnded);
     }
     rows.iter()
         .map(|row| {
@@ -262,11 +258,11 @@ pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Ve
         .collect()
 }
 
-/// Ends one session of the user whose session asks, be it that one.
+/// Ends one session of the session's user, which may be the session itself.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, or the database is out of reach.
-pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime) -> Result<(), Refusal> {
+/// `NotFound`, the session has ended, or the database is unavailable.
+pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime) -> Result<(), Error> {
     const SQL: Sql = sql!(
         "
         with session as (
@@ -280,21 +276,22 @@ pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime
         "
         select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id"
     );
-    let parameters: &super::Parameters<'_> = &[
+    let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&id.uuid(), Type::UUID),
     ];
-    let row = db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await?.ok_or(Refusal::SessionEnded)?;
-    if column(&row, TABLE, "ended")? { Ok(()) } else { Err(Refusal::NotFound) }
+    let row =
+        db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await?.ok_or(db::Error::SessionEnded)?;
+    if column(&row, TABLE, "ended")? { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// Ends every session of the user whose session asks.
+/// Ends all sessions of the session's user.
 ///
 /// # Errors
-/// `SessionEnded`, or the database is out of reach.
-pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result<(), Refusal> {
+/// The session has ended, or the database is unavailable.
+pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result<(), db::Error> {
     const SQL: Sql = sql!(
         "
         with session as (
@@ -307,8 +304,8 @@ pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result
         "
         select true as ended from session"
     );
-    let parameters: &super::Parameters<'_> =
+    let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
-    db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await?.ok_or(Refusal::SessionEnded)?;
+    db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await?.ok_or(db::Error::SessionEnded)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! TLS to the database: the server's certificate and name are always verified (`sslmode=verify-full`).
 //!
-//! Trusted are the roots of Amazon RDS and of AWS's public endpoints, compiled in as trust anchors by `build.rs`. Scanning
-//! the system's store would cost 5 ms at every start. `DATABASE_CA_FILE` names other roots in their place.
+//! The trusted roots are those of Amazon RDS and of AWS's public endpoints, which `build.rs` compiles in as trust anchors:
+//! scanning the system's store would take 5 ms at every start. `DATABASE_CA_FILE` replaces them.
 
 use std::sync::Arc;
 
@@ -11,31 +11,30 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config;
-use crate::telemetry;
+use crate::{env, report};
 
 include!(concat!(env!("OUT_DIR"), "/database_roots.rs"));
 
 pub(super) fn verifying_connector() -> MakeRustlsConnect {
-    let roots = match config::optional("DATABASE_CA_FILE") {
+    let roots = match env::optional("DATABASE_CA_FILE") {
         Some(path) => read_roots(&path),
         None => RootCertStore { roots: DATABASE_ROOTS.to_vec() },
     };
     let provider = Arc::new(ring::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // `ring` supports the default versions, so this cannot fail.
+    // `ring` supports the default versions.
     let builder = versions.unwrap_or_else(|error| unreachable!("{error}"));
     MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// An unreadable file leaves no roots, so that no connection is trusted; the log says why.
+/// Reads the roots of a PEM file. An unreadable file leaves none, so that every connection fails; the log gives the reason.
 fn read_roots(path: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     match CertificateDer::pem_file_iter(path) {
         Ok(certificates) => {
             roots.add_parsable_certificates(certificates.filter_map(Result::ok));
         }
-        Err(error) => tracing::error!(path, "DATABASE_CA_FILE cannot be read: {}", telemetry::chain(&error)),
+        Err(error) => tracing::error!(path, "DATABASE_CA_FILE cannot be read: {}", report::chain(&error)),
     }
     roots
 }

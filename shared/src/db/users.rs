@@ -7,40 +7,36 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::data::remove_everything_of;
-use super::server::{Server, Sql, sql, tokens_of_ended};
-use super::sign_in::Checked;
-use super::{Database, Effect, Error, Statement, Work, column};
-use crate::auth::access_token::Session;
-use crate::domain::{Account, Profile, ProfileChange, UserId};
+use super::data::delete_all_of;
+use super::dialect::{Sql, sql, tokens_of_ended};
+use super::pool::{Statement, Work};
+use super::sign_in::VerifiedPassword;
+use super::{Database, Dialect, Effect, Parameters, column};
+use crate::db;
+use crate::domain::{Account, Profile, ProfileChange, Session, UserId};
+use crate::report;
 
 const TABLE: &str = "users";
 
-/// Statements that the end of an account spends on removing its values, some of a tenth of a second each.
+/// Statements that the deletion of an account spends on its values, each of about a tenth of a second.
 const MAX_STEPS: usize = 50;
 
-/// Why an account was not written.
+/// Why an account was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// Another user has this username, perhaps in another case.
+pub enum Error {
+    /// Another account has this username, perhaps in another case.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Another user has this address, perhaps in another case.
+    /// Another account has this address, perhaps in another case.
     #[error("the email address is taken")]
     EmailTaken,
-    /// The session was signed out, revoked, has expired, or its user is gone.
-    #[error("the session has ended")]
-    SessionEnded,
-    /// The password is another one by now.
-    #[error("the password was changed meanwhile")]
-    PasswordChanged,
     /// Anything else.
     #[error(transparent)]
-    Database(Error),
+    Database(db::Error),
 }
 
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
         match error.constraint() {
             Some("users_username_key") => Self::UsernameTaken,
             Some("users_email_key") => Self::EmailTaken,
@@ -49,22 +45,22 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Inserts a user. Of several at once with one name, the constraints let one through.
+/// Inserts a user. The unique constraints let one of several concurrent registrations through.
 ///
 /// # Errors
-/// `UsernameTaken`, `EmailTaken`, or the database is out of reach.
+/// `UsernameTaken`, `EmailTaken`, or the database is unavailable.
 pub async fn insert(
     db: &Database,
     id: UserId,
     profile: &Profile,
     password_hash: &str,
     now: SystemTime,
-) -> Result<Account, Refusal> {
+) -> Result<Account, Error> {
     const SQL: &str = "
         insert into users
             (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    let parameters: &super::Parameters<'_> = &[
+    let parameters: &Parameters<'_> = &[
         (&id.uuid(), Type::UUID),
         (&profile.username.as_str(), Type::TEXT),
         (&profile.username.canonical(), Type::TEXT),
@@ -77,7 +73,7 @@ pub async fn insert(
         (&now, Type::TIMESTAMPTZ),
     ];
     db.query(Effect::Write, SQL, parameters).await?;
-    // Not read back: what registers can read nothing.
+    // Not read back: the role of `register` cannot read.
     Ok(Account {
         user_id: id,
         username: profile.username.as_str().to_owned(),
@@ -89,33 +85,33 @@ pub async fn insert(
     })
 }
 
-/// The account that a session belongs to.
+/// Returns the account of a session.
 ///
 /// # Errors
-/// `SessionEnded`, or the database is out of reach.
-pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Account, Refusal> {
+/// The session has ended, or the database is unavailable.
+pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Account, Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         )
         select u.id, u.username, u.email, u.full_name, u.age, u.gender, u.created_at
         from session join users u on u.id = session.user_id";
-    let parameters: &super::Parameters<'_> =
+    let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
-    let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
     Ok(account(&row)?)
 }
 
-/// Changes what `change` names and leaves the rest.
+/// Changes the fields that `change` names and returns the account.
 ///
 /// # Errors
-/// `EmailTaken`, `SessionEnded`, or the database is out of reach.
+/// `EmailTaken`, the session has ended, or the database is unavailable.
 pub async fn update(
     db: &Database,
     session: Session,
     change: &ProfileChange,
     now: SystemTime,
-) -> Result<Account, Refusal> {
+) -> Result<Account, Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -128,7 +124,7 @@ pub async fn update(
             gender = coalesce($8, u.gender)
         from session where u.id = session.user_id
         returning u.id, u.username, u.email, u.full_name, u.age, u.gender, u.created_at";
-    let parameters: &super::Parameters<'_> = &[
+    let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
@@ -138,32 +134,33 @@ pub async fn update(
         (&change.age.map(|age| age.years()), Type::INT2),
         (&change.gender.as_ref().map(|gender| gender.as_str()), Type::TEXT),
     ];
-    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(Refusal::SessionEnded)?;
+    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
     Ok(account(&row)?)
 }
 
-/// Replaces the password that was `checked` and ends every other session of the user.
+/// Replaces the verified password and ends all other sessions of the user. Returns false, and changes nothing, if the verified
+/// password is not the stored one any more.
 ///
 /// # Errors
-/// `SessionEnded`, `PasswordChanged`, or the database is out of reach.
+/// The session has ended, or the database is unavailable.
 pub async fn set_password(
     db: &Database,
     session: Session,
-    checked: &Checked,
+    verified: &VerifiedPassword,
     password_hash: &str,
     now: SystemTime,
-) -> Result<(), Refusal> {
-    let change = PasswordChange { server: db.server, session, checked, password_hash, now };
-    let row = db.run(Effect::Write, &change).await?.pop().ok_or(Refusal::SessionEnded)?;
-    if column(&row, TABLE, "changed")? { Ok(()) } else { Err(Refusal::PasswordChanged) }
+) -> Result<bool, db::Error> {
+    let change = PasswordChange { dialect: db.dialect(), session, verified, password_hash, now };
+    let row = db.run(Effect::Write, &change).await?.pop().ok_or(db::Error::SessionEnded)?;
+    column(&row, TABLE, "changed")
 }
 
-/// A transaction of one round trip. The user's row is locked by a statement of its own: the next one then sees every session
-/// that a sign-in with the old password, which locks the row too, has begun.
+/// A transaction of one round trip. Its first statement only locks the user's row, so that the second one sees every session
+/// that a concurrent sign-in with the old password, which locks the same row, has started.
 struct PasswordChange<'a> {
-    server: Server,
+    dialect: Dialect,
     session: Session,
-    checked: &'a Checked,
+    verified: &'a VerifiedPassword,
     password_hash: &'a str,
     now: SystemTime,
 }
@@ -192,16 +189,16 @@ impl Work for PasswordChange<'_> {
             select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
         );
         let user = self.session.user.uuid();
-        let lock = Statement { sql: self.server.choose(LOCK), parameters: &[(&user, Type::UUID)] };
-        let parameters: &super::Parameters<'_> = &[
+        let lock = Statement { sql: self.dialect.choose(LOCK), parameters: &[(&user, Type::UUID)] };
+        let parameters: &Parameters<'_> = &[
             (&user, Type::UUID),
             (&self.session.id.uuid(), Type::UUID),
             (&self.now, Type::TIMESTAMPTZ),
-            (&self.checked.password_hash, Type::TEXT),
+            (&self.verified.credentials.password_hash, Type::TEXT),
             (&self.password_hash, Type::TEXT),
         ];
-        let change = Statement { sql: self.server.choose(CHANGE), parameters };
-        // Sent in this order, without waiting for each other's answers. After one that fails, `commit` undoes the rest.
+        let change = Statement { sql: self.dialect.choose(CHANGE), parameters };
+        // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
         let (begin, commit) = (client.batch_execute("begin"), client.batch_execute("commit"));
         let (begun, locked, changed, committed) = join4(begin, lock.run(client), change.run(client), commit).await;
         begun.and(locked)?;
@@ -211,16 +208,22 @@ impl Work for PasswordChange<'_> {
     }
 }
 
-/// Deletes the user whose password was `checked`, and with the user every row that is theirs.
+/// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the verified
+/// password is not the stored one any more.
 ///
-/// On DSQL, which changes a limited number of rows at once, the account and its sessions go first and the values after them,
-/// in steps: nobody is left who could see or write them, and what an interruption leaves, a sweep removes.
+/// DSQL limits the rows of a transaction. There the account and its sessions are deleted first, and then the values in steps:
+/// without the account they are unreachable, and a sweep removes what an interruption leaves.
 ///
 /// # Errors
-/// `SessionEnded`, `PasswordChanged`, or the database is out of reach.
-pub async fn delete(db: &Database, session: Session, checked: &Checked, now: SystemTime) -> Result<(), Refusal> {
-    // On PostgreSQL the rows of the other tables go by their foreign keys. Writers of data hold the user's row of `data_clock`
-    // when they ask for that of `users`: to take it first here is to wait for them and not to meet them halfway.
+/// The session has ended, or the database is unavailable.
+pub async fn delete(
+    db: &Database,
+    session: Session,
+    verified: &VerifiedPassword,
+    now: SystemTime,
+) -> Result<bool, db::Error> {
+    // On PostgreSQL foreign keys cascade to the other tables. Writers of values lock the user's row of `data_clock` before that
+    // of `users`; locking it first here too avoids deadlocks with them.
     const SQL: Sql = sql!(
         "
         with session as (
@@ -237,7 +240,7 @@ pub async fn delete(db: &Database, session: Session, checked: &Checked, now: Sys
         ), uncounted as (
             delete from sign_in_failures f using deleted where f.subject = deleted.id::text
         )")
-        // Counts are as many as sessions and networks at most; those over the limit are forgotten some hours later.
+        // Counters beyond the limit are removed some hours later.
         dsql("
         ), deleted as (
             delete from users u using session where u.id = session.user_id and u.password = $4
@@ -254,26 +257,26 @@ pub async fn delete(db: &Database, session: Session, checked: &Checked, now: Sys
         "
         select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
     );
-    let parameters: &super::Parameters<'_> = &[
+    let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
-        (&checked.password_hash, Type::TEXT),
+        (&verified.credentials.password_hash, Type::TEXT),
     ];
-    let row = db.query_opt(Effect::Write, db.server.choose(SQL), parameters).await?.ok_or(Refusal::SessionEnded)?;
-    if !column(&row, TABLE, "deleted")? {
-        return Err(Refusal::PasswordChanged);
-    }
-    if db.server == Server::AuroraDsql
-        && let Err(error) = remove_everything_of(db, session.user, MAX_STEPS).await
+    let row =
+        db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await?.ok_or(db::Error::SessionEnded)?;
+    let deleted = column(&row, TABLE, "deleted")?;
+    if deleted
+        && db.dialect() == Dialect::AuroraDsql
+        && let Err(error) = delete_all_of(db, session.user, MAX_STEPS).await
     {
-        // The account is gone, which is what was asked for: asked again, its session would be gone as well.
-        tracing::error!("values of a deleted account wait for the sweep: {}", crate::telemetry::chain(&error));
+        // The account is deleted, so the request succeeded; a retry would find its session ended.
+        tracing::error!("values of a deleted account are left to the sweep: {}", report::chain(&error));
     }
-    Ok(())
+    Ok(deleted)
 }
 
-fn account(row: &Row) -> Result<Account, Error> {
+fn account(row: &Row) -> Result<Account, db::Error> {
     Ok(Account {
         user_id: column::<Uuid>(row, TABLE, "id")?.into(),
         username: column(row, TABLE, "username")?,

@@ -2,26 +2,44 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::{SessionId, rfc3339};
+use super::{SessionId, UserId, rfc3339};
 
-/// A sign-in that stands, as its owner sees it.
+/// A session and its user, as an access token names them (`sid`, `sub`).
+///
+/// Only the database knows whether the session still exists: every statement that is run for a user checks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The session.
+    pub id: SessionId,
+    /// Its user.
+    pub user: UserId,
+}
+
+impl Session {
+    /// Makes a new session of `user` that starts `now`.
+    pub fn new(user: UserId, now: SystemTime) -> Self {
+        Self { id: SessionId::new(now), user }
+    }
+}
+
+/// A session as its owner sees it in the list of sessions.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionInfo {
-    /// What to end it by.
+    /// The id by which it can be ended.
     pub id: SessionId,
-    /// Whether the request came from this one.
+    /// Whether the request belongs to this session.
     pub current: bool,
-    /// When the user signed in.
+    /// Time of the sign-in.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub created_at: SystemTime,
-    /// When its tokens were last renewed.
+    /// Time of the last token refresh.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub refreshed_at: SystemTime,
-    /// When it ends, unless it is refreshed before.
+    /// Time at which it ends unless it is refreshed before.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub expires_at: SystemTime,
-    /// The program that signed in, in its own words.
+    /// The `User-Agent` of the sign-in.
     pub user_agent: Option<String>,
-    /// Where it was.
+    /// The network of the last sign-in or refresh.
     pub network: Option<String>,
 }

@@ -1,22 +1,25 @@
-//! What handlers speak: requests that were taken apart, replies, routes. Nothing here knows SQL or hashing.
+//! HTTP: requests, replies, responses, and routes. This module does not know SQL or hashing.
 
 mod body;
+mod json_object;
+mod media_type;
 mod negotiation;
 mod path;
 mod precondition;
 mod query;
 mod reply;
 mod request;
+mod response;
 mod route;
 
-pub use body::Body;
-pub(crate) use negotiation::takes;
-pub use negotiation::takes_gzip;
-pub use path::{BrokenEncoding, data_path, path};
-pub use precondition::{has_current, if_match, if_none_match};
-pub use query::Query;
-pub(crate) use reply::Content;
-pub use reply::Reply;
-pub use request::{InvalidEvent, Request};
-pub(crate) use request::{Payload, bearer_token};
-pub use route::Route;
+pub use self::body::Body;
+pub(crate) use self::negotiation::accepts;
+pub use self::negotiation::accepts_gzip;
+pub use self::path::{BrokenEncoding, data_path, path};
+pub use self::precondition::{if_match, if_none_match, matches_etag};
+pub use self::query::Query;
+pub use self::reply::Reply;
+pub use self::request::{InvalidEvent, Request};
+pub(crate) use self::request::{Payload, bearer_token};
+pub(crate) use self::response::{ErrorForm, failure, success};
+pub use self::route::Route;

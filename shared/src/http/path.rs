@@ -8,10 +8,13 @@ use super::request::PathParameters;
 use crate::domain::{InvalidId, InvalidKey, Key};
 use crate::error::ApiError;
 
-/// The path parameter `name`, percent-encoding undone exactly once, as the type that the caller wants.
+/// The characters of a path that stay as they are: the unreserved ones (RFC 3986 §2.3) and the slash between segments.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// Reads the path parameter `name`, percent-decoded exactly once.
 ///
 /// # Errors
-/// It is missing, its encoding is broken, or the type refuses it.
+/// It is missing, its encoding is broken, or the type rejects it.
 pub fn path<T>(request: &Request, name: &str) -> Result<T, ApiError>
 where
     T: FromStr<Err: Into<ApiError> + From<BrokenEncoding>>,
@@ -24,7 +27,12 @@ where
     parsed.map_err(Into::into)
 }
 
-/// A part of a URL that is not percent-encoded UTF-8. Each type that is read from a path says it in its own words.
+/// Returns the path of the value under `key`, which [`path`] reads back.
+pub fn data_path(key: &Key) -> String {
+    format!("/api/data/{}", utf8_percent_encode(key.as_str(), PATH))
+}
+
+/// A part of a URL that is not percent-encoded UTF-8. Each type that is read from a path converts it to its own error.
 pub struct BrokenEncoding;
 
 impl From<BrokenEncoding> for InvalidKey {
@@ -39,9 +47,9 @@ impl From<BrokenEncoding> for InvalidId {
     }
 }
 
-/// Undoes percent-encoding once.
+/// Percent-decodes a text once.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, BrokenEncoding> {
-    // The decoder lets a `%` that encodes nothing stand; a client that forgot to encode it should hear of it.
+    // The decoder leaves a `%` without two digits as it is. It is an error: the client forgot to encode it.
     let stray_percent = text.split('%').skip(1).any(|rest| {
         let mut digits = rest.bytes();
         !(digits.next().is_some_and(|byte| byte.is_ascii_hexdigit())
@@ -51,12 +59,4 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, BrokenEncoding> {
         return Err(BrokenEncoding);
     }
     percent_decode_str(text).decode_utf8().map_err(|_| BrokenEncoding)
-}
-
-/// RFC 3986 §2.3's unreserved characters, and the slash between segments.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
-
-/// Where the value under `key` is: a path that [`path`] reads back.
-pub fn data_path(key: &Key) -> String {
-    format!("/api/data/{}", utf8_percent_encode(key.as_str(), PATH))
 }

@@ -1,30 +1,30 @@
-//! Conditional requests (RFC 9110 §13): entity tags are the versions of values, always strong.
+//! Conditional requests (RFC 9110 §13). The entity tag of a value is its version, and strong.
 
 use super::Request;
 use crate::domain::{Version, VersionMatch};
 use crate::error::{ApiError, Code};
 
-/// `If-Match`, if it is there. A weak tag or one that is no version of ours is valid, but names nothing.
+/// Reads `If-Match`. A weak tag, or one that is not a version, is valid but matches nothing.
 ///
 /// # Errors
-/// The header is no list of entity tags.
+/// The header is not a list of entity tags.
 pub fn if_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
     named(request, "if-match", |tag| !tag.weak)
 }
 
-/// `If-None-Match`, if it is there. Its tags are compared weakly (RFC 9110 §13.1.2).
+/// Reads `If-None-Match`. Its tags are compared weakly (RFC 9110 §13.1.2).
 ///
 /// # Errors
-/// The header is no list of entity tags.
+/// The header is not a list of entity tags.
 pub fn if_none_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
     named(request, "if-none-match", |_| true)
 }
 
-/// Whether `If-None-Match` names what is current of a document, whose entity tag is `tag`.
+/// Whether `If-None-Match` matches the current entity tag of a document.
 ///
 /// # Errors
-/// The header is no list of entity tags.
-pub fn has_current(request: &Request, tag: &str) -> Result<bool, ApiError> {
+/// The header is not a list of entity tags.
+pub fn matches_etag(request: &Request, tag: &str) -> Result<bool, ApiError> {
     Ok(match tags(request, "if-none-match")? {
         None => false,
         Some(Tags::Any) => true,
@@ -58,13 +58,13 @@ struct Tag<'a> {
 impl Tag<'_> {
     fn version(&self) -> Option<Version> {
         let number: i64 = self.opaque.parse().ok()?;
-        // `+1` and `01` parse as well, but no version is written so.
+        // `+1` and `01` are numbers too, but not the form of a version.
         (number.to_string() == self.opaque).then(|| Version::from(number))
     }
 }
 
 fn tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>, ApiError> {
-    let refuse = || {
+    let invalid = || {
         let message = format!(r#"{name} must be * or a list of entity tags such as "1", "2""#);
         ApiError::invalid(name, Code::InvalidRequest, message)
     };
@@ -72,7 +72,7 @@ fn tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>
     let mut lines = 0;
     for line in request.headers.get_all(name) {
         lines += 1;
-        let line = line.to_str().map_err(|_| refuse())?.trim();
+        let line = line.to_str().map_err(|_| invalid())?.trim();
         if line == "*" && request.headers.get_all(name).iter().count() == 1 {
             return Ok(Some(Tags::Any));
         }
@@ -80,20 +80,20 @@ fn tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>
         while !rest.is_empty() {
             let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
             let (opaque, after) =
-                quoted.strip_prefix('"').and_then(|opened| opened.split_once('"')).ok_or_else(refuse)?;
+                quoted.strip_prefix('"').and_then(|opened| opened.split_once('"')).ok_or_else(invalid)?;
             if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(refuse());
+                return Err(invalid());
             }
             tags.push(Tag { weak, opaque });
             rest = after.trim_start();
             if !rest.is_empty() {
-                rest = rest.strip_prefix(',').ok_or_else(refuse)?.trim_start();
+                rest = rest.strip_prefix(',').ok_or_else(invalid)?.trim_start();
             }
         }
     }
     match (lines, tags.is_empty()) {
         (0, _) => Ok(None),
-        (_, true) => Err(refuse()),
+        (_, true) => Err(invalid()),
         _ => Ok(Some(Tags::Listed(tags))),
     }
 }

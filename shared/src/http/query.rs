@@ -5,63 +5,63 @@ use super::Request;
 use super::path::decode;
 use crate::error::{ApiError, Code};
 
-/// The parameters of a request's query. Those that a route does not ask for do not matter.
+/// The parameters of a query. A route ignores those that it does not know.
 pub struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    /// The query of a request.
+    /// Takes the query of a request.
     pub fn of(request: &'a Request) -> Self {
         Self(&request.query)
     }
 
-    /// Whether it has `name=true`.
+    /// Reads an optional `true` or `false`; the default is `false`.
     ///
     /// # Errors
-    /// The parameter has another value than `true` or `false`, or several.
+    /// The parameter has another value or is given more than once.
     pub fn flag(&self, name: &'static str) -> Result<bool, ApiError> {
         match self.text(name)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            _ => Err(refuse(name, format!("{name} must be true or false"))),
+            _ => Err(invalid(name, format!("{name} must be true or false"))),
         }
     }
 
-    /// A parameter that the type accepts, if it is there.
+    /// Reads an optional parameter.
     ///
     /// # Errors
-    /// The type refuses it, or it is there several times.
+    /// The type rejects it, or it is given more than once.
     pub fn get<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<Option<T>, ApiError> {
         self.get_by(name, str::parse)
     }
 
-    /// A parameter that `parse` accepts, if it is there.
+    /// Reads an optional parameter by `parse`.
     ///
     /// # Errors
-    /// `parse` refuses it, or it is there several times.
+    /// `parse` rejects it, or it is given more than once.
     pub fn get_by<T, E: fmt::Display>(
         &self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, ApiError> {
-        self.text(name)?.map(|text| parse(&text).map_err(|error| refuse(name, error))).transpose()
+        self.text(name)?.map(|text| parse(&text).map_err(|error| invalid(name, error))).transpose()
     }
 
-    /// As forms encode it: a space may be a `+`.
+    /// Decodes a parameter as forms encode it: `+` is a space.
     fn text(&self, name: &'static str) -> Result<Option<String>, ApiError> {
         let pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let mut values = pairs.filter_map(|(given, value)| (given == name).then_some(value));
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
-            return Err(refuse(name, format!("{name} must not be there twice")));
+            return Err(invalid(name, format!("{name} must be given only once")));
         }
         let value = value.replace('+', " ");
         match decode(&value) {
             Ok(text) => Ok(Some(text.into_owned())),
-            Err(_) => Err(refuse(name, format!("{name} must be percent-encoded UTF-8"))),
+            Err(_) => Err(invalid(name, format!("{name} must be percent-encoded UTF-8"))),
         }
     }
 }
 
-fn refuse(name: &'static str, message: impl ToString) -> ApiError {
+fn invalid(name: &'static str, message: impl ToString) -> ApiError {
     ApiError::invalid(name, Code::InvalidRequest, message)
 }

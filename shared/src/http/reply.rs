@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use lambda_http::http::header::{
@@ -9,108 +10,106 @@ use serde::Serialize;
 
 use crate::domain::Version;
 
-/// A success: status, headers, and what the body says.
-#[derive(Debug)]
+/// A successful response: status, headers, and body.
+///
+/// A constructor fixes the body. Methods change the status and headers only, so that none can discard a message or data.
 pub struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) content: Content,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: ReplyBody,
 }
 
-/// What a success says.
-#[derive(Debug)]
-pub(crate) enum Content {
-    /// The contract's envelope, which carries a sentence for a person and data that is JSON already.
+/// The body of a reply.
+pub(super) enum ReplyBody {
+    /// The envelope of the contract, with data that is JSON already.
     Envelope { message: Option<&'static str>, data: Option<Result<String, serde_json::Error>> },
-    /// JSON whose form another standard fixes.
+    /// JSON without an envelope, in a form that another standard defines.
     Document(Result<String, serde_json::Error>),
-    /// A text of another kind.
+    /// Text of another media type.
     Text(String),
-    /// The same, compressed.
+    /// The same, compressed with gzip.
     Gzipped(&'static [u8]),
-    /// Nothing: the caller has it.
+    /// No body, because the caller has the current version.
     NotModified,
 }
 
 impl Reply {
-    /// 200 with nothing in it yet.
-    pub fn ok() -> Self {
-        Self::with(Content::Envelope { message: None, data: None })
+    /// Makes a 200 with a message for a person.
+    pub fn message(message: &'static str) -> Self {
+        Self::new(ReplyBody::Envelope { message: Some(message), data: None })
     }
 
-    /// 201 with nothing in it yet.
-    pub fn created() -> Self {
-        Self { status: StatusCode::CREATED, ..Self::ok() }
+    /// Makes a 200 with `data`.
+    pub fn data(data: &impl Serialize) -> Self {
+        Self::new(ReplyBody::Envelope { message: None, data: Some(serde_json::to_string(data)) })
     }
 
-    /// 304: the caller has the current version.
+    /// Makes a 200 with a message for a person and `data`.
+    pub fn message_and_data(message: &'static str, data: &impl Serialize) -> Self {
+        Self::new(ReplyBody::Envelope { message: Some(message), data: Some(serde_json::to_string(data)) })
+    }
+
+    /// Makes a 304: the caller has the current version.
     pub fn not_modified() -> Self {
-        Self { status: StatusCode::NOT_MODIFIED, ..Self::with(Content::NotModified) }
+        Self { status: StatusCode::NOT_MODIFIED, ..Self::new(ReplyBody::NotModified) }
     }
 
-    /// With a sentence for a person.
-    pub fn message(mut self, sentence: &'static str) -> Self {
-        if let Content::Envelope { message, .. } = &mut self.content {
-            *message = Some(sentence);
-        }
-        self
-    }
-
-    /// With something under `data`.
-    pub fn data(mut self, carried: &impl Serialize) -> Self {
-        if let Content::Envelope { data, .. } = &mut self.content {
-            *data = Some(serde_json::to_string(carried));
-        }
-        self
-    }
-
-    /// 200 with a public document whose form another standard fixes, so that it has no envelope. Anybody may keep it for
-    /// `max_age`.
+    /// Makes a 200 with a public document that has no envelope because another standard defines its form. Caches may keep
+    /// it for `max_age`.
     pub fn document(document: &impl Serialize, max_age: Duration) -> Self {
-        Self::with(Content::Document(serde_json::to_string(document))).public(max_age)
+        Self::new(ReplyBody::Document(serde_json::to_string(document))).public(max_age)
     }
 
     /// The same with a document that is JSON already.
     pub fn document_text(document: &str, max_age: Duration) -> Self {
-        Self::with(Content::Document(Ok(document.to_owned()))).public(max_age)
+        Self::new(ReplyBody::Document(Ok(document.to_owned()))).public(max_age)
     }
 
-    /// 200 with a text that [`Reply::html`] says the kind of.
+    /// Makes a 200 with a text, whose media type [`Reply::html`] sets.
     pub fn text(text: String) -> Self {
-        Self::with(Content::Text(text))
+        Self::new(ReplyBody::Text(text))
     }
 
-    /// The same, compressed as gzip has it (RFC 1952): for whoever [takes it](super::takes_gzip).
+    /// The same, compressed with gzip (RFC 1952), for callers that [accept it](super::accepts_gzip).
     pub fn gzipped(text: &'static [u8]) -> Self {
-        Self::with(Content::Gzipped(text)).header(CONTENT_ENCODING, "gzip".to_owned())
+        Self::new(ReplyBody::Gzipped(text)).header(CONTENT_ENCODING, "gzip".to_owned())
     }
 
-    /// As a public page for a browser, which anybody may keep for `max_age`. `tag` names its content without quotes, and
-    /// `policy` is what it may load and run (Content Security Policy Level 3).
+    fn new(body: ReplyBody) -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body }
+    }
+
+    /// Sets the status to 201.
+    #[must_use]
+    pub fn created(self) -> Self {
+        Self { status: StatusCode::CREATED, ..self }
+    }
+
+    /// Adds the headers of a public page that caches may keep for `max_age`. `tag` identifies its content, without quotes;
+    /// `policy` limits what it may load and run (Content Security Policy Level 3).
+    #[must_use]
     pub fn html(self, tag: &str, policy: &str, max_age: Duration) -> Self {
         self.header(CONTENT_TYPE, "text/html; charset=utf-8".to_owned())
             .header(CONTENT_SECURITY_POLICY, policy.to_owned())
             .header(REFERRER_POLICY, "no-referrer".to_owned())
-            // Weak: the bytes depend on the encoding (RFC 9110 §8.8.3.3).
+            // Weak, because the bytes depend on the encoding (RFC 9110 §8.8.3.3).
             .header(ETAG, format!("W/\"{tag}\""))
             .header(VARY, "accept-encoding".to_owned())
             .public(max_age)
-    }
-
-    fn with(content: Content) -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::new(), content }
     }
 
     fn public(self, max_age: Duration) -> Self {
         self.header(CACHE_CONTROL, format!("public, max-age={}", max_age.as_secs()))
     }
 
-    /// With the version's strong entity tag (RFC 9110 §8.8.3).
+    /// Adds the strong entity tag of a version (RFC 9110 §8.8.3).
+    #[must_use]
     pub fn etag(self, version: Version) -> Self {
         self.header(ETAG, format!("\"{version}\""))
     }
 
-    /// With the path at which what was created can be read. It must be percent-encoded already.
+    /// Adds the path of a created resource. It must be percent-encoded already.
+    #[must_use]
     pub fn location(self, path: String) -> Self {
         self.header(LOCATION, path)
     }
@@ -120,9 +119,16 @@ impl Reply {
             Ok(value) => {
                 self.headers.insert(name, value);
             }
-            // Versions are digits and paths are percent-encoded; a caller that breaks that rule loses the header only.
-            Err(error) => tracing::error!(%name, %error, "a reply's header could not be written"),
+            // Versions are digits and paths are percent-encoded. A caller that breaks this rule loses only the header.
+            Err(error) => tracing::error!(%name, %error, "a header of a reply is invalid"),
         }
         self
+    }
+}
+
+/// Leaves out headers and body: they may contain tokens and values.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,60 +11,58 @@ use serde::{Deserialize, Deserializer};
 use crate::domain::{Device, UserAgent};
 use crate::error::ApiError;
 
-/// An HTTP request as API Gateway hands it over (payload format 2.0), reduced to what handlers look at.
+/// An HTTP request from API Gateway (payload format 2.0), reduced to the parts that handlers use.
 ///
-/// `lambda_http` can turn the same event into an `http::Request`, but panics on the way when the body is no base64, or the
-/// host, the forwarded scheme or the query make no URI. Clients choose those, and nothing a client sends may panic here.
-#[derive(Debug)]
+/// `lambda_http` can convert the same event to an `http::Request`, but panics if the body is not the base64 it claims to be
+/// or if the host, the forwarded scheme, or the query do not form a URI. Clients choose those, and no input may panic.
 pub struct Request {
-    /// The id that errors and the log carry: API Gateway's, which its access log has too.
+    /// The request id of API Gateway, which errors, the log, and the access log contain.
     pub id: String,
-    /// The method; HEAD asks for what GET would answer, but the body.
+    /// The method. The response to HEAD is the one to GET without its body.
     pub(crate) method: Method,
-    /// Headers; what came several times under a name may be joined by commas.
+    /// The headers. Repeated ones may be joined by commas.
     pub headers: HeaderMap,
-    /// The query as it was sent, without `?`.
+    /// The raw query without `?`.
     pub query: String,
-    /// Where it comes from.
+    /// The device that sent it.
     pub device: Device,
     pub(super) path_parameters: PathParameters,
     pub(super) body: Vec<u8>,
 }
 
 /// The values of `{…}` in the route.
-#[derive(Debug)]
 pub(super) enum PathParameters {
-    /// API Gateway has undone the percent-encoding.
+    /// Percent-decoded, by API Gateway.
     Decoded(HashMap<String, String>),
-    /// `cargo lambda watch` passes on what was sent.
+    /// As sent, by `cargo lambda watch`.
     AsSent(HashMap<String, String>),
 }
 
-/// An event that is no HTTP request of API Gateway's.
+/// An event that is not an HTTP request from API Gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEvent {
-    /// Some other JSON.
+    /// Other JSON.
     #[error("the event is not an API Gateway HTTP API request of payload format 2.0")]
     Shape(#[from] serde_json::Error),
-    /// `isBase64Encoded` is true, but the body is not.
-    #[error("the event's body is not the base64 that it says it is")]
+    /// `isBase64Encoded` is true, but the body is not base64.
+    #[error("isBase64Encoded is true, but the body is not base64")]
     Body(#[from] base64::DecodeError),
 }
 
-/// What cargo-lambda calls every route.
+/// The route key of every event from `cargo lambda watch`.
 const UNROUTED: &str = "$default";
 
 impl Request {
     /// Reads an invocation's payload.
     ///
     /// # Errors
-    /// The payload is something else than a request.
+    /// The payload is not a request.
     pub fn from_event(payload: &str) -> Result<Self, InvalidEvent> {
         let event: ApiGatewayV2httpRequest = serde_json::from_str(payload)?;
         let parameters = event.path_parameters;
         let body = event.body.unwrap_or_default();
         let user_agent = event.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
-        // The connection's other end, as API Gateway saw it. What a header says about it, a client can make up.
+        // The peer of the connection as API Gateway saw it. A client can make up headers such as `X-Forwarded-For`.
         let address = event.request_context.http.source_ip;
         let device = Device {
             network: address.and_then(|address| address.parse().ok()),
@@ -83,16 +82,23 @@ impl Request {
         })
     }
 
-    /// A header's text, if the header is there once and is text.
+    /// Returns the text of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
-/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1), the scheme in any case.
+/// Leaves out headers, query, and body: they may contain tokens, passwords, and values.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("id", &self.id).field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// Returns the token of `Authorization: Bearer <token>` (RFC 6750 §2.1). The scheme is case-insensitive.
 ///
 /// # Errors
-/// There is no such header, or it has another scheme, several credentials, or a token with impossible characters.
+/// The header is missing, or it has another scheme, several credentials, or a token with invalid characters.
 pub(crate) fn bearer_token(request: &Request) -> Result<&str, ApiError> {
     let mut headers = request.headers.get_all(AUTHORIZATION).iter();
     let credentials = headers.next().ok_or(ApiError::MissingToken)?;
@@ -102,15 +108,15 @@ pub(crate) fn bearer_token(request: &Request) -> Result<&str, ApiError> {
         return Err(ApiError::MissingToken);
     }
     let token = token.trim_start();
-    // RFC 6750's b64token. It has no comma, so that two headers that were joined into one are no token.
-    let possible = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    if headers.next().is_some() || token.is_empty() || !token.bytes().all(possible) {
+    // The characters of b64token in RFC 6750. A comma is not one of them, so two joined headers are not a token.
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if headers.next().is_some() || token.is_empty() || !token.bytes().all(is_valid) {
         return Err(ApiError::InvalidToken(None));
     }
     Ok(token)
 }
 
-/// The payload of an invocation, read as late as possible so that no event can fail before [`crate::runtime`] sees it.
+/// The raw payload of an invocation, so that a malformed event reaches [`crate::runtime`] instead of failing before.
 pub(crate) struct Payload(Box<serde_json::value::RawValue>);
 
 impl Payload {

@@ -11,11 +11,12 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Aws, SecretsError, client};
+use super::{SecretsError, secrets_manager};
 use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
 use crate::auth::key_rotation::{NextRingError, next_ring};
-use crate::config::{self, ConfigError};
-use crate::error::BoxError;
+use crate::aws::AwsCredentials;
+use crate::env::{self, EnvError};
+use crate::report::BoxError;
 
 /// What Secrets Manager asks for.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,7 +49,7 @@ pub enum Step {
 pub enum RotationError {
     /// A setting is missing.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Env(#[from] EnvError),
     /// Another secret than that of the signing keys.
     #[error("{0} is not the secret of JWT_SECRET_ARN")]
     OtherSecret(String),
@@ -81,19 +82,24 @@ const PENDING: &str = "AWSPENDING";
 /// It is not done; Secrets Manager asks again.
 pub async fn rotate(request: &Request, now: SystemTime) -> Result<(), RotationError> {
     let advice = "set it to the ARN of the secret with the signing keys";
-    let arn = config::optional("JWT_SECRET_ARN").ok_or(ConfigError::Missing { name: "JWT_SECRET_ARN", advice })?;
-    rotate_as(Aws::from_env()?, &arn, request, now).await
+    let arn = env::required("JWT_SECRET_ARN", advice)?;
+    rotate_as(AwsCredentials::from_env()?, &arn, request, now).await
 }
 
 /// The same for the secret `arn`, whatever the environment says.
 ///
 /// # Errors
 /// As for [`rotate`].
-pub async fn rotate_as(aws: Aws, arn: &str, request: &Request, now: SystemTime) -> Result<(), RotationError> {
+pub async fn rotate_as(
+    aws: AwsCredentials,
+    arn: &str,
+    request: &Request,
+    now: SystemTime,
+) -> Result<(), RotationError> {
     if request.secret_id != arn {
         return Err(RotationError::OtherSecret(request.secret_id.clone()));
     }
-    let versions = Versions { client: client(aws)?, arn, next: &request.client_request_token };
+    let versions = Versions { client: secrets_manager(aws)?, arn, next: &request.client_request_token };
     match request.step {
         Step::CreateSecret => versions.make_next(now).await,
         Step::SetSecret => Ok(()),

@@ -11,15 +11,14 @@ use futures_util::future::{try_join, try_join3};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
-use super::sweep::Room;
-use super::{PAGE_BYTES, Refusal, TABLE, value};
-use crate::auth::access_token::Session;
-use crate::config::Quota;
-use crate::db::{Database, Effect, Error, Parameters, Statement, Work, column};
-use crate::domain::{Action, Entry, Key, Operation};
+use super::purge::Reclaim;
+use super::{Error, PAGE_BYTES, TABLE, value};
+use crate::db::pool::{Statement, Work};
+use crate::db::{self, Database, Effect, Parameters, column};
+use crate::domain::{Action, Entry, Key, Operation, Quota, Session};
 
 /// What an operation answers.
-pub enum Answer {
+pub enum BatchResult {
     /// The value that was read; the one that was written, without its text.
     Entry(Entry),
     /// The key whose value is gone.
@@ -28,36 +27,36 @@ pub enum Answer {
 
 /// Why nothing of a batch was done.
 #[derive(Debug, thiserror::Error)]
-pub enum BatchRefusal {
+pub enum BatchError {
     /// Operations could not be done: their places in the batch, and why.
     #[error("operations were refused")]
-    Operations(Vec<(usize, Refusal)>),
+    Operations(Vec<(usize, Error)>),
     /// What was asked for has more bytes than an answer may have.
     #[error("the answer would be too large")]
-    AnswerTooLarge,
+    ResponseTooLarge,
     /// Whatever else stops a write.
     #[error(transparent)]
-    Whole(#[from] Refusal),
+    Batch(#[from] Error),
 }
 
 /// Does all operations, or none. The answers are in their order.
 ///
 /// # Errors
-/// See [`BatchRefusal`].
+/// See [`BatchError`].
 pub async fn batch(
     db: &Database,
     session: Session,
     operations: &[Operation],
     quota: Quota,
     now: SystemTime,
-) -> Result<Vec<Answer>, BatchRefusal> {
+) -> Result<Vec<BatchResult>, BatchError> {
     let writes = operations.iter().any(|operation| !matches!(operation.action, Action::Get));
     let transaction = Transaction { session, operations, writes, quota, now };
     let effect = if writes { Effect::Write } else { Effect::Read };
-    let mut room = Room::of(session.user);
+    let mut reclaim = Reclaim::new(session.user);
     loop {
-        match db.run(effect, &transaction).await.map_err(Refusal::from) {
-            Err(Refusal::QuotaExceeded) if room.make(db, now).await.map_err(Refusal::from)? => {}
+        match db.run(effect, &transaction).await.map_err(Error::from) {
+            Err(Error::QuotaExceeded) if reclaim.run(db, now).await.map_err(Error::from)? => {}
             done => return done?,
         }
     }
@@ -96,7 +95,7 @@ struct Writes<'a> {
 }
 
 impl Work for Transaction<'_> {
-    type Output = Result<Vec<Answer>, BatchRefusal>;
+    type Output = Result<Vec<BatchResult>, BatchError>;
 
     const NAME: Option<&'static str> = Some("batch");
 
@@ -170,15 +169,15 @@ impl Transaction<'_> {
         Statement { sql: &sql, parameters }.run(client).await
     }
 
-    fn decide(&self, clock: &[Row], rows: &[Row]) -> Result<(Vec<Answer>, Writes<'_>), BatchRefusal> {
+    fn decide(&self, clock: &[Row], rows: &[Row]) -> Result<(Vec<BatchResult>, Writes<'_>), BatchError> {
         let last_version: i64 = match clock.first() {
-            Some(row) => column(row, TABLE, "version").map_err(Refusal::from)?,
-            None => return Err(Refusal::SessionEnded.into()),
+            Some(row) => column(row, TABLE, "version").map_err(Error::from)?,
+            None => return Err(Error::from(db::Error::SessionEnded).into()),
         };
         let mut version = last_version - self.operations.len() as i64;
         let mut stored = HashMap::with_capacity(rows.len());
         for row in rows {
-            let found = Stored::read(row, self.now).map_err(Refusal::from)?;
+            let found = Stored::read(row, self.now).map_err(Error::from)?;
             stored.insert(found.entry.key.as_str().to_owned(), found);
         }
         let (mut answers, mut writes, mut refused) = (Vec::new(), Writes::default(), Vec::new());
@@ -190,7 +189,7 @@ impl Transaction<'_> {
                 Err(refusal) => refused.push((place, refusal)),
             }
         }
-        if refused.is_empty() { Ok((answers, writes)) } else { Err(BatchRefusal::Operations(refused)) }
+        if refused.is_empty() { Ok((answers, writes)) } else { Err(BatchError::Operations(refused)) }
     }
 
     async fn commit(&self, client: &Client, writes: &Writes<'_>) -> Result<(), tokio_postgres::Error> {
@@ -240,16 +239,16 @@ fn keys<'a>(operations: impl Iterator<Item = &'a Operation>) -> Vec<&'a str> {
 }
 
 /// Whether an operation can be done on what is stored.
-fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Refusal> {
+fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
     match (&operation.action, stored) {
-        (Action::Create(_), Some(_)) => Err(Refusal::Exists),
+        (Action::Create(_), Some(_)) => Err(Error::Exists),
         (Action::Create(_) | Action::Upsert(_), None) => match operation.if_version {
-            Some(_) => Err(Refusal::VersionDiffers),
+            Some(_) => Err(Error::VersionMismatch),
             None => Ok(()),
         },
-        (_, None) => Err(Refusal::NotFound),
+        (_, None) => Err(Error::NotFound),
         (_, Some(stored)) => match operation.if_version {
-            Some(version) if version != stored.entry.version => Err(Refusal::VersionDiffers),
+            Some(version) if version != stored.entry.version => Err(Error::VersionMismatch),
             _ => Ok(()),
         },
     }
@@ -263,19 +262,19 @@ impl<'a> Writes<'a> {
         stored: Option<&Stored>,
         version: i64,
         now: SystemTime,
-    ) -> Result<Answer, BatchRefusal> {
+    ) -> Result<BatchResult, BatchError> {
         let key = operation.key.as_str();
         let stored_bytes = stored.map_or(0, |stored| stored.bytes);
         match (&operation.action, stored) {
             (Action::Get, stored) => match stored {
-                Some(Stored { entry, .. }) if entry.value.is_some() => Ok(Answer::Entry(entry.clone())),
-                _ => Err(BatchRefusal::AnswerTooLarge),
+                Some(Stored { entry, .. }) if entry.value.is_some() => Ok(BatchResult::Entry(entry.clone())),
+                _ => Err(BatchError::ResponseTooLarge),
             },
             (Action::Delete, _) => {
                 self.deleted.push(key);
                 self.added_keys -= 1;
                 self.added_bytes -= stored_bytes;
-                Ok(Answer::Deleted(operation.key.clone()))
+                Ok(BatchResult::Deleted(operation.key.clone()))
             }
             (Action::Create(content) | Action::Put(content) | Action::Upsert(content), stored) => {
                 let living = stored.filter(|stored| stored.live);
@@ -288,7 +287,7 @@ impl<'a> Writes<'a> {
                 self.expires_at.push(content.expires_at);
                 self.added_keys += i64::from(stored.is_none());
                 self.added_bytes += (key.len() + content.value.as_str().len()) as i64 - stored_bytes;
-                Ok(Answer::Entry(Entry {
+                Ok(BatchResult::Entry(Entry {
                     key: operation.key.clone(),
                     value: None,
                     version: version.into(),
@@ -302,7 +301,7 @@ impl<'a> Writes<'a> {
 }
 
 impl Stored {
-    fn read(row: &Row, now: SystemTime) -> Result<Self, Error> {
+    fn read(row: &Row, now: SystemTime) -> Result<Self, db::Error> {
         let text: Option<String> = column(row, TABLE, "value")?;
         let expires_at: Option<SystemTime> = column(row, TABLE, "expires_at")?;
         let key = Key::from_stored(column(row, TABLE, "key")?);

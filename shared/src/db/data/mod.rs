@@ -6,30 +6,28 @@
 //! `data_store` by key, `data_usage`. A sweep through all users takes none that is locked.
 
 mod batch;
-mod ownerless;
+mod orphans;
+mod purge;
 mod read;
-mod sweep;
 mod write;
 
 use tokio_postgres::Row;
 
-pub use self::batch::{Answer, BatchRefusal, batch};
-pub(super) use self::ownerless::remove_everything_of;
-pub use self::ownerless::{OwnerlessRemoved, remove_ownerless};
-pub use self::read::{Found, PAGE_BYTES, Page, PageOf, find, list};
-pub use self::sweep::sweep;
-pub use self::write::{Draft, Written, delete, write};
-use super::{Error, column};
+pub use self::batch::{BatchError, BatchResult, batch};
+pub(super) use self::orphans::delete_all_of;
+pub use self::orphans::{OrphansRemoved, remove_orphans};
+pub use self::purge::purge_expired;
+pub use self::read::{Lookup, PAGE_BYTES, Page, PageRequest, find, list};
+pub use self::write::{NewEntry, Written, delete, write};
+use super::column;
+use crate::db;
 use crate::domain::{Entry, Key, Value, VersionMatch};
 
 const TABLE: &str = "data_store";
 
 /// Why a data request was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The session was signed out, revoked, has expired, or its user is gone.
-    #[error("the session has ended")]
-    SessionEnded,
+pub enum Error {
     /// The user has no such key.
     #[error("the key does not exist")]
     NotFound,
@@ -38,21 +36,20 @@ pub enum Refusal {
     Exists,
     /// What is stored has none of the versions that were named.
     #[error("the value has another version")]
-    VersionDiffers,
+    VersionMismatch,
     /// The user would have more than the quota allows.
     #[error("the quota is used up")]
     QuotaExceeded,
     /// Anything else.
     #[error(transparent)]
-    Database(Error),
+    Database(db::Error),
 }
 
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
         match error.constraint() {
             Some("data_usage_within_quota") => Self::QuotaExceeded,
-            _ if error.owner_is_gone() => Self::SessionEnded,
-            _ => Self::Database(error),
+            _ => Self::Database(error.or_session_ended()),
         }
     }
 }
@@ -66,11 +63,11 @@ fn numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
 }
 
 /// A value as it is stored.
-fn value(text: String) -> Result<Value, Error> {
-    Value::from_stored(text).map_err(|error| Error::Corrupt { table: TABLE, source: Box::new(error) })
+fn value(text: String) -> Result<Value, db::Error> {
+    Value::from_stored(text).map_err(|error| db::Error::Corrupt { table: TABLE, source: Box::new(error) })
 }
 
-fn entry(row: &Row, key: Key, value: Option<Value>, version: i64) -> Result<Entry, Error> {
+fn entry(row: &Row, key: Key, value: Option<Value>, version: i64) -> Result<Entry, db::Error> {
     Ok(Entry {
         key,
         value,

@@ -3,17 +3,16 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{Refusal, TABLE, entry, numbers, value};
-use crate::auth::access_token::Session;
-use crate::db::{Database, Effect, Error, column};
-use crate::domain::{Entry, Key, KeyPrefix, Limit, Version, VersionMatch};
+use super::{Error, TABLE, entry, numbers, value};
+use crate::db::{self, Database, Effect, Parameters, column};
+use crate::domain::{Entry, Key, KeyPrefix, Limit, Session, Version, VersionMatch};
 
 /// What a read found.
-pub enum Found {
+pub enum Lookup {
     /// The value, and it is not one that the caller has already.
-    Entry(Entry),
+    Modified(Entry),
     /// The value has this version, which the caller has already.
-    Known(Version),
+    NotModified(Version),
 }
 
 /// Reads the value under `key`. Its text is left out if its version is one that the caller knows.
@@ -26,7 +25,7 @@ pub async fn find(
     key: &Key,
     known: &VersionMatch,
     now: SystemTime,
-) -> Result<Found, Refusal> {
+) -> Result<Lookup, Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -49,18 +48,18 @@ pub async fn find(
             ],
         )
         .await?
-        .ok_or(Refusal::SessionEnded)?;
+        .ok_or(db::Error::SessionEnded)?;
     let Some(version) = column::<Option<i64>>(&row, TABLE, "version")? else {
-        return Err(Refusal::NotFound);
+        return Err(Error::NotFound);
     };
     let Some(text) = column::<Option<String>>(&row, TABLE, "value")? else {
-        return Ok(Found::Known(version.into()));
+        return Ok(Lookup::NotModified(version.into()));
     };
-    Ok(Found::Entry(entry(&row, key.clone(), Some(value(text)?), version)?))
+    Ok(Lookup::Modified(entry(&row, key.clone(), Some(value(text)?), version)?))
 }
 
 /// Which part of a user's values to read.
-pub struct PageOf<'a> {
+pub struct PageRequest<'a> {
     /// What the keys begin with.
     pub prefix: &'a KeyPrefix,
     /// The key that the page before ended with.
@@ -88,7 +87,7 @@ pub const PAGE_BYTES: usize = 1024 * 1024;
 ///
 /// # Errors
 /// `SessionEnded`, or the database is out of reach.
-pub async fn list(db: &Database, session: Session, page: PageOf<'_>, now: SystemTime) -> Result<Page, Refusal> {
+pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: SystemTime) -> Result<Page, Error> {
     // One row more than asked for tells whether there are more. A join with the session would hide from the planner that
     // the index has the rows in order, and cost a sort of all of the user's rows.
     const SQL: &str = "
@@ -106,8 +105,8 @@ pub async fn list(db: &Database, session: Session, page: PageOf<'_>, now: System
         select m.key, case when $8 then m.value end as value, m.version, m.created_at, m.updated_at, m.expires_at, m.found
         from session left join measured m on not $8 or m.bytes_so_far <= $9 or m.bytes_so_far = m.bytes
         order by m.key";
-    let PageOf { prefix, after, limit, values } = page;
-    let parameters: &crate::db::Parameters<'_> = &[
+    let PageRequest { prefix, after, limit, values } = page;
+    let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
@@ -120,7 +119,7 @@ pub async fn list(db: &Database, session: Session, page: PageOf<'_>, now: System
     ];
     let mut rows = db.query(Effect::Read, SQL, parameters).await?;
     let Some(first) = rows.first() else {
-        return Err(Refusal::SessionEnded);
+        return Err(db::Error::SessionEnded.into());
     };
     let Some(found) = column::<Option<i64>>(first, TABLE, "found")? else {
         return Ok(Page { entries: Vec::new(), next: None });
@@ -132,7 +131,7 @@ pub async fn list(db: &Database, session: Session, page: PageOf<'_>, now: System
     Ok(Page { entries, next })
 }
 
-fn listed(row: &Row) -> Result<Entry, Error> {
+fn listed(row: &Row) -> Result<Entry, db::Error> {
     let text = column::<Option<String>>(row, TABLE, "value")?;
     entry(
         row,

@@ -3,15 +3,13 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::sweep::Room;
-use super::{Refusal, TABLE, entry, numbers};
-use crate::auth::access_token::Session;
-use crate::config::Quota;
-use crate::db::{Database, Effect, Error, column};
-use crate::domain::{Condition, Entry, Key, Value, VersionMatch};
+use super::purge::Reclaim;
+use super::{Error, TABLE, entry, numbers};
+use crate::db::{self, Database, Effect, column};
+use crate::domain::{Condition, Entry, Key, Quota, Session, Value, VersionMatch};
 
 /// A value to be written.
-pub struct Draft {
+pub struct NewEntry {
     /// Where it goes.
     pub key: Key,
     /// What it is.
@@ -35,24 +33,24 @@ pub struct Written {
 pub async fn write(
     db: &Database,
     session: Session,
-    draft: Draft,
+    new: NewEntry,
     condition: &Condition,
     quota: Quota,
     now: SystemTime,
-) -> Result<Written, Refusal> {
-    let mut room = Room::of(session.user);
+) -> Result<Written, Error> {
+    let mut reclaim = Reclaim::new(session.user);
     loop {
         let written = match condition {
-            Condition::Absent => insert(db, session, &draft, Replace::Never, quota, now).await,
-            Condition::None => insert(db, session, &draft, Replace::Always, quota, now).await,
-            Condition::Present(versions) => update(db, session, &draft, versions, quota, now).await,
+            Condition::Absent => insert(db, session, &new, Replace::Never, quota, now).await,
+            Condition::None => insert(db, session, &new, Replace::Always, quota, now).await,
+            Condition::Present(versions) => update(db, session, &new, versions, quota, now).await,
         };
         match written {
-            Err(Refusal::QuotaExceeded) if room.make(db, now).await? => {}
+            Err(Error::QuotaExceeded) if reclaim.run(db, now).await? => {}
             written => {
                 let (row, created) = written?;
                 let version = column(&row, TABLE, "version")?;
-                return Ok(Written { entry: entry(&row, draft.key, Some(draft.value), version)?, created });
+                return Ok(Written { entry: entry(&row, new.key, Some(new.value), version)?, created });
             }
         }
     }
@@ -69,11 +67,11 @@ enum Replace {
 async fn insert(
     db: &Database,
     session: Session,
-    draft: &Draft,
+    new: &NewEntry,
     replace: Replace,
     quota: Quota,
     now: SystemTime,
-) -> Result<(Row, bool), Refusal> {
+) -> Result<(Row, bool), Error> {
     // `octet_length` of a stored text does not fetch or unpack it.
     const SQL: &str = "
         with session as (
@@ -111,7 +109,7 @@ async fn insert(
         )
         select w.version, w.version = w.first_version as created, w.created_at, w.updated_at, w.expires_at
         from session left join written w on w.user_id = session.user_id";
-    let Draft { key, value, expires_at } = draft;
+    let NewEntry { key, value, expires_at } = new;
     let row = db
         .query_opt(
             Effect::Write,
@@ -129,9 +127,9 @@ async fn insert(
             ],
         )
         .await?
-        .ok_or(Refusal::SessionEnded)?;
+        .ok_or(db::Error::SessionEnded)?;
     if column::<Option<i64>>(&row, TABLE, "version")?.is_none() {
-        return Err(Refusal::Exists);
+        return Err(Error::Exists);
     }
     let created = column(&row, TABLE, "created")?;
     Ok((row, created))
@@ -141,11 +139,11 @@ async fn insert(
 async fn update(
     db: &Database,
     session: Session,
-    draft: &Draft,
+    new: &NewEntry,
     versions: &VersionMatch,
     quota: Quota,
     now: SystemTime,
-) -> Result<(Row, bool), Refusal> {
+) -> Result<(Row, bool), Error> {
     // `target` is what there was when the statement began; whether `written` found it unchanged, the row lock decides.
     const SQL: &str = "
         with session as (
@@ -180,7 +178,7 @@ async fn update(
         from session
         left join target t on t.user_id = session.user_id
         left join written w on w.user_id = session.user_id";
-    let Draft { key, value, expires_at } = draft;
+    let NewEntry { key, value, expires_at } = new;
     let row = db
         .query_opt(
             Effect::Write,
@@ -198,9 +196,9 @@ async fn update(
             ],
         )
         .await?
-        .ok_or(Refusal::SessionEnded)?;
+        .ok_or(db::Error::SessionEnded)?;
     if column::<Option<i64>>(&row, TABLE, "version")?.is_none() {
-        return Err(untouched(&row, versions)?);
+        return Err(why_unchanged(&row, versions)?);
     }
     Ok((row, false))
 }
@@ -208,14 +206,14 @@ async fn update(
 /// Deletes a value that exists in such a version.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, `VersionDiffers`, or the database is out of reach.
+/// `SessionEnded`, `NotFound`, `VersionMismatch`, or the database is out of reach.
 pub async fn delete(
     db: &Database,
     session: Session,
     key: &Key,
     versions: &VersionMatch,
     now: SystemTime,
-) -> Result<(), Refusal> {
+) -> Result<(), Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -248,13 +246,13 @@ pub async fn delete(
             ],
         )
         .await?
-        .ok_or(Refusal::SessionEnded)?;
-    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(untouched(&row, versions)?) }
+        .ok_or(db::Error::SessionEnded)?;
+    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(why_unchanged(&row, versions)?) }
 }
 
 /// Why a statement that found its session changed nothing: there was no value, or not in a version that was named. A value
 /// that vanished while the statement waited counts as one in another version, if a version was named.
-fn untouched(row: &Row, versions: &VersionMatch) -> Result<Refusal, Error> {
+fn why_unchanged(row: &Row, versions: &VersionMatch) -> Result<Error, db::Error> {
     let found = column(row, TABLE, "found")? && *versions != VersionMatch::Any;
-    Ok(if found { Refusal::VersionDiffers } else { Refusal::NotFound })
+    Ok(if found { Error::VersionMismatch } else { Error::NotFound })
 }

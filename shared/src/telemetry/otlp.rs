@@ -1,23 +1,19 @@
-//! Export of the spans by OTLP over HTTP: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
+//! Exports spans by OTLP over HTTP: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 //!
-//! It is set up by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>), of which
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` turns it on. Spans are kept until a request is answered and then sent in one go, for
-//! between two requests the environment is frozen, with every thread that would send them at leisure.
+//! OpenTelemetry's own variables configure it (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>);
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` turns it on. Spans are collected until a request is answered and then sent at once:
+//! between two requests the environment is frozen, and so is any background thread that could send them.
 
 use std::mem;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{self, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use lambda_http::http::{HeaderMap, Request, Response};
-use lambda_http::lambda_runtime::LambdaInvocation;
-use lambda_http::tower::{Layer, Service};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue};
@@ -37,16 +33,16 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer as _, Registry};
 
-use super::{TARGET, member, root};
-use crate::config;
-use crate::error::BoxError;
-use crate::telemetry;
+use super::spans::TARGET;
+use super::xray::{member, trace_id};
+use crate::env;
+use crate::report::{self, BoxError};
 
-/// How long a collector may take, connection included. A request's caller has the answer by then, but the environment takes
-/// no other one.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Time for sending the spans of a request, connecting included. The caller has the response by then, but the environment
+/// accepts no other request.
+const EXPORT_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The spans that have ended, and the way out.
+/// The collected spans and the exporter that sends them.
 struct Export {
     ended: Arc<Ended>,
     exporter: SpanExporter,
@@ -54,29 +50,28 @@ struct Export {
 
 static EXPORT: OnceLock<Export> = OnceLock::new();
 
-/// A registry that keeps the spans of this crate for the export, if there is to be one, and what is wrong with its settings.
-pub(crate) fn registry() -> (impl Subscriber + for<'a> LookupSpan<'a>, Result<(), BoxError>) {
+/// Makes a registry that collects spans for the export if one is configured, and reports wrong settings.
+pub(super) fn registry() -> (impl Subscriber + for<'a> LookupSpan<'a>, Result<(), BoxError>) {
     let (tracer, outcome) = match start() {
         Ok(provider) => (provider.map(|provider| provider.tracer("keyhold")), Ok(())),
         Err(error) => (None, Err(error)),
     };
     let layer = tracer.map(|tracer| {
         let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-        // Where in the source a span is made says nothing about a request.
         let layer = layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
         layer.with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO))
     });
     (Registry::default().with(layer), outcome)
 }
 
-/// Starts the export if the environment says where to; a second time it is left as it is.
+/// Starts the export if the environment names an endpoint. Later calls keep the first exporter.
 fn start() -> Result<Option<SdkTracerProvider>, BoxError> {
-    // The exporter reads them by itself; but without one it would try a collector on this machine.
+    // The exporter reads these variables itself, but without one it would try a collector on this machine.
     let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    let Some(endpoint) = endpoints.into_iter().find_map(config::optional) else {
+    let Some(endpoint) = endpoints.into_iter().find_map(env::optional) else {
         return Ok(None);
     };
-    // One attempt: what waits for the next one is the environment.
+    // One attempt: a retry would block the environment.
     let builder = SpanExporter::builder().with_http().with_retry_policy(RetryPolicy::disabled());
     let builder = if endpoint.starts_with("https:") {
         let tls = hyper_rustls::HttpsConnectorBuilder::new();
@@ -95,25 +90,24 @@ fn start() -> Result<Option<SdkTracerProvider>, BoxError> {
     Ok(Some(provider))
 }
 
-/// What is the same for all spans. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` come after it and win.
+/// Attributes of all spans. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override them.
 fn resource() -> Resource {
-    let told = [
+    let variables = [
         ("service.name", "AWS_LAMBDA_FUNCTION_NAME"),
         ("faas.name", "AWS_LAMBDA_FUNCTION_NAME"),
         ("faas.version", "AWS_LAMBDA_FUNCTION_VERSION"),
         ("cloud.region", "AWS_REGION"),
     ];
-    let told = told.into_iter().filter_map(|(name, variable)| Some(KeyValue::new(name, config::optional(variable)?)));
+    let described =
+        variables.into_iter().filter_map(|(name, variable)| Some(KeyValue::new(name, env::optional(variable)?)));
     let known = [KeyValue::new("cloud.provider", "aws"), KeyValue::new("cloud.platform", "aws_lambda")];
-    let resource = Resource::builder_empty().with_attributes(known.into_iter().chain(told));
+    let resource = Resource::builder_empty().with_attributes(known.into_iter().chain(described));
     let resource = resource.with_detector(Box::new(TelemetryResourceDetector));
     let resource = resource.with_detector(Box::new(EnvResourceDetector::new()));
-    resource
-        .with_attributes(config::optional("OTEL_SERVICE_NAME").map(|name| KeyValue::new("service.name", name)))
-        .build()
+    resource.with_attributes(env::optional("OTEL_SERVICE_NAME").map(|name| KeyValue::new("service.name", name))).build()
 }
 
-/// Makes a request's span a part of the trace that X-Ray has it in, or else the one that `traceparent` names.
+/// Makes a span part of the trace that the X-Ray header names, or else of the one that `traceparent` names.
 pub(super) fn continue_trace(span: &Span, xray: Option<&str>, headers: &HeaderMap) {
     if span.is_disabled() {
         return;
@@ -122,13 +116,13 @@ pub(super) fn continue_trace(span: &Span, xray: Option<&str>, headers: &HeaderMa
         Some(parent) => Context::new().with_remote_span_context(parent),
         None => TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers)),
     };
-    // Only fails for a span that has begun or is nobody's.
+    // Fails only for a span that has started or that the export ignores.
     let _ = span.set_parent(parent);
 }
 
-/// X-Ray's word in OpenTelemetry's terms. Without a parent there is nothing to hang a span on.
+/// Converts an X-Ray header. Without a parent there is no span to continue.
 fn remote(header: &str) -> Option<SpanContext> {
-    let trace = TraceId::from_hex(&root(header)?[2..].replace('-', "")).ok()?;
+    let trace = TraceId::from_hex(&trace_id(header)?[2..].replace('-', "")).ok()?;
     let parent = SpanId::from_hex(member(header, "Parent")?).ok()?;
     let sampled = member(header, "Sampled") != Some("0");
     let flags = TraceFlags::default().with_sampled(sampled);
@@ -160,7 +154,7 @@ impl Ended {
     }
 }
 
-/// Keeps what has ended; what is not sampled does not get here.
+/// Collects ended spans. Spans that are not sampled do not reach it.
 #[derive(Debug)]
 struct Keeper(Arc<Ended>);
 
@@ -180,8 +174,8 @@ impl SpanProcessor for Keeper {
     }
 }
 
-/// Sends what has ended. It takes no longer than [`PATIENCE`], and what cannot be sent by then is lost.
-async fn send() {
+/// Sends the collected spans within [`EXPORT_TIMEOUT`], or drops them with a warning.
+pub(crate) async fn send() {
     let Some(Export { ended, exporter }) = EXPORT.get() else {
         return;
     };
@@ -189,61 +183,20 @@ async fn send() {
     if spans.is_empty() {
         return;
     }
-    match timeout(PATIENCE, exporter.export(spans)).await {
+    match timeout(EXPORT_TIMEOUT, exporter.export(spans)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("a trace is lost: {}", telemetry::chain(&error)),
-        Err(_) => tracing::warn!("a trace is lost: the collector took longer than {PATIENCE:?}"),
+        Ok(Err(error)) => tracing::warn!("spans were dropped: {}", report::chain(&error)),
+        Err(_) => tracing::warn!("spans were dropped: the collector took longer than {EXPORT_TIMEOUT:?}"),
     }
 }
 
-/// A layer of Lambda's runtime that sends the spans of a request after the runtime has handed its answer over, and before it
-/// asks for the next one, at which the environment may be frozen.
-///
-/// `lambda_runtime`'s own `OpenTelemetryLayer` does so too, but blocks the only thread, on which the sending would go on.
-pub(crate) struct Exporting;
-
-impl<S> Layer<S> for Exporting {
-    type Service = ThenSend<S>;
-
-    fn layer(&self, inner: S) -> ThenSend<S> {
-        ThenSend(inner)
-    }
-}
-
-/// The service of [`Exporting`].
-#[derive(Clone)]
-pub(crate) struct ThenSend<S>(S);
-
-impl<S> Service<LambdaInvocation> for ThenSend<S>
-where
-    S: Service<LambdaInvocation, Response = (), Error = BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = ();
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<(), BoxError>>;
-
-    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let answered = self.0.call(invocation);
-        Box::pin(async move {
-            let outcome = answered.await;
-            send().await;
-            outcome
-        })
-    }
-}
-
-/// hyper, which is there for Lambda's runtime. No connection is kept: a frozen environment wakes with dead ones, and a
-/// collector that is an extension is on this machine.
+/// An HTTP client on hyper, which the Lambda runtime links anyway. It keeps no connections: they would be dead after a
+/// freeze, and a collector that runs as an extension is on this machine.
 #[derive(Debug)]
 struct Http<C>(Client<C, Full<Bytes>>);
 
-/// A collector has little to say.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// Limit of a response, which is usually empty.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 impl<C: Connect + Clone + Send + Sync + 'static> Http<C> {
     fn new(connector: C) -> Self {
@@ -255,7 +208,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Http<C> {
 impl<C: Connect + Clone + std::fmt::Debug + Send + Sync + 'static> HttpClient for Http<C> {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (parts, body) = self.0.request(request.map(Full::new)).await?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?;
+        let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
 }

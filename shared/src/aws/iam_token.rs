@@ -7,15 +7,14 @@ use std::time::SystemTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::{digest, hmac};
 use time::OffsetDateTime;
-use tokio_postgres::config::SslMode;
 use zeroize::Zeroizing;
 
-use super::Aws;
-use crate::config::{self, ConfigError};
+use super::AwsCredentials;
+use crate::env::{self, EnvError};
 
 /// The service that checks the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenFor {
+pub enum IamService {
     /// RDS, Aurora and RDS Proxy: what `rds-db:connect` allows.
     Rds,
     /// Aurora DSQL: what `dsql:DbConnect` allows, or `dsql:DbConnectAdmin` for the user `admin`.
@@ -23,11 +22,11 @@ pub enum TokenFor {
 }
 
 /// A user of a database, at whose sign-in AWS decides.
-pub struct SignIn {
+pub struct IamAuth {
     /// Who checks it.
-    pub service: TokenFor,
+    pub service: IamService,
     /// As whom the function runs, and the region where the name of the host has none.
-    pub aws: Aws,
+    pub aws: AwsCredentials,
     /// The database's own address: another name for it would not fit the signature.
     pub host: String,
     /// Its port.
@@ -44,25 +43,19 @@ const LIFETIME: &str = "900";
 /// All but what RFC 3986 never wants encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-impl SignIn {
-    pub(super) fn from_env(service: TokenFor) -> Result<Self, ConfigError> {
-        let variable = |name, advice| config::optional(name).ok_or(ConfigError::Missing { name, advice });
+impl IamAuth {
+    pub(crate) fn from_env(service: IamService) -> Result<Self, EnvError> {
         Ok(Self {
             service,
-            host: variable("DATABASE_HOST", "set it to the database's own address, which DATABASE_AUTH signs")?,
-            port: config::integer("DATABASE_PORT", 1, u16::MAX, 5432)?,
-            database: config::optional("DATABASE_NAME").unwrap_or_else(|| "postgres".to_owned()),
-            user: variable("DATABASE_USER", "set it to the role that DATABASE_AUTH signs in, such as keyhold_reader")?,
-            aws: Aws::from_env()?,
+            host: env::required("DATABASE_HOST", "set it to the database's own address, which DATABASE_AUTH signs")?,
+            port: env::integer("DATABASE_PORT", 1, u16::MAX, 5432)?,
+            database: env::optional("DATABASE_NAME").unwrap_or_else(|| "postgres".to_owned()),
+            user: env::required(
+                "DATABASE_USER",
+                "set it to the role that DATABASE_AUTH signs in, such as keyhold_reader",
+            )?,
+            aws: AwsCredentials::from_env()?,
         })
-    }
-
-    /// Where to connect and with what, which holds for some minutes. Always by TLS: who reads the token can use it.
-    pub(super) fn config(&self, now: SystemTime) -> tokio_postgres::Config {
-        let mut config = tokio_postgres::Config::new();
-        config.host(&self.host).port(self.port).dbname(&self.database).user(&self.user);
-        config.password(self.token(now).as_bytes()).ssl_mode(SslMode::Require);
-        config
     }
 
     /// The password, from `now` on for 15 minutes.
@@ -71,16 +64,16 @@ impl SignIn {
         let date = format!("{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day());
         let instant = format!("{date}T{:02}{:02}{:02}Z", now.hour(), now.minute(), now.second());
         let (service, host, action) = match self.service {
-            TokenFor::Rds => ("rds-db", format!("{}:{}", self.host, self.port), "connect"),
-            TokenFor::Dsql if self.user == "admin" => ("dsql", self.host.clone(), "DbConnectAdmin"),
-            TokenFor::Dsql => ("dsql", self.host.clone(), "DbConnect"),
+            IamService::Rds => ("rds-db", format!("{}:{}", self.host, self.port), "connect"),
+            IamService::Dsql if self.user == "admin" => ("dsql", self.host.clone(), "DbConnectAdmin"),
+            IamService::Dsql => ("dsql", self.host.clone(), "DbConnect"),
         };
         let region = region_of(&self.host).unwrap_or(&self.aws.region);
         let scope = format!("{date}/{region}/{service}/aws4_request");
         let credential = format!("{}/{scope}", self.aws.access_key_id);
 
         let mut parameters = vec![("Action", action)];
-        if self.service == TokenFor::Rds {
+        if self.service == IamService::Rds {
             parameters.push(("DBUser", &self.user));
         }
         parameters.extend([

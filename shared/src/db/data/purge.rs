@@ -2,8 +2,8 @@ use std::time::SystemTime;
 
 use tokio_postgres::types::Type;
 
-use crate::db::server::{Sql, sql};
-use crate::db::{Database, Effect, Error, Server, column};
+use crate::db::dialect::{Sql, sql};
+use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::UserId;
 
 /// Rows that one statement of a sweep through all users removes at most: some milliseconds, after which everybody else has
@@ -45,7 +45,7 @@ macro_rules! few_enough {
 ///
 /// # Errors
 /// The database is out of reach.
-pub async fn sweep(db: &Database, now: SystemTime) -> Result<i64, Error> {
+pub async fn purge_expired(db: &Database, now: SystemTime) -> Result<i64, Error> {
     const EXPIRED: Sql = sql!(
         postgresql("expired as (")
         dsql("first as (")
@@ -55,23 +55,23 @@ pub async fn sweep(db: &Database, now: SystemTime) -> Result<i64, Error> {
         ")"
         dsql(few_enough!())
     );
-    remove(db, None, now, db.server.choose(EXPIRED), STEP).await
+    remove(db, None, now, db.dialect().choose(EXPIRED), STEP).await
 }
 
 /// What is known about a write that is over its quota.
-pub(super) struct Room {
+pub(super) struct Reclaim {
     user: UserId,
     sweeps: usize,
 }
 
-impl Room {
-    pub(super) fn of(user: UserId) -> Self {
+impl Reclaim {
+    pub(super) fn new(user: UserId) -> Self {
         Self { user, sweeps: 0 }
     }
 
     /// Makes room by removing what has expired: whether it makes sense to try again. It does once even if there was nothing to
     /// remove: another request may just have done it.
-    pub(super) async fn make(&mut self, db: &Database, now: SystemTime) -> Result<bool, Error> {
+    pub(super) async fn run(&mut self, db: &Database, now: SystemTime) -> Result<bool, Error> {
         if self.sweeps == MAX_SWEEPS {
             return Ok(false);
         }
@@ -86,11 +86,11 @@ impl Room {
             ")"
             dsql(few_enough!())
         );
-        let step = match db.server {
-            Server::PostgreSql => STEP_OF_ONE_USER,
-            Server::AuroraDsql => STEP_OF_ONE_USER_ON_DSQL,
+        let step = match db.dialect() {
+            Dialect::PostgreSql => STEP_OF_ONE_USER,
+            Dialect::AuroraDsql => STEP_OF_ONE_USER_ON_DSQL,
         };
-        let removed = remove(db, Some(self.user), now, db.server.choose(EXPIRED), step).await?;
+        let removed = remove(db, Some(self.user), now, db.dialect().choose(EXPIRED), step).await?;
         Ok(removed > 0 || self.sweeps == 1)
     }
 }
@@ -115,7 +115,7 @@ async fn remove(
         )
         select count(*) as removed from removed"
     );
-    let parameters: &crate::db::Parameters<'_> =
+    let parameters: &Parameters<'_> =
         &[(&now, Type::TIMESTAMPTZ), (&user.map(UserId::uuid), Type::UUID), (&step, Type::INT8)];
     let row = db.query_one(Effect::Write, &sql, parameters).await?;
     column(&row, "data_store", "removed")

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Database, Effect, Error, Server, column};
+use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::{UserId, uuid_v7};
 
 /// Values that one statement removes at most, and their bytes: DSQL takes 3000 rows and 10 MiB.
@@ -24,7 +24,7 @@ const FIRST: u64 = 1_767_225_600;
 
 /// What a run removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnerlessRemoved {
+pub struct OrphansRemoved {
     /// Values of users that are gone.
     pub values: i64,
     /// Refresh tokens of sessions that have ended.
@@ -38,9 +38,9 @@ pub struct OwnerlessRemoved {
 ///
 /// # Errors
 /// The database is out of reach.
-pub async fn remove_ownerless(db: &Database, now: SystemTime) -> Result<OwnerlessRemoved, Error> {
-    let mut removed = OwnerlessRemoved::default();
-    if db.server == Server::PostgreSql {
+pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRemoved, Error> {
+    let mut removed = OrphansRemoved::default();
+    if db.dialect() == Dialect::PostgreSql {
         return Ok(removed);
     }
     let mut after = somewhere(now);
@@ -54,7 +54,7 @@ pub async fn remove_ownerless(db: &Database, now: SystemTime) -> Result<Ownerles
             continue;
         };
         for user in page.gone.into_iter().take(MAX_USERS) {
-            removed.values += remove_everything_of(db, user, MAX_STEPS).await?;
+            removed.values += delete_all_of(db, user, MAX_STEPS).await?;
         }
         after = page.last;
     }
@@ -95,7 +95,7 @@ async fn users(db: &Database, after: Uuid) -> Result<Option<Users>, Error> {
             select user_id from data_clock where user_id > $1 order by user_id limit $2
         )
         select p.user_id, u.id is null as gone from page p left join users u on u.id = p.user_id order by p.user_id";
-    let parameters: &crate::db::Parameters<'_> = &[(&after, Type::UUID), (&PAGE, Type::INT8)];
+    let parameters: &Parameters<'_> = &[(&after, Type::UUID), (&PAGE, Type::INT8)];
     let rows = db.query(Effect::Read, SQL, parameters).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     let last = column(last, "data_clock", "user_id")?;
@@ -115,7 +115,7 @@ async fn users(db: &Database, after: Uuid) -> Result<Option<Users>, Error> {
 ///
 /// # Errors
 /// The database is out of reach.
-pub(in crate::db) async fn remove_everything_of(db: &Database, user: UserId, steps: usize) -> Result<i64, Error> {
+pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usize) -> Result<i64, Error> {
     const VALUES: &str = "
         with first as (
             select key, octet_length(key) + octet_length(value) as bytes from data_store
@@ -136,8 +136,7 @@ pub(in crate::db) async fn remove_everything_of(db: &Database, user: UserId, ste
         delete from data_clock where user_id = $1 and not exists (select from data_store where user_id = $1)";
     let mut removed = 0;
     for _ in 0..steps {
-        let parameters: &crate::db::Parameters<'_> =
-            &[(&user.uuid(), Type::UUID), (&STEP, Type::INT8), (&STEP_BYTES, Type::INT8)];
+        let parameters: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&STEP, Type::INT8), (&STEP_BYTES, Type::INT8)];
         let row = db.query_one(Effect::Write, VALUES, parameters).await?;
         let step: i64 = column(&row, "data_store", "removed")?;
         if step == 0 {
@@ -172,7 +171,7 @@ async fn forget_tokens(db: &Database, after: &Place) -> Result<Option<(Place, i6
         )
         select user_id, session_id, digest, (select count(*) from removed) as removed from page
         order by user_id desc, session_id desc, digest desc limit 1";
-    let parameters: &crate::db::Parameters<'_> =
+    let parameters: &Parameters<'_> =
         &[(&after.user, Type::UUID), (&after.session, Type::UUID), (&after.digest, Type::TEXT), (&PAGE, Type::INT8)];
     let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else { return Ok(None) };
     const TABLE: &str = "refresh_tokens";

@@ -2,21 +2,21 @@
 
 use std::time::{Duration, SystemTime};
 
-use deadpool_postgres::{Object, PoolError};
+use deadpool_postgres::{ClientWrapper, PoolError};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
-use super::server::{DSQL_SCHEMA, Server};
-use super::{Database, Error, column, is_conflict, refused, unreachable_database};
+use crate::db::dialect::DSQL_SCHEMA;
+use crate::db::{Database, Dialect, Error, Parameters, column, is_conflict, rejected};
 
 /// A connection that migrations run on, on PostgreSQL one at a time: it holds a lock. Dropped, it is closed, which gives the
 /// lock back.
 pub struct MigrationConnection {
-    client: deadpool_postgres::ClientWrapper,
-    server: Server,
+    client: ClientWrapper,
+    dialect: Dialect,
 }
 
 /// A migration that runs on DSQL.
@@ -78,20 +78,20 @@ impl Database {
     /// # Errors
     /// The database is out of reach.
     pub async fn connect_for_migrations(&self) -> Result<MigrationConnection, Error> {
-        let client = Object::take(self.wake().await?);
+        let client = self.wake().await?;
         // DSQL has no locks to wait for. What its migrations do, two runs can do at once.
-        if self.server == Server::PostgreSql {
-            client.batch_execute(&format!("select pg_advisory_lock({LOCK})")).await.map_err(refused)?;
+        if self.dialect() == Dialect::PostgreSql {
+            client.batch_execute(&format!("select pg_advisory_lock({LOCK})")).await.map_err(rejected)?;
         }
-        Ok(MigrationConnection { client, server: self.server })
+        Ok(MigrationConnection { client, dialect: self.dialect() })
     }
 
-    async fn wake(&self) -> Result<Object, Error> {
+    async fn wake(&self) -> Result<ClientWrapper, Error> {
         let mut calls = 1;
         loop {
-            match self.pool.get().await {
+            match self.take_connection().await {
                 Err(PoolError::Timeout(_)) if calls < CALLS => calls += 1,
-                outcome => return outcome.map_err(unreachable_database),
+                outcome => return outcome.map_err(|error| Error::Unavailable(Box::new(error))),
             }
         }
     }
@@ -104,8 +104,8 @@ impl MigrationConnection {
     }
 
     /// What kind of server it leads to.
-    pub fn server(&self) -> Server {
-        self.server
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Gives the lock back now, so that the next one does not have to wait for the server to notice the closed connection.
@@ -113,11 +113,11 @@ impl MigrationConnection {
     /// # Errors
     /// The connection was lost, and the lock with it.
     pub async fn close(self) -> Result<(), Error> {
-        match self.server {
-            Server::PostgreSql => {
-                self.client.batch_execute(&format!("select pg_advisory_unlock({LOCK})")).await.map_err(refused)
+        match self.dialect {
+            Dialect::PostgreSql => {
+                self.client.batch_execute(&format!("select pg_advisory_unlock({LOCK})")).await.map_err(rejected)
             }
-            Server::AuroraDsql => Ok(()),
+            Dialect::AuroraDsql => Ok(()),
         }
     }
 
@@ -175,7 +175,7 @@ impl MigrationConnection {
             values ($1, $2, $3, $4) on conflict (version) do nothing returning version";
         let now = OffsetDateTime::from(now).format(&Rfc3339);
         let now = now.map_err(|error| Error::Corrupt { table: "refinery_schema_history", source: Box::new(error) })?;
-        let parameters: &super::Parameters<'_> = &[
+        let parameters: &Parameters<'_> = &[
             (&migration.version, Type::INT4),
             (&migration.name, Type::VARCHAR),
             (&now, Type::VARCHAR),
@@ -188,7 +188,7 @@ impl MigrationConnection {
     async fn create(&mut self, sql: &str) -> Result<(), Error> {
         match self.execute(sql).await {
             Err(error) if is_there(&error) => Ok(()),
-            outcome => outcome.map_err(refused),
+            outcome => outcome.map_err(rejected),
         }
     }
 
@@ -204,18 +204,18 @@ impl MigrationConnection {
     }
 
     /// The same for one that has rows.
-    pub(super) async fn query(&self, sql: &str, parameters: &super::Parameters<'_>) -> Result<Vec<Row>, Error> {
+    pub(super) async fn query(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
         let mut attempts = 1;
         loop {
             let outcome = self.client.query_typed(sql, parameters).await;
             if !self.is_to_run_again(&outcome, &mut attempts).await {
-                return outcome.map_err(refused);
+                return outcome.map_err(rejected);
             }
         }
     }
 
     async fn is_to_run_again<T>(&self, outcome: &Result<T, tokio_postgres::Error>, attempts: &mut u32) -> bool {
-        let again = self.server == Server::AuroraDsql
+        let again = self.dialect == Dialect::AuroraDsql
             && outcome.as_ref().is_err_and(is_conflict)
             && *attempts < CATALOG_ATTEMPTS;
         if again {

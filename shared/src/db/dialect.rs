@@ -7,7 +7,7 @@
 
 /// What kind of server the database is. The setting `DATABASE_AUTH` tells: nobody has to ask the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Server {
+pub enum Dialect {
     /// PostgreSQL, in all its forms.
     #[default]
     PostgreSql,
@@ -26,7 +26,7 @@ pub(super) struct Sql {
     pub dsql: &'static str,
 }
 
-impl Server {
+impl Dialect {
     pub(super) fn choose(self, sql: Sql) -> &'static str {
         match self {
             Self::PostgreSql => sql.postgresql,
@@ -52,7 +52,7 @@ macro_rules! sql {
         sql!(@one $own: [$($done,)* $text] $($rest)*)
     };
     ($($parts:tt)*) => {
-        $crate::db::server::Sql {
+        $crate::db::dialect::Sql {
             postgresql: sql!(@one postgresql: [] $($parts)*),
             dsql: sql!(@one dsql: [] $($parts)*),
         }
@@ -76,12 +76,12 @@ pub(super) use tokens_of_ended;
 
 #[cfg(test)]
 mod tests {
-    use super::{Server, Sql};
+    use super::{Dialect, Sql};
 
     #[test]
     fn a_statement_in_parts_has_two_texts() {
         const SQL: Sql = sql!("select 1" postgresql(" + 2") dsql(" + 3") " from t" dsql(" limit 1"));
-        assert_eq!(Server::PostgreSql.choose(SQL), "select 1 + 2 from t");
-        assert_eq!(Server::AuroraDsql.choose(SQL), "select 1 + 3 from t limit 1");
+        assert_eq!(Dialect::PostgreSql.choose(SQL), "select 1 + 2 from t");
+        assert_eq!(Dialect::AuroraDsql.choose(SQL), "select 1 + 3 from t limit 1");
     }
 }

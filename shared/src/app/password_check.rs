@@ -1,0 +1,178 @@
+//! The check of a password: one function for sign-in and re-authentication. It owns the throttle, the verification, the
+//! audit events, and the repetition when the account changes meanwhile.
+
+use std::future::Future;
+use std::time::SystemTime;
+
+use tracing::Instrument;
+
+use super::App;
+use crate::audit::Event;
+use crate::auth::password_check::PasswordCheck;
+use crate::auth::password_hash::{self, Verdict};
+use crate::auth::throttle;
+use crate::db;
+use crate::db::sign_in::{Failure, PasswordCandidate, VerifiedPassword};
+use crate::domain::{Network, Password, PasswordAttempt, Session, UserId};
+use crate::error::ApiError;
+use crate::secrets::Keys;
+use crate::telemetry::spans;
+
+/// The account whose password is checked.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// The account with this username or e-mail address, and where the attempt comes from.
+    Name(&'a str, Option<&'a Network>),
+    /// The account of a session.
+    Session(Session),
+}
+
+impl Subject<'_> {
+    fn check(self) -> PasswordCheck {
+        match self {
+            Self::Name(..) => PasswordCheck::SignIn,
+            Self::Session(_) => PasswordCheck::Reauthentication,
+        }
+    }
+
+    fn wrong_password(self) -> ApiError {
+        match self {
+            Self::Name(..) => ApiError::InvalidCredentials,
+            Self::Session(_) => ApiError::WrongPassword,
+        }
+    }
+}
+
+impl<K: Keys> App<K> {
+    /// Checks a password at sign-in and then calls `complete`. `network` is where the attempt comes from.
+    ///
+    /// `complete` acts on the verified password only if it is still the stored one, and returns `None` if it is not. The
+    /// check is then repeated.
+    ///
+    /// # Errors
+    /// `InvalidCredentials`, `TooManyAttempts`, or what `complete` returns.
+    pub async fn sign_in<T, F>(
+        &self,
+        name: &str,
+        network: Option<&Network>,
+        password: &PasswordAttempt,
+        complete: impl Fn(VerifiedPassword) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<Option<T>, ApiError>>,
+    {
+        self.with_password(Subject::Name(name, network), password, complete).await
+    }
+
+    /// Checks the password of a signed-in user and then calls `complete`, as [`App::sign_in`] does.
+    ///
+    /// # Errors
+    /// `WrongPassword`, `TooManyAttempts`, `InvalidToken` if the session has ended, or what `complete` returns.
+    pub async fn reauthenticate<T, F>(
+        &self,
+        session: Session,
+        password: &PasswordAttempt,
+        complete: impl Fn(VerifiedPassword) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<Option<T>, ApiError>>,
+    {
+        self.with_password(Subject::Session(session), password, complete).await
+    }
+
+    async fn with_password<T, F>(
+        &self,
+        subject: Subject<'_>,
+        password: &PasswordAttempt,
+        complete: impl Fn(VerifiedPassword) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<Option<T>, ApiError>>,
+    {
+        for _ in 0..PasswordCheck::MAX_ATTEMPTS {
+            let candidate = match subject {
+                Subject::Name(name, network) => db::sign_in::find_by_name(self.db(), name, network, self.now()).await?,
+                Subject::Session(session) => db::sign_in::find_by_session(self.db(), session, self.now()).await?,
+            };
+            let verified = self.verify(subject, candidate, password).await?;
+            if let Some(completed) = complete(verified).await? {
+                return Ok(completed);
+            }
+        }
+        Err(subject.wrong_password())
+    }
+
+    async fn verify(
+        &self,
+        subject: Subject<'_>,
+        candidate: PasswordCandidate,
+        password: &PasswordAttempt,
+    ) -> Result<VerifiedPassword, ApiError> {
+        let PasswordCandidate { credentials, counter, throttled_until } = candidate;
+        let (user, purpose) = (credentials.as_ref().map(|credentials| credentials.user), subject.check());
+        if let Some(until) = throttled_until {
+            return Err(self.throttled(user, purpose, until));
+        }
+        let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
+        let verdict = self.verify_hash(password.clone(), stored).await?;
+        let now = self.now();
+        if let (Some(credentials), Verdict::Right { outdated }) = (credentials, verdict) {
+            if let Some(until) = db::sign_in::record_success(self.db(), &counter, now).await? {
+                return Err(self.throttled(user, purpose, until));
+            }
+            // Only now: before, the time it takes would tell that the password is right.
+            let renewed_hash = match purpose {
+                PasswordCheck::SignIn if outdated => Some(self.renew_hash(password.clone()).await?),
+                _ => None,
+            };
+            return Ok(VerifiedPassword { credentials, renewed_hash });
+        }
+        match db::sign_in::record_failure(self.db(), &counter, now).await? {
+            Failure::Throttled(until) => Err(self.throttled(user, purpose, until)),
+            Failure::Counted { failures, throttled_until } => {
+                Event::PasswordWrong { user, purpose, failures }.record();
+                let wait = throttle::wait(throttled_until, now);
+                if !wait.is_zero() {
+                    Event::ThrottleStarted { user, wait }.record();
+                }
+                Err(subject.wrong_password())
+            }
+        }
+    }
+
+    fn throttled(&self, user: Option<UserId>, purpose: PasswordCheck, until: SystemTime) -> ApiError {
+        let wait = throttle::wait(until, self.now());
+        Event::PasswordThrottled { user, purpose, wait }.record();
+        ApiError::TooManyAttempts(wait)
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub async fn hash_password(&self, password: Password) -> Result<String, ApiError> {
+        let cost = self.settings().bcrypt_cost;
+        hashing("password.hash", move || password_hash::hash(&password, cost)).await
+    }
+
+    async fn verify_hash(&self, password: PasswordAttempt, stored: Option<String>) -> Result<Verdict, ApiError> {
+        let cost = self.settings().bcrypt_cost;
+        hashing("password.verify", move || password_hash::verify(&password, stored.as_deref(), cost)).await
+    }
+
+    async fn renew_hash(&self, password: PasswordAttempt) -> Result<String, ApiError> {
+        let cost = self.settings().bcrypt_cost;
+        hashing("password.renew", move || password_hash::renew(&password, cost)).await
+    }
+}
+
+/// Hashes on a thread of its own, so that other requests go on.
+async fn hashing<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).instrument(spans::hashing(operation)).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(panicked) => Err(ApiError::internal(panicked)),
+    }
+}

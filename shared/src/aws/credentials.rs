@@ -1,0 +1,36 @@
+use zeroize::Zeroizing;
+
+use crate::env::{self, EnvError};
+
+/// The identity and the region that AWS is called with.
+pub struct AwsCredentials {
+    /// The region, as in `eu-central-1`.
+    pub region: String,
+    /// The id of the access key.
+    pub access_key_id: String,
+    /// The access key.
+    pub secret_access_key: Zeroizing<String>,
+    /// The session token of temporary credentials, which a function has.
+    pub session_token: Option<String>,
+    /// The address of Secrets Manager, if it differs from AWS's own.
+    pub endpoint_url: Option<String>,
+}
+
+impl AwsCredentials {
+    /// Reads the variables that Lambda sets.
+    ///
+    /// # Errors
+    /// One of them is missing.
+    pub fn from_env() -> Result<Self, EnvError> {
+        let variable =
+            |name| env::required(name, "Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set");
+        Ok(Self {
+            region: variable("AWS_REGION")?,
+            access_key_id: variable("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY")?.into(),
+            session_token: env::optional("AWS_SESSION_TOKEN"),
+            endpoint_url: env::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER")
+                .or_else(|| env::optional("AWS_ENDPOINT_URL")),
+        })
+    }
+}

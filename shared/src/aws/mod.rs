@@ -1,0 +1,7 @@
+//! AWS: the only home of the SDK and of request signing.
+
+pub mod client;
+mod credentials;
+pub mod iam_token;
+
+pub use self::credentials::AwsCredentials;

@@ -1,0 +1,459 @@
+//! Creates the database roles and brings their privileges to the table in [`super::roles`].
+//!
+//! Roles belong to a server, and several databases on it may have this schema. So two runs at once may change the same
+//! role; the privileges in this database are protected by the migration lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use super::migrations::MigrationConnection;
+use super::roles::{GRANTS, Privilege};
+use crate::db::dialect::{Sql, sql};
+use crate::db::{Dialect, Error, Parameters, column, rejected};
+use crate::env::{self, EnvError};
+use crate::report;
+
+/// Settings of each role. The pool abandons a statement after 5 s and closes the connection, which a busy or waiting server
+/// does not notice: without these settings it would go on, and a transaction of a dead function would keep its locks. The
+/// two extra seconds cover delays on the way. They belong to the role because RDS Proxy pins a connection on `set`.
+const SETTINGS: [(&str, &str); 2] = [("statement_timeout", "7s"), ("idle_in_transaction_session_timeout", "7s")];
+
+/// Whether `migrate` creates the roles, and how they sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleManagement {
+    /// Missing roles are created. The administrator gives them a password.
+    Create,
+    /// Missing roles are created and may sign in by IAM on RDS and Aurora, which then accept no password.
+    CreateForIam,
+    /// Roles are left alone.
+    Off,
+}
+
+impl RoleManagement {
+    /// Reads `DATABASE_ROLES`: `make` (the default), `iam`, or `off`.
+    ///
+    /// # Errors
+    /// The variable has another value.
+    pub fn from_env() -> Result<Self, EnvError> {
+        let choices = [("make", Self::Create), ("iam", Self::CreateForIam), ("off", Self::Off)];
+        env::choice("DATABASE_ROLES", &choices)
+    }
+}
+
+/// The ARNs of the IAM roles that may sign in as each database role. Only DSQL stores this mapping itself.
+pub type IamRoles = BTreeMap<String, Vec<String>>;
+
+/// Why the roles could not be synchronized.
+#[derive(Debug, thiserror::Error)]
+pub enum RolesError {
+    /// A statement failed.
+    #[error(transparent)]
+    Database(#[from] Error),
+    /// Roles are missing, and this user may not create them.
+    #[error(
+        "the database lacks the roles {names}, and this user may not create roles. Have an administrator run \
+         `{statements}`, or set DATABASE_ROLES=off if the functions sign in as another user"
+    )]
+    Missing {
+        /// The roles, separated by commas.
+        names: String,
+        /// The statements that create them.
+        statements: String,
+    },
+    /// `DatabaseRoles` maps an unknown database role, or a text that is not the ARN of an IAM role.
+    #[error("DatabaseRoles maps {arn:?} to {role:?}. Use the ARN of an IAM role and a database role of this service")]
+    NoSuchRole {
+        /// The database role.
+        role: String,
+        /// The IAM role.
+        arn: String,
+    },
+}
+
+/// The result of a synchronization.
+#[derive(Debug, Default)]
+pub struct RolesReport {
+    /// The statements that were run; none if everything was as desired.
+    pub changes: Vec<String>,
+    /// Deviations that this user may not correct, each with the statement to run.
+    pub problems: Vec<String>,
+}
+
+/// One entry of an access list. The grantee `public` means every role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    grantee: String,
+    /// As a grant names it, as in `table users`.
+    object: String,
+    verb: String,
+    column: Option<String>,
+}
+
+impl Entry {
+    /// Whether this is the same privilege on the whole object.
+    fn covers(&self, other: &Self) -> bool {
+        self.column.is_none()
+            && (&self.grantee, &self.object, &self.verb) == (&other.grantee, &other.object, &other.verb)
+    }
+}
+
+impl MigrationConnection {
+    /// Creates missing roles and brings the privileges of the roles and of `public` to [`GRANTS`]. Safe to repeat.
+    ///
+    /// # Errors
+    /// Roles are missing and cannot be created, or the database is unavailable.
+    pub async fn sync_roles(
+        &mut self,
+        management: RoleManagement,
+        iam_roles: &IamRoles,
+    ) -> Result<RolesReport, RolesError> {
+        let mut report = RolesReport::default();
+        if management == RoleManagement::Off {
+            return Ok(report);
+        }
+        self.create_roles(&mut report).await?;
+        match self.dialect() {
+            Dialect::PostgreSql => {
+                self.set_timeouts(&mut report).await?;
+                if management == RoleManagement::CreateForIam {
+                    self.allow_iam_sign_in(&mut report).await?;
+                }
+                self.sync_privileges(&mut report).await?;
+                self.find_excess(&mut report).await?;
+            }
+            // DSQL has no settings of roles (it ends a transaction after five minutes), and only `admin` could have given
+            // excess attributes.
+            Dialect::AuroraDsql => {
+                self.sync_privileges_one_by_one(&mut report).await?;
+                self.link_iam_roles(iam_roles, &mut report).await?;
+            }
+        }
+        for problem in &report.problems {
+            tracing::warn!("{problem}");
+        }
+        Ok(report)
+    }
+
+    async fn create_roles(&mut self, report: &mut RolesReport) -> Result<(), RolesError> {
+        let existing = self.texts("select rolname::text from pg_roles where rolname = any($1)").await?;
+        let mut missing = Vec::new();
+        for name in names().into_iter().filter(|name| !existing.contains(*name)) {
+            const CREATE: Sql = sql!("create role {} " dsql("with ") "login");
+            let statement = self.dialect().choose(CREATE).replace("{}", name);
+            match self.execute(&statement).await {
+                Ok(()) => report.changes.push(statement),
+                // A concurrent run for another database of this server created it.
+                Err(error) if already_exists(&error) => {}
+                Err(error) if is_forbidden(&error) => missing.push(name),
+                Err(error) => return Err(rejected(error).into()),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let statements: Vec<_> = missing.iter().map(|name| format!("create role {name} login;")).collect();
+        Err(RolesError::Missing { names: missing.join(", "), statements: statements.join(" ") })
+    }
+
+    /// Sets the timeouts for this database only, so that two databases of a server do not overwrite each other's.
+    async fn set_timeouts(&mut self, report: &mut RolesReport) -> Result<(), Error> {
+        const SET: &str = "
+            select r.rolname || ' ' || unnest(s.setconfig) from pg_db_role_setting s
+            join pg_roles r on r.oid = s.setrole join pg_database d on d.oid = s.setdatabase
+            where r.rolname = any($1) and d.datname = current_database()";
+        let set = self.texts(SET).await?;
+        let database = self.database().await?;
+        for (role, (name, value)) in names().into_iter().flat_map(|role| SETTINGS.map(|setting| (role, setting))) {
+            if !set.contains(&format!("{role} {name}={value}")) {
+                let statement = format!("alter role {role} in database {database} set {name} = '{value}'");
+                self.change_if_allowed(statement, report).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn allow_iam_sign_in(&mut self, report: &mut RolesReport) -> Result<(), Error> {
+        const MEMBERS: &str = "
+            select r.rolname::text from pg_auth_members m
+            join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid
+            where r.rolname = any($1) and g.rolname = 'rds_iam'";
+        let members = self.texts(MEMBERS).await?;
+        for role in names().into_iter().filter(|role| !members.contains(*role)) {
+            self.change_if_allowed(format!("grant rds_iam to {role}"), report).await?;
+        }
+        Ok(())
+    }
+
+    async fn sync_privileges(&mut self, report: &mut RolesReport) -> Result<(), Error> {
+        let (database, schema) = (self.database().await?, self.schema().await?);
+        let (mut current, desired) =
+            (self.current(&database, &schema).await?, desired(Dialect::PostgreSql, &database, &schema));
+        let mut changes = statements("revoke", "from", current.difference(&desired));
+        // Revoking a privilege on a table revokes it on the columns too. The desired ones are granted again.
+        let revoked: Vec<Entry> =
+            current.difference(&desired).filter(|entry| entry.column.is_none()).cloned().collect();
+        current.retain(|entry| !revoked.iter().any(|whole| whole.covers(entry)));
+        changes.extend(statements("grant", "to", desired.difference(&current)));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        // One message is one transaction, so that functions never see a part of the changes.
+        self.client().batch_execute(&changes.join(";\n")).await.map_err(rejected)?;
+        let current = self.current(&database, &schema).await?;
+        let left = statements("revoke", "from", current.difference(&desired));
+        let left = left.into_iter().chain(statements("grant", "to", desired.difference(&current)));
+        let left: BTreeSet<String> = left.collect();
+        // PostgreSQL only warns about changes that are reserved for the owner of the database or the schema.
+        report.problems.extend(left.iter().map(|statement| administrator_must_run(statement)));
+        report.changes.extend(changes.into_iter().filter(|statement| !left.contains(statement)));
+        Ok(())
+    }
+
+    /// The same on DSQL, which allows one change in a transaction. Grants come first, so that no function lacks a privilege;
+    /// then revocations, and then again the grants that a revocation removed.
+    async fn sync_privileges_one_by_one(&mut self, report: &mut RolesReport) -> Result<(), Error> {
+        let (database, schema) = (self.database().await?, self.schema().await?);
+        let desired = desired(Dialect::AuroraDsql, &database, &schema);
+        let current = match self.current(&database, &schema).await {
+            Ok(current) => current,
+            // Whether DSQL lets its access lists be read has not been tried. Grants do not need them.
+            Err(error @ Error::Rejected(_)) => {
+                let cause = report::chain(&error);
+                report.problems.push(format!("existing privileges cannot be read, so none are revoked: {cause}"));
+                BTreeSet::new()
+            }
+            Err(error) => return Err(error),
+        };
+        let surplus: Vec<&Entry> = current.difference(&desired).collect();
+        let again: BTreeSet<&Entry> =
+            desired.intersection(&current).filter(|entry| surplus.iter().any(|whole| whole.covers(entry))).collect();
+        let mut changes = statements("grant", "to", desired.difference(&current));
+        changes.extend(statements("revoke", "from", surplus.into_iter()));
+        changes.extend(statements("grant", "to", again.into_iter()));
+        for change in changes {
+            self.execute(&change).await.map_err(rejected)?;
+            report.changes.push(change);
+        }
+        Ok(())
+    }
+
+    /// Lets IAM roles sign in. Links of roles that are no longer named stay, because functions use them until the deployment
+    /// has ended.
+    async fn link_iam_roles(&mut self, iam_roles: &IamRoles, report: &mut RolesReport) -> Result<(), RolesError> {
+        let desired =
+            iam_roles.iter().flat_map(|(role, arns)| arns.iter().map(move |arn| (role.as_str(), arn.as_str())));
+        let desired: Vec<(&str, &str)> = desired.collect();
+        for (role, arn) in &desired {
+            // Neither can be a parameter of the statement, so both are checked.
+            let is_arn =
+                arn.starts_with("arn:") && arn.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-/:".contains(c));
+            if !names().contains(role) || !is_arn {
+                return Err(RolesError::NoSuchRole { role: (*role).to_owned(), arn: (*arn).to_owned() });
+            }
+        }
+        if desired.is_empty() {
+            return Ok(());
+        }
+        const LINKED: &str =
+            "select pg_role_name || ' ' || arn from sys.iam_pg_role_mappings where pg_role_name = any($1)";
+        let linked = self.texts(LINKED).await?;
+        for (role, arn) in desired {
+            if !linked.contains(&format!("{role} {arn}")) {
+                let statement = format!("aws iam grant {role} to '{arn}'");
+                self.execute(&statement).await.map_err(rejected)?;
+                report.changes.push(statement);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports privileges that a role has without a grant: by an attribute, a membership, or ownership.
+    async fn find_excess(&mut self, report: &mut RolesReport) -> Result<(), Error> {
+        const EXCESS: &str = "
+            select 'alter role ' || rolname
+                || ' login nosuperuser nocreaterole nocreatedb noreplication nobypassrls'
+            from pg_roles where rolname = any($1)
+            and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls or not rolcanlogin)
+            union all
+            select 'revoke ' || quote_ident(g.rolname) || ' from ' || r.rolname from pg_auth_members m
+            join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid
+            where r.rolname = any($1) and g.rolname <> 'rds_iam'
+            union all
+            select 'alter table ' || c.oid::regclass || ' owner to ' || quote_ident(current_user)
+            from pg_class c join pg_roles r on r.oid = c.relowner
+            where r.rolname = any($1) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
+        let statements = self.texts(EXCESS).await?;
+        report.problems.extend(statements.iter().map(|statement| administrator_must_run(statement)));
+        Ok(())
+    }
+
+    /// Reads the privileges of the roles on everything in this schema, and those of `public` on these tables. PostgreSQL's
+    /// defaults for `public` (connect to the database, use the schema) count as grants to each role.
+    async fn current(&mut self, database: &str, schema: &str) -> Result<BTreeSet<Entry>, Error> {
+        // DSQL has a single database, whose only privilege is to connect.
+        const CURRENT: Sql = sql!(
+            "
+            with entries as ("
+            postgresql("
+                select 'database' as kind, null::name as relation, null::name as attribute, p.*
+                from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) p
+                where d.datname = current_database()
+                union all")
+            "
+                select 'schema' as kind, null::name as relation, null::name as attribute, p.*
+                from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) p
+                where n.nspname = current_schema()
+                union all
+                select 'table', c.relname, null, p.*
+                from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) p
+                where n.nspname = current_schema()
+                union all
+                select 'table', c.relname, a.attname, p.*
+                from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid,
+                    aclexplode(a.attacl) p
+                where n.nspname = current_schema() and not a.attisdropped
+            )
+            select coalesce(r.rolname, 'public')::text as grantee, kind, quote_ident(relation) as relation,
+                quote_ident(attribute) as attribute, lower(privilege_type) as verb
+            from entries e left join pg_roles r on r.oid = e.grantee
+            where r.rolname = any($1) or e.grantee = 0 and (e.relation is null or e.relation = any($2))"
+        );
+        let (names, tables) = (names(), tables());
+        let parameters: &Parameters<'_> = &[(&names, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
+        let rows = self.query(self.dialect().choose(CURRENT), parameters).await?;
+        let mut current = BTreeSet::new();
+        for row in &rows {
+            let text = |name| column::<String>(row, "pg_class", name);
+            let kind = text("kind")?;
+            let object = match kind.as_str() {
+                "database" => format!("database {database}"),
+                "schema" => format!("schema {schema}"),
+                _ => format!("table {}", text("relation")?),
+            };
+            let (grantee, verb) = (text("grantee")?, text("verb")?);
+            let default = matches!((kind.as_str(), verb.as_str()), ("database", "connect") | ("schema", "usage"));
+            if default && grantee == "public" {
+                // Recorded for each role, so that nothing is granted that an ordinary user of the database cannot grant.
+                let entry = |name: &&str| Entry {
+                    grantee: (*name).to_owned(),
+                    object: object.clone(),
+                    verb: verb.clone(),
+                    column: None,
+                };
+                current.extend(names.iter().map(entry));
+            } else {
+                current.insert(Entry { grantee, object, verb, column: column(row, "pg_attribute", "attribute")? });
+            }
+        }
+        Ok(current)
+    }
+
+    /// Runs a statement, or reports it as a problem if this user may not run it.
+    async fn change_if_allowed(&mut self, statement: String, report: &mut RolesReport) -> Result<(), Error> {
+        match self.client().batch_execute(&statement).await {
+            Ok(()) => report.changes.push(statement),
+            Err(error) if already_exists(&error) => {}
+            Err(error) if is_forbidden(&error) || error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {
+                report.problems.push(administrator_must_run(&statement));
+            }
+            Err(error) => return Err(rejected(error)),
+        }
+        Ok(())
+    }
+
+    /// Runs a statement about the roles that returns one column.
+    async fn texts(&mut self, sql: &str) -> Result<BTreeSet<String>, Error> {
+        let rows = self.query(sql, &[(&names(), Type::TEXT_ARRAY)]).await?;
+        rows.iter()
+            .map(|row| row.try_get(0).map_err(|error| Error::Corrupt { table: "pg_roles", source: Box::new(error) }))
+            .collect()
+    }
+
+    async fn database(&mut self) -> Result<String, Error> {
+        self.name("select quote_ident(current_database()) as name").await
+    }
+
+    async fn schema(&mut self) -> Result<String, Error> {
+        self.name("select quote_ident(current_schema()) as name").await
+    }
+
+    async fn name(&mut self, sql: &str) -> Result<String, Error> {
+        let rows = self.query(sql, &[]).await?;
+        let row = rows.first().ok_or_else(|| Error::Corrupt { table: "no table", source: "no row".into() })?;
+        column(row, "no table", "name")
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    GRANTS.iter().map(|grants| grants.role.name()).collect()
+}
+
+fn tables() -> Vec<&'static str> {
+    let tables: BTreeSet<_> =
+        GRANTS.iter().flat_map(|grants| grants.privileges).map(|privilege| privilege.table).collect();
+    tables.into_iter().collect()
+}
+
+/// The complete desired contents of the access lists.
+fn desired(dialect: Dialect, database: &str, schema: &str) -> BTreeSet<Entry> {
+    let mut desired = BTreeSet::new();
+    for grants in GRANTS {
+        let mut want = |object: String, verb: &str, column: Option<&str>| {
+            let (grantee, verb, column) = (grants.role.name().to_owned(), verb.to_owned(), column.map(str::to_owned));
+            desired.insert(Entry { grantee, object, verb, column });
+        };
+        let further = match dialect {
+            Dialect::PostgreSql => {
+                want(format!("database {database}"), "connect", None);
+                [].as_slice()
+            }
+            Dialect::AuroraDsql => grants.dsql,
+        };
+        want(format!("schema {schema}"), "usage", None);
+        for Privilege { verb, table, columns } in grants.privileges.iter().chain(further) {
+            match columns {
+                [] => want(format!("table {table}"), verb, None),
+                columns => columns.iter().for_each(|column| want(format!("table {table}"), verb, Some(column))),
+            }
+        }
+    }
+    desired
+}
+
+/// Makes `grant … to` or `revoke … from` statements, one for each role and object.
+fn statements<'a>(verb: &str, preposition: &str, entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    let mut columns: BTreeMap<(&str, &str, &str, bool), Vec<&str>> = BTreeMap::new();
+    for Entry { grantee, object, verb, column } in entries {
+        // A privilege on a table and on columns of it need two statements.
+        let key = (grantee.as_str(), object.as_str(), verb.as_str(), column.is_some());
+        columns.entry(key).or_default().extend(column.as_deref());
+    }
+    let mut privileges: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for ((grantee, object, privilege, _), columns) in columns {
+        let privilege = match columns.as_slice() {
+            [] => privilege.to_owned(),
+            columns => format!("{privilege} ({})", columns.join(", ")),
+        };
+        privileges.entry((grantee, object)).or_default().push(privilege);
+    }
+    privileges
+        .into_iter()
+        .map(|((grantee, object), privileges)| {
+            format!("{verb} {} on {object} {preposition} {grantee}", privileges.join(", "))
+        })
+        .collect()
+}
+
+fn administrator_must_run(statement: &str) -> String {
+    format!("this user may not change it. Have an administrator run `{statement}`")
+}
+
+fn already_exists(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::DUPLICATE_OBJECT | &SqlState::UNIQUE_VIOLATION))
+}
+
+fn is_forbidden(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+}

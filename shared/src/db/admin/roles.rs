@@ -1,0 +1,163 @@
+//! The privileges of the database roles, in one table. [`super::reconcile`] brings a database to it.
+//!
+//! A role has the privileges that the statements of its functions need and no others: none may change the schema, and none
+//! owns anything. `on conflict` and `for update` need privileges on what they compare or lock. A cascade of a foreign key
+//! runs as the owner of the tables and needs none.
+
+use crate::db::Role;
+
+/// The privileges of a role.
+pub struct Grants {
+    /// The role.
+    pub role: Role,
+    /// Its privileges on every kind of server.
+    pub privileges: &'static [Privilege],
+    /// Further privileges on Aurora DSQL, where statements do what foreign keys do elsewhere.
+    pub dsql: &'static [Privilege],
+}
+
+/// A privilege on a table.
+pub struct Privilege {
+    /// The SQL keyword in lower case, as in `select`.
+    pub verb: &'static str,
+    /// The table.
+    pub table: &'static str,
+    /// The columns. An empty list means the whole table, columns added later included.
+    pub columns: &'static [&'static str],
+}
+
+const fn select(table: &'static str, columns: &'static [&'static str]) -> Privilege {
+    Privilege { verb: "select", table, columns }
+}
+
+const fn insert(table: &'static str) -> Privilege {
+    Privilege { verb: "insert", table, columns: &[] }
+}
+
+const fn update(table: &'static str, columns: &'static [&'static str]) -> Privilege {
+    Privilege { verb: "update", table, columns }
+}
+
+const fn delete(table: &'static str) -> Privilege {
+    Privilege { verb: "delete", table, columns: &[] }
+}
+
+/// The columns that the session check reads.
+const SESSION: &[&str] = &["user_id", "id", "expires_at"];
+/// The columns of an account that its owner sees: neither the password hash nor the canonical names.
+const ACCOUNT: &[&str] = &["id", "username", "email", "full_name", "age", "gender", "created_at"];
+/// All columns of `sign_in_failures`.
+const COUNTS: &[&str] = &[];
+/// The columns by which the refresh tokens of a session are found.
+const TOKENS: &[&str] = &["user_id", "session_id", "digest"];
+
+/// The privileges of every role.
+pub const GRANTS: &[Grants] = &[
+    Grants { role: Role::Register, privileges: &[insert("users")], dsql: &[] },
+    Grants {
+        role: Role::Passwords,
+        privileges: &[
+            select("users", &["id", "username", "username_canonical", "email", "email_canonical", "password"]),
+            update("users", &["password"]),
+            select("sessions", &["user_id", "id", "refreshed_at", "expires_at", "network"]),
+            insert("sessions"),
+            delete("sessions"),
+            insert("refresh_tokens"),
+            select("sign_in_failures", COUNTS),
+            insert("sign_in_failures"),
+            update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
+            delete("sign_in_failures"),
+        ],
+        dsql: &[select("refresh_tokens", TOKENS), delete("refresh_tokens")],
+    },
+    Grants {
+        role: Role::Accounts,
+        privileges: &[
+            select(
+                "users",
+                &["id", "username", "email", "email_canonical", "full_name", "age", "gender", "created_at"],
+            ),
+            update("users", &["email", "email_canonical", "full_name", "age", "gender"]),
+            select("sessions", &[]),
+            update("sessions", &["refreshed_at", "expires_at", "network"]),
+            delete("sessions"),
+            select("refresh_tokens", &[]),
+            insert("refresh_tokens"),
+            update("refresh_tokens", &["consumed_at", "successor", "successor_digest"]),
+            delete("refresh_tokens"),
+        ],
+        dsql: &[],
+    },
+    Grants {
+        role: Role::Eraser,
+        privileges: &[
+            select("users", &["id", "username", "email", "password"]),
+            delete("users"),
+            select("sessions", SESSION),
+            select("data_clock", &["user_id"]),
+            // `for update` requires it.
+            update("data_clock", &["version"]),
+            select("sign_in_failures", COUNTS),
+            insert("sign_in_failures"),
+            update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
+            delete("sign_in_failures"),
+        ],
+        dsql: &[
+            delete("sessions"),
+            select("refresh_tokens", TOKENS),
+            delete("refresh_tokens"),
+            select("data_store", &["user_id", "key", "value"]),
+            delete("data_store"),
+            delete("data_clock"),
+            select("data_usage", &["user_id"]),
+            delete("data_usage"),
+        ],
+    },
+    Grants { role: Role::Reader, privileges: &[select("sessions", SESSION), select("data_store", &[])], dsql: &[] },
+    Grants {
+        role: Role::Exporter,
+        privileges: &[select("users", ACCOUNT), select("sessions", &[]), select("data_store", &[])],
+        dsql: &[],
+    },
+    Grants {
+        role: Role::Writer,
+        privileges: &[
+            select("sessions", SESSION),
+            select("data_clock", &[]),
+            insert("data_clock"),
+            update("data_clock", &["version"]),
+            select("data_store", &[]),
+            insert("data_store"),
+            update(
+                "data_store",
+                &["value", "version", "first_version", "created_at", "updated_at", "expires_at", "replaced_bytes"],
+            ),
+            delete("data_store"),
+            select("data_usage", &[]),
+            insert("data_usage"),
+            update("data_usage", &["keys", "bytes", "keys_allowed", "bytes_allowed"]),
+        ],
+        dsql: &[],
+    },
+    Grants {
+        role: Role::Sweeper,
+        privileges: &[
+            select("data_store", &["user_id", "key", "value", "expires_at"]),
+            // `for update` requires it.
+            update("data_store", &["replaced_bytes"]),
+            delete("data_store"),
+            select("data_usage", &["user_id", "keys", "bytes"]),
+            update("data_usage", &["keys", "bytes"]),
+        ],
+        dsql: &[
+            select("users", &["id"]),
+            select("sessions", &["user_id", "id"]),
+            select("refresh_tokens", TOKENS),
+            delete("refresh_tokens"),
+            select("data_clock", &["user_id"]),
+            delete("data_clock"),
+            delete("data_usage"),
+        ],
+    },
+    Grants { role: Role::Monitor, privileges: &[], dsql: &[] },
+];

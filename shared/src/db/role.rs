@@ -1,0 +1,39 @@
+/// A database role that functions sign in as. Its privileges are in [`super::admin::roles`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Creates accounts and cannot read any.
+    Register,
+    /// Checks and replaces passwords; besides the eraser, the only role that can read password hashes.
+    Passwords,
+    /// Manages sessions and profiles.
+    Accounts,
+    /// Deletes accounts.
+    Eraser,
+    /// Reads values.
+    Reader,
+    /// Reads everything that an account's owner may see.
+    Exporter,
+    /// Reads and writes values.
+    Writer,
+    /// Removes expired values.
+    Sweeper,
+    /// Signs in and does nothing else.
+    Monitor,
+}
+
+impl Role {
+    /// Returns the name of the role in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "keyhold_register",
+            Self::Passwords => "keyhold_passwords",
+            Self::Accounts => "keyhold_accounts",
+            Self::Eraser => "keyhold_eraser",
+            Self::Reader => "keyhold_reader",
+            Self::Exporter => "keyhold_exporter",
+            Self::Writer => "keyhold_writer",
+            Self::Sweeper => "keyhold_sweeper",
+            Self::Monitor => "keyhold_monitor",
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Errors of the contract: the only place that knows codes, statuses, and the messages that callers read.
+//!
+//! Each module below has a small error type of its own, which [`from`] converts. A caller reads [`ApiError::message`],
+//! which says what to change. The log gets the error chain.
+
+mod code;
+mod from;
+
+use std::time::Duration;
+
+use lambda_http::http::StatusCode;
+
+pub use self::code::{Code, Fault};
+use crate::auth::access_token::InvalidAccessToken;
+use crate::report::BoxError;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The request, or an operation of a batch, has faults.
+    #[error("the request has faults: {}", summary(.0))]
+    Invalid(Vec<Fault>),
+    /// Sign-in failed. The caller does not learn whether the account exists.
+    #[error("wrong username or password")]
+    InvalidCredentials,
+    /// Re-authentication of a signed-in user failed.
+    #[error("wrong password")]
+    WrongPassword,
+    /// Password checks of this account are throttled for this many whole seconds.
+    #[error("too many attempts")]
+    TooManyAttempts(Duration),
+    /// The request has no credentials.
+    #[error("no bearer token")]
+    MissingToken,
+    /// The access token is invalid, or its session has ended.
+    #[error("bad bearer token")]
+    InvalidToken(#[source] Option<InvalidAccessToken>),
+    /// The refresh token is unknown or reused, or its session has ended.
+    #[error("bad refresh token")]
+    InvalidRefreshToken,
+    /// The user's quota is used up.
+    #[error("quota exceeded")]
+    QuotaExceeded,
+    /// The caller has no value under this key.
+    #[error("key not found")]
+    KeyNotFound,
+    /// The caller has no such session.
+    #[error("session not found")]
+    SessionNotFound,
+    /// Another account has this username.
+    #[error("username exists")]
+    UsernameExists,
+    /// Another account has this e-mail address.
+    #[error("email exists")]
+    EmailExists,
+    /// The caller already has a value under this key.
+    #[error("key exists")]
+    KeyExists,
+    /// The stored version does not match the request's precondition.
+    #[error("precondition failed")]
+    PreconditionFailed,
+    /// The database is unreachable or too slow.
+    #[error("service unavailable")]
+    Unavailable(#[source] BoxError),
+    /// A fault of the service.
+    #[error("internal error")]
+    Internal(#[source] BoxError),
+}
+
+impl ApiError {
+    /// Makes the error of a request with one fault.
+    pub fn invalid(field: &'static str, code: Code, message: impl ToString) -> Self {
+        Self::Invalid(vec![Fault::new(field, code, message)])
+    }
+
+    /// Makes an internal error from its cause.
+    pub fn internal(cause: impl Into<BoxError>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// Returns the code; of several faults, the first one's.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Invalid(faults) => faults.first().map_or(Code::InvalidRequest, |fault| fault.code),
+            Self::InvalidCredentials | Self::WrongPassword => Code::InvalidCredentials,
+            Self::TooManyAttempts(_) => Code::TooManyAttempts,
+            Self::MissingToken | Self::InvalidToken(_) | Self::InvalidRefreshToken => Code::InvalidToken,
+            Self::QuotaExceeded => Code::QuotaExceeded,
+            Self::KeyNotFound => Code::KeyNotFound,
+            Self::SessionNotFound => Code::SessionNotFound,
+            Self::UsernameExists => Code::UsernameExists,
+            Self::EmailExists => Code::EmailExists,
+            Self::KeyExists => Code::KeyExists,
+            Self::PreconditionFailed => Code::PreconditionFailed,
+            Self::Unavailable(_) => Code::ServiceUnavailable,
+            Self::Internal(_) => Code::InternalServerError,
+        }
+    }
+
+    /// Returns the status of the code. Re-authentication is the exception: 401 would say that the access token is invalid.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::WrongPassword => StatusCode::FORBIDDEN,
+            error => error.code().status(),
+        }
+    }
+
+    /// Returns the message for the caller, which never contains an internal cause.
+    pub fn message(&self) -> String {
+        let message = match self {
+            Self::Invalid(faults) => {
+                let messages: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
+                return messages.join("; ");
+            }
+            Self::TooManyAttempts(wait) => {
+                return format!("Too many failed attempts. Try again in {} seconds.", wait.as_secs());
+            }
+            Self::InvalidCredentials => "The username or password is wrong.",
+            Self::WrongPassword => "The password is wrong.",
+            Self::MissingToken => "Send an access token in the header `Authorization: Bearer <token>`.",
+            Self::InvalidToken(_) => "The access token is invalid, expired, or revoked. Sign in again.",
+            Self::InvalidRefreshToken => "The refresh token is invalid, expired, or revoked. Sign in again.",
+            Self::QuotaExceeded => "The storage quota is used up. Delete some values and retry.",
+            Self::KeyNotFound => "No value is stored under this key.",
+            Self::SessionNotFound => "No such session. GET /api/sessions lists your sessions.",
+            Self::UsernameExists => "This username is taken. Choose another one.",
+            Self::EmailExists => "An account with this email address exists. Sign in with it.",
+            Self::KeyExists => "A value is already stored under this key. Replace it with PUT.",
+            Self::PreconditionFailed => {
+                "The stored version does not match the precondition. Fetch the current version and retry."
+            }
+            Self::Unavailable(_) => "The service is temporarily unavailable. Retry later.",
+            Self::Internal(_) => "An internal error occurred.",
+        };
+        message.to_owned()
+    }
+
+    /// Returns the faults to list one by one.
+    pub fn faults(&self) -> &[Fault] {
+        match self {
+            Self::Invalid(faults) => faults,
+            _ => &[],
+        }
+    }
+
+    /// Returns the challenge of a 401 (RFC 6750 §3): a bare one without credentials, the reason with bad ones.
+    pub fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::MissingToken | Self::InvalidCredentials => Some("Bearer"),
+            Self::InvalidToken(_) | Self::InvalidRefreshToken => Some(r#"Bearer error="invalid_token""#),
+            _ => None,
+        }
+    }
+
+    /// Returns the whole seconds to wait before the next attempt (RFC 9110 §10.2.3).
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            Self::TooManyAttempts(wait) => Some(*wait),
+            _ => None,
+        }
+    }
+}
+
+/// Lists fields and codes for the log. Messages are left out because they may quote the request.
+fn summary(faults: &[Fault]) -> String {
+    let places: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.code.as_str())).collect();
+    places.join(", ")
+}

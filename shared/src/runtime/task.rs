@@ -1,0 +1,84 @@
+//! Functions without a route: in Lambda they run once for each event, elsewhere once as a program.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use futures_util::TryFutureExt;
+use lambda_http::lambda_runtime::{Diagnostic, Runtime};
+use lambda_http::{LambdaEvent, service_fn};
+use serde::Serialize;
+
+use super::{Context, exit_code, log_end};
+use crate::app::App;
+use crate::env;
+use crate::http::Payload;
+use crate::report::{self, BoxError};
+use crate::secrets::NoKeys;
+use crate::telemetry;
+
+/// An invocation of a task.
+pub struct Invocation {
+    /// The event as JSON text; `null` for a program.
+    pub event: String,
+    /// The time at which Lambda ends the invocation; none for a program.
+    pub deadline: Option<SystemTime>,
+}
+
+/// Serves a task that ignores its event, such as `data-sweep`. A program prints the result.
+pub async fn serve_task<F, T>(task: impl Fn(App<NoKeys>) -> F + Clone + Send + 'static) -> ExitCode
+where
+    F: Future<Output = Result<T, BoxError>> + Send + 'static,
+    T: Serialize + Send + 'static,
+{
+    serve_after(async {
+        let app = App::<NoKeys>::start().await?;
+        Ok(move |_: Invocation| task(app.clone()))
+    })
+    .await
+}
+
+/// Serves a task that reads its event. Nothing is made ready before, so that a wrong setting or secret is reported to the
+/// invoker.
+pub async fn serve_invocations<F, T>(task: impl Fn(Invocation) -> F + Clone + Send + 'static) -> ExitCode
+where
+    F: Future<Output = Result<T, BoxError>> + Send + 'static,
+    T: Serialize + Send + 'static,
+{
+    serve_after(std::future::ready(Ok(task))).await
+}
+
+async fn serve_after<W, F, T>(start: impl Future<Output = Result<W, BoxError>>) -> ExitCode
+where
+    W: Fn(Invocation) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<T, BoxError>> + Send + 'static,
+    T: Serialize + Send + 'static,
+{
+    telemetry::init();
+    let served = async {
+        let task = start.await?;
+        if is_lambda() {
+            let service = service_fn(move |event: LambdaEvent<Payload>| {
+                let (event, deadline) = (event.payload.as_str().to_owned(), Some(event.context.deadline()));
+                task(Invocation { event, deadline }).map_err(|error| diagnose(&error))
+            });
+            log_end(Runtime::new(service).run_concurrent().await);
+        } else {
+            let result = task(Invocation { event: "null".to_owned(), deadline: None }).await?;
+            println!("{}", serde_json::to_string(&result)?);
+        }
+        Ok(())
+    };
+    exit_code(served.await)
+}
+
+/// Logs why a task failed and tells the invoker.
+fn diagnose(error: &BoxError) -> Diagnostic {
+    let error_message = report::chain(error.as_ref());
+    tracing::error!("the task failed: {error_message}");
+    Diagnostic { error_type: "TaskFailed".to_owned(), error_message }
+}
+
+fn is_lambda() -> bool {
+    env::optional("AWS_LAMBDA_RUNTIME_API").is_some()
+}

@@ -1,0 +1,210 @@
+//! Where the database credentials and the signing keys are read from.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_sdk_secretsmanager::Client;
+use serde::Deserialize;
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+use zeroize::Zeroizing;
+
+use super::{SecretsError, secrets_manager};
+use crate::aws::AwsCredentials;
+use crate::aws::iam_token::{IamAuth, IamService};
+use crate::db::Dialect;
+use crate::env::{self, EnvError};
+
+/// Where a secret is read from.
+pub(super) enum SecretSource {
+    /// The text itself, from the environment.
+    Environment(Zeroizing<String>),
+    /// A secret of Secrets Manager, by its ARN.
+    SecretsManager(String),
+    /// For the database only: a token that is signed for each connection.
+    Iam(Arc<IamAuth>),
+}
+
+impl SecretSource {
+    /// Reads the source of the database credentials. `DATABASE_URL` takes precedence over all others.
+    pub(super) fn database_from_env() -> Result<(Self, Dialect), EnvError> {
+        let choices = [("password", None), ("iam", Some(IamService::Rds)), ("dsql", Some(IamService::Dsql))];
+        let auth = env::choice("DATABASE_AUTH", &choices)?;
+        let dialect = if auth == Some(IamService::Dsql) { Dialect::AuroraDsql } else { Dialect::PostgreSql };
+        let source = match (Self::from_env("DATABASE_URL", "DATABASE_SECRET_ARN"), auth) {
+            (Some(source @ Self::Environment(_)), _) | (Some(source), None) => source,
+            (_, Some(service)) => Self::Iam(Arc::new(IamAuth::from_env(service)?)),
+            (None, None) => {
+                return Err(EnvError::Missing {
+                    name: "DATABASE_URL",
+                    advice: "set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to the ARN of a \
+                         secret, or DATABASE_AUTH to iam",
+                });
+            }
+        };
+        Ok((source, dialect))
+    }
+
+    /// Reads the source of the signing keys.
+    pub(super) fn keys_from_env() -> Result<Self, EnvError> {
+        Self::from_env("JWT_SECRET", "JWT_SECRET_ARN").ok_or(EnvError::Missing {
+            name: "JWT_SECRET",
+            advice: "set it to at least 32 random bytes, such as the output of `openssl rand -hex 32`, or JWT_SECRET_ARN \
+                 to the ARN of a secret",
+        })
+    }
+
+    fn from_env(text: &'static str, arn: &'static str) -> Option<Self> {
+        let text = env::optional(text).map(|text| Self::Environment(Zeroizing::new(text)));
+        text.or_else(|| env::optional(arn).map(Self::SecretsManager))
+    }
+
+    fn arn(&self) -> Option<&str> {
+        match self {
+            Self::Environment(_) | Self::Iam(_) => None,
+            Self::SecretsManager(arn) => Some(arn),
+        }
+    }
+}
+
+/// The sources of both secrets. A function without a database, or without keys, lacks one.
+pub(super) struct Sources {
+    database: Option<SecretSource>,
+    keys: Option<SecretSource>,
+    client: Option<Client>,
+}
+
+/// The texts of both secrets, fetched at the same time.
+pub(super) struct SecretTexts<'a> {
+    sources: &'a Sources,
+    /// Texts from Secrets Manager by their ARN.
+    fetched: Vec<(String, Zeroizing<String>)>,
+}
+
+impl Sources {
+    /// Reads the credentials of AWS only if a source is in Secrets Manager.
+    pub(super) fn new(
+        database: Option<SecretSource>,
+        keys: Option<SecretSource>,
+        aws: impl FnOnce() -> Result<AwsCredentials, EnvError>,
+    ) -> Result<Self, SecretsError> {
+        let remote = [&database, &keys].into_iter().flatten().any(|source| source.arn().is_some());
+        let client = if remote { Some(secrets_manager(aws()?)?) } else { None };
+        Ok(Self { database, keys, client })
+    }
+
+    /// Whether a later fetch may return something else.
+    pub(super) fn can_change(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// Fetches what is in Secrets Manager, in one call.
+    pub(super) async fn fetch(&self) -> Result<SecretTexts<'_>, SecretsError> {
+        let arns = [&self.database, &self.keys].into_iter().flatten().filter_map(|source| source.arn());
+        let arns: Vec<String> = arns.map(str::to_owned).collect();
+        let fetched = match &self.client {
+            Some(client) => batch_get(client, arns).await?,
+            None => Vec::new(),
+        };
+        Ok(SecretTexts { sources: self, fetched })
+    }
+}
+
+impl SecretTexts<'_> {
+    /// Returns the text of the signing keys; an empty one without a source.
+    pub(super) fn keys(&self) -> Result<&str, SecretsError> {
+        match &self.sources.keys {
+            None | Some(SecretSource::Iam(_)) => Ok(""),
+            Some(SecretSource::Environment(text)) => Ok(text),
+            Some(SecretSource::SecretsManager(arn)) => self.text_of(arn),
+        }
+    }
+
+    /// Returns the way to the database.
+    pub(super) fn database_access(&self) -> Result<DatabaseAccess, SecretsError> {
+        let config = match &self.sources.database {
+            // The function has no database and never asks for it.
+            None => Config::new(),
+            Some(SecretSource::Environment(url)) => url.trim().parse().map_err(SecretsError::DatabaseUrl)?,
+            Some(SecretSource::SecretsManager(arn)) => parse_database_secret(self.text_of(arn)?)?,
+            Some(SecretSource::Iam(auth)) => return Ok(DatabaseAccess::Iam(Arc::clone(auth))),
+        };
+        Ok(DatabaseAccess::Fixed(Arc::new(config)))
+    }
+
+    fn text_of(&self, arn: &str) -> Result<&str, SecretsError> {
+        let found = self.fetched.iter().find(|(fetched, _)| fetched == arn);
+        found.map(|(_, text)| text.as_str()).ok_or_else(|| SecretsError::NotReturned(arn.to_owned()))
+    }
+}
+
+/// The way to the database.
+#[derive(Clone)]
+pub(super) enum DatabaseAccess {
+    /// Parameters with a password.
+    Fixed(Arc<Config>),
+    /// Parameters with a token that is signed for each connection.
+    Iam(Arc<IamAuth>),
+}
+
+impl DatabaseAccess {
+    /// Returns the parameters for a connection that is opened `now`.
+    pub(super) fn config(self, now: SystemTime) -> Arc<Config> {
+        match self {
+            Self::Fixed(config) => config,
+            Self::Iam(auth) => {
+                let mut config = Config::new();
+                config.host(&auth.host).port(auth.port).dbname(&auth.database).user(&auth.user);
+                // Always TLS: the token is as good as a password.
+                config.password(auth.token(now).as_bytes()).ssl_mode(SslMode::Require);
+                Arc::new(config)
+            }
+        }
+    }
+}
+
+/// Gets all secrets by one call; returns each text with the ARN or name that it was requested by.
+async fn batch_get(client: &Client, ids: Vec<String>) -> Result<Vec<(String, Zeroizing<String>)>, SecretsError> {
+    let response = client
+        .batch_get_secret_value()
+        .set_secret_id_list(Some(ids.clone()))
+        .send()
+        .await
+        .map_err(|error| SecretsError::SecretsManager(Box::new(error)))?;
+    let mut values = response.secret_values.unwrap_or_default();
+    Ok(ids
+        .into_iter()
+        .filter_map(|id| {
+            let found = values.iter_mut().find(|value| value.arn() == Some(&id) || value.name() == Some(&id))?;
+            Some((id, Zeroizing::new(found.secret_string.take()?)))
+        })
+        .collect())
+}
+
+/// A database secret in the form that RDS writes. Settings replace an address that is missing.
+#[derive(Deserialize)]
+struct DatabaseSecret {
+    username: String,
+    password: Zeroizing<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    dbname: Option<String>,
+}
+
+fn parse_database_secret(text: &str) -> Result<Config, SecretsError> {
+    let secret: DatabaseSecret = serde_json::from_str(text)
+        .map_err(|error| SecretsError::DatabaseSecret { line: error.line(), column: error.column() })?;
+    let host = env::optional("DATABASE_HOST").or(secret.host).ok_or(EnvError::Missing {
+        name: "DATABASE_HOST",
+        advice: "set it to the address of the database, which its secret does not contain",
+    })?;
+    let port = env::integer("DATABASE_PORT", 1, u16::MAX, secret.port.unwrap_or(5432))?;
+    let mut config = Config::new();
+    config
+        .user(secret.username)
+        .password(secret.password.as_bytes())
+        .host(host)
+        .port(port)
+        .dbname(env::optional("DATABASE_NAME").or(secret.dbname).unwrap_or_else(|| "postgres".to_owned()));
+    Ok(config)
+}

@@ -1,0 +1,59 @@
+//! Settings of a deployment that handlers look at. Settings of one module alone, such as those of the database
+//! connection, are read there by [`crate::env`]. `shared/README.md` lists all of them.
+
+use std::time::Duration;
+
+use crate::auth::access_token::TokenPolicy;
+use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
+use crate::domain::{PasswordPolicy, Quota};
+use crate::env::{self, EnvError};
+
+/// The settings that a deployment can choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `BCRYPT_COST`: cost of new password hashes, 10–16. Default: 12.
+    pub bcrypt_cost: u32,
+    /// `PASSWORD_MIN_LENGTH`: characters of a new password, 8–64. Default: 8.
+    pub password_policy: PasswordPolicy,
+    /// `JWT_ISSUER`, `JWT_AUDIENCE` (default: `keyhold`) and the lifetime of access tokens.
+    pub tokens: TokenPolicy,
+    /// Lifetime of a session after its last refresh.
+    pub refresh_lifetime: Duration,
+    /// `DATA_MAX_KEYS` (default: 100 000) and `DATA_MAX_BYTES` (default: 256 MiB) for each user.
+    pub quota: Quota,
+}
+
+/// The lifetime that the original service announced to its clients.
+const ACCESS_LIFETIME: Duration = Duration::from_secs(3600);
+/// An app that is opened once a month stays signed in.
+const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Settings {
+    /// Reads the settings from the environment.
+    ///
+    /// # Errors
+    /// A variable has a value out of its range.
+    pub fn from_env() -> Result<Self, EnvError> {
+        Ok(Self {
+            bcrypt_cost: env::integer("BCRYPT_COST", LOWEST_COST, HIGHEST_COST, DEFAULT_COST)?,
+            password_policy: PasswordPolicy {
+                min_chars: env::integer(
+                    "PASSWORD_MIN_LENGTH",
+                    PasswordPolicy::LOWEST_MIN_CHARS,
+                    PasswordPolicy::HIGHEST_MIN_CHARS,
+                    PasswordPolicy::LOWEST_MIN_CHARS,
+                )?,
+            },
+            tokens: TokenPolicy {
+                issuer: env::optional("JWT_ISSUER").unwrap_or_else(|| "keyhold".to_owned()),
+                audience: env::optional("JWT_AUDIENCE").unwrap_or_else(|| "keyhold".to_owned()),
+                lifetime: ACCESS_LIFETIME,
+            },
+            refresh_lifetime: REFRESH_LIFETIME,
+            quota: Quota {
+                keys: env::integer("DATA_MAX_KEYS", 1, i64::MAX, 100_000)?,
+                bytes: env::integer("DATA_MAX_BYTES", 1, i64::MAX, 256 * 1024 * 1024)?,
+            },
+        })
+    }
+}
