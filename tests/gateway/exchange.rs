@@ -9,10 +9,11 @@ use ::tests::Error;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tiny_http::{Header, Method, Request, Response, Server};
 
 use crate::environments::Environments;
+use crate::request::GatewayRequest;
 use crate::template::{Match, Template};
 
 /// Bytes of a request's body: API Gateway's limit.
@@ -75,8 +76,9 @@ impl Gateway {
             return own(413, "Request Entity Too Large");
         }
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
-        let event = event(request, &found, &path, query, &body, id);
-        let answer = self.environments.invoke(found.function, &event.to_string());
+        let function = found.function;
+        let event = gateway_request(request, found, &path, query, &body, id).event();
+        let answer = self.environments.invoke(function, &event.to_string());
         match answer.map(|answer| response(&answer, request.method() == &Method::Head)) {
             Ok(Some(response)) => response,
             Ok(None) => own(500, "Internal Server Error"),
@@ -94,49 +96,34 @@ fn own(status: u16, message: &str) -> Answer {
     Response::from_data(body).with_status_code(status).with_header(header("content-type", "application/json"))
 }
 
-fn event(request: &Request, found: &Match<'_>, path: &str, query: &str, body: &[u8], id: u64) -> Value {
-    let mut headers = Map::new();
+fn gateway_request(
+    request: &Request,
+    found: Match<'_>,
+    path: &str,
+    query: &str,
+    body: &[u8],
+    id: u64,
+) -> GatewayRequest {
+    let mut made = GatewayRequest::new(request.method().as_str(), path);
     for header in request.headers() {
-        let name = header.field.as_str().as_str().to_ascii_lowercase();
-        let value = header.value.as_str();
-        let joined = match headers.get(&name).and_then(Value::as_str) {
-            Some(given) => format!("{given},{value}"),
-            None => value.to_owned(),
-        };
-        headers.insert(name, Value::from(joined));
+        made = made.with_header(header.field.as_str().as_str(), header.value.as_str());
     }
-    let method = request.method().to_string();
-    let user_agent = headers.get("user-agent").cloned();
-    let text = as_text(&headers, body);
-    let mut event = json!({
-        "version": "2.0",
-        "routeKey": found.route_key,
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": headers,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "local",
-            "domainName": "localhost",
-            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": user_agent },
-            "requestId": format!("local-{id}"),
-            "routeKey": found.route_key,
-            "stage": "$default",
-        },
-        "isBase64Encoded": text.is_none() && !body.is_empty(),
-    });
-    if let Some((name, value)) = &found.parameter {
-        event["pathParameters"] = json!({ name: value });
-    }
+    query.clone_into(&mut made.query);
+    made.route_key = found.route_key;
+    made.parameter = found.parameter;
+    "127.0.0.1".clone_into(&mut made.source_ip);
+    made.request_id = format!("local-{id}");
     if !body.is_empty() {
-        event["body"] = Value::from(text.unwrap_or_else(|| STANDARD.encode(body)));
+        let text = as_text(made.header("content-type"), body);
+        made.is_base64_encoded = text.is_none();
+        made = made.with_body(text.unwrap_or_else(|| STANDARD.encode(body)));
     }
-    event
+    made
 }
 
-/// The body, if its media type is one that API Gateway hands on as text.
-fn as_text(headers: &Map<String, Value>, body: &[u8]) -> Option<String> {
-    let media_type = headers.get("content-type")?.as_str()?.split(';').next()?.trim().to_ascii_lowercase();
+/// The body, if its media type is one that API Gateway passes on as text.
+fn as_text(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+    let media_type = content_type?.split(';').next()?.trim().to_ascii_lowercase();
     let is_text = media_type.starts_with("text/")
         || ["application/json", "application/javascript", "application/xml"].contains(&media_type.as_str());
     is_text.then(|| String::from_utf8(body.to_vec()).ok()).flatten()

@@ -6,6 +6,8 @@
 
 mod environments;
 mod exchange;
+#[path = "../it/support/gateway.rs"]
+mod request;
 mod template;
 
 use std::env;

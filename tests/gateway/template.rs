@@ -6,6 +6,8 @@ use std::path::Path;
 use ::tests::Error;
 use serde_yaml_ng::Value;
 
+use crate::request::{Parameter, find_route};
+
 /// The functions of the template.
 pub struct Template {
     functions: Vec<Function>,
@@ -34,7 +36,7 @@ pub struct Match<'a> {
     /// `GET /api/data/{key+}`.
     pub route_key: String,
     /// The value of the path's parameter.
-    pub parameter: Option<(String, String)>,
+    pub parameter: Option<Parameter>,
 }
 
 impl Template {
@@ -66,30 +68,12 @@ impl Template {
     pub fn route(&self, method: &str, path: &str) -> Option<Match<'_>> {
         let routes =
             self.functions.iter().flat_map(|function| function.routes.iter().map(move |route| (function, route)));
-        let mut fitting: Vec<Match<'_>> = routes
-            .filter(|(_, route)| route.method == method)
-            .filter_map(|(function, route)| {
-                let parameter = route.matches(path)?;
-                Some(Match { function, route_key: format!("{} {}", route.method, route.path), parameter })
-            })
-            .collect();
-        fitting.sort_by_key(|found| found.parameter.is_some());
-        fitting.into_iter().next()
-    }
-}
-
-impl Route {
-    /// `None` if it does not fit, else the path's parameter, if it has one.
-    fn matches(&self, path: &str) -> Option<Option<(String, String)>> {
-        let Some((prefix, parameter)) = self.path.split_once('{') else {
-            return (self.path == path).then_some(None);
-        };
-        let text = path.strip_prefix(prefix).filter(|text| !text.is_empty())?;
-        let name = parameter.trim_end_matches('}');
-        match name.strip_suffix('+') {
-            Some(name) => Some(Some((name.to_owned(), text.to_owned()))),
-            None => (!text.contains('/')).then(|| Some((name.to_owned(), text.to_owned()))),
+        let ((function, route), parameter) =
+            find_route(routes, |(_, route)| (route.method.as_str(), route.path.as_str()), method, path)?;
+        if parameter.as_ref().is_some_and(|(_, value)| value.is_empty()) {
+            return None;
         }
+        Some(Match { function, route_key: format!("{} {}", route.method, route.path), parameter })
     }
 }
 

@@ -1,44 +1,15 @@
-//! The integration tests: one binary, a file for each endpoint and for each promise that spans several.
+//! The integration tests, as one binary.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `routes` | one file per route or group of routes |
+//! | `contract` | promises that span several routes, and lists that must agree |
+//! | `failure` | dependencies that are gone, slow or wrong, missing settings, panics |
+//! | `deploy` | migrations, roles, secrets, import, and the layout of the repository |
+//! | `support` | everything that tests share; a test module imports from no other test module |
 
-mod account;
-mod account_export;
-mod authorization;
-mod bad_input;
-mod custom_resource;
-mod data_batch;
-mod data_create;
-mod data_delete;
-mod data_get;
-mod data_list;
-mod data_sweep_;
-mod data_update;
-mod database_gone;
-mod database_tokens;
-mod docs;
-mod dsql;
-mod events;
-mod forms;
-mod guessing;
-mod health;
-mod import;
-mod journey;
-mod jwks;
-mod keys_and_values;
-mod layout;
-mod logs;
-mod migrate_;
-mod migration_files;
-mod panics;
-mod password;
-mod portable_sql;
-mod register_;
-mod roles;
+mod contract;
+mod deploy;
+mod failure;
 mod routes;
-mod secrets;
-mod sessions;
-mod start;
 mod support;
-mod tls;
-mod token_;
-mod token_refresh;
-mod token_revoke;

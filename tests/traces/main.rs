@@ -20,7 +20,9 @@ use tests::port;
 
 use collector::{Collector, Span};
 use runtime_api::Invoked;
-use support::{Database, Outcome, SECRET, account, binaries, database, emulate, event, guard, password, tools};
+use support::{
+    Database, GatewayRequest, Outcome, SECRET, account, binaries, database, emulate, guard, password, tools,
+};
 
 const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
 const ROOT: &str = "1-5759e988-bd862e3fe1be46a994272793";
@@ -54,7 +56,8 @@ impl Run {
         traced("token");
         let database = database();
         let register = emulate(&binaries().path("register"), &[("DATABASE_URL", database.url())])?;
-        let created = register.invoke(&event("POST /api/register", json!({}), &account("ada").body()).to_string())?;
+        let registration = GatewayRequest::new("POST", "/api/register").with_body(account("ada").body());
+        let created = register.invoke(&registration.event().to_string())?;
         assert!(created.contains("201"), "{created}");
         // A file without a name vanishes with its last user.
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("traces-{}.log", uuid::Uuid::now_v7()));
@@ -103,18 +106,25 @@ impl Run {
     }
 }
 
-fn sign_in(headers: Value) -> String {
+/// The event of a sign-in, with a header.
+fn sign_in(headers: &[(&str, &str)]) -> String {
     let body = json!({ "username": "ada@example.com", "password": password() }).to_string();
-    event("POST /api/token", headers, &body).to_string()
+    event(GatewayRequest::new("POST", "/api/token").with_body(body), headers)
 }
 
-fn read(token: &str, headers: Value) -> String {
-    let mut event = event("GET /api/data/{key+}", headers, "");
-    event["headers"]["authorization"] = format!("Bearer {token}").into();
-    event["headers"]["user-agent"] = "the-user-agent".into();
-    event["pathParameters"] = json!({ "key": "the-key" });
-    event["rawPath"] = "/api/data/the-key".into();
-    event.to_string()
+/// The event of a read, with a header.
+fn read(token: &str, headers: &[(&str, &str)]) -> String {
+    let mut request = GatewayRequest::new("GET", "/api/data/the-key")
+        .with_header("authorization", &format!("Bearer {token}"))
+        .with_header("user-agent", "the-user-agent");
+    request.route_key = "GET /api/data/{key+}".to_owned();
+    request.parameter = Some(("key".to_owned(), "the-key".to_owned()));
+    event(request, headers)
+}
+
+fn event(request: GatewayRequest, headers: &[(&str, &str)]) -> String {
+    let add = |request: GatewayRequest, (name, value): &(&str, &str)| request.with_header(name, value);
+    headers.iter().fold(request, add).event().to_string()
 }
 
 fn answer(text: &str) -> Result<(i64, Value), Failure> {
@@ -166,7 +176,7 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
     ];
     let signs_in = run.emulate("token", &variables)?;
-    let (status, body) = answer(&signs_in.invoke(&sign_in(json!({ "x-amzn-trace-id": xray(true) })))?)?;
+    let (status, body) = answer(&signs_in.invoke(&sign_in(&[("x-amzn-trace-id", &xray(true))]))?)?;
     assert_eq!(status, 200, "{body}");
     let mut exports = collector.exports();
     assert_eq!(exports.len(), 1, "a request has all of its spans in one message");
@@ -217,15 +227,15 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
 
     let token = body["data"]["access_token"].as_str().ok_or("no token")?;
     let reads = run.emulate("data-get", &variables)?;
-    reads.invoke(&read(token, json!({})))?;
+    reads.invoke(&read(token, &[]))?;
     let alone = collector.exports().pop().ok_or("no trace of its own")?;
     assert!(alone.spans().iter().all(|span| span.trace != TRACE && span.parent != PARENT));
     exports.push(alone);
 
     // The function finds its connection gone, and opens another one.
     run.disconnect().await?;
-    let w3c = json!({ "traceparent": format!("00-{TRACE}-{PARENT}-01") });
-    let (status, _) = answer(&reads.invoke(&read(token, w3c))?)?;
+    let traceparent = format!("00-{TRACE}-{PARENT}-01");
+    let (status, _) = answer(&reads.invoke(&read(token, &[("traceparent", &traceparent)]))?)?;
     assert_eq!(status, 404);
     let missed = collector.exports().pop().ok_or("no trace")?;
     check(
@@ -254,7 +264,7 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
 
     // A server's error: the table is not there.
     run.database.connect().await.execute("alter table data_store rename to elsewhere", &[]).await?;
-    let (status, _) = answer(&reads.invoke(&read(token, json!({ "x-amzn-trace-id": xray(true) })))?)?;
+    let (status, _) = answer(&reads.invoke(&read(token, &[("x-amzn-trace-id", &xray(true))]))?)?;
     assert_eq!(status, 500);
     let failed = collector.exports().pop().ok_or("no trace")?;
     check(
@@ -301,9 +311,8 @@ fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
     let collector = Collector::start()?;
     let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())])?;
     let other = "Root=1-00000000-000000000000000000000001;Parent=0000000000000001;Sampled=1";
-    let event = sign_in(
-        json!({ "x-amzn-trace-id": other, "traceparent": format!("00-{}-{}-01", "1".repeat(32), "1".repeat(16)) }),
-    );
+    let traceparent = format!("00-{}-{}-01", "1".repeat(32), "1".repeat(16));
+    let event = sign_in(&[("x-amzn-trace-id", other), ("traceparent", &traceparent)]);
     assert_eq!(answer(&function.invoke(&xray(true), &event)?.answer)?.0, 200);
     let spans = collector.exports().pop().ok_or("no trace")?.spans();
     let request = spans.iter().find(|span| span.name == "POST /api/token").ok_or("no span of the request")?;
@@ -328,7 +337,7 @@ fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
 #[test]
 fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcome {
     let run = Run::new()?;
-    let warm_up = sign_in(json!({}));
+    let warm_up = sign_in(&[]);
 
     let hanging = Collector::hanging()?;
     let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &hanging.endpoint())])?;
@@ -357,9 +366,9 @@ fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcom
 fn a_function_that_is_told_no_collector_looks_for_none() -> Outcome {
     let run = Run::new()?;
     let mut function = run.invoked("token", &[("OTEL_SERVICE_NAME", "the-service")])?;
-    assert_eq!(answer(&function.invoke(&xray(true), &sign_in(json!({})))?.answer)?.0, 200);
+    assert_eq!(answer(&function.invoke(&xray(true), &sign_in(&[]))?.answer)?.0, 200);
     let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "no address")])?;
-    assert_eq!(answer(&function.invoke(&xray(true), &sign_in(json!({})))?.answer)?.0, 200);
+    assert_eq!(answer(&function.invoke(&xray(true), &sign_in(&[]))?.answer)?.0, 200);
     drop(function);
     let log = run.log()?;
     assert!(!log.contains("a trace is lost"), "{log}");

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::http::Route;
 
 use super::answer::Answer;
 use super::endpoints::endpoints;
+use super::gateway::{GatewayRequest, find_route};
 use super::service::Service;
 
 /// Which gateway brings the requests: they differ in what they make of a path.
@@ -175,75 +176,38 @@ impl Client {
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
-        let (route, event) = self.event(method, path, body);
-        self.service.invoke(&route, &event.to_string()).await
+        let (route, request) = self.request(method, path, body);
+        self.service.invoke(&route, &request.event().to_string()).await
     }
 
-    /// Sends a body that the event carries as base64, as gateways do with what is not text.
+    /// Sends a body that the event carries as base64, as gateways do with bodies that are not text.
     pub async fn post_base64(&self, path: &str, base64: &str) -> Answer {
-        let (route, mut event) = self.event("POST", path, Some(base64));
-        event["isBase64Encoded"] = json!(true);
-        self.service.invoke(&route, &event.to_string()).await
+        let (route, mut request) = self.request("POST", path, Some(base64));
+        request.is_base64_encoded = true;
+        self.service.invoke(&route, &request.event().to_string()).await
     }
 
-    /// The event that the gateway makes of a request.
-    fn event(&self, method: &str, target: &str, body: Option<&str>) -> (Route, Value) {
+    /// The request as the gateway passes it on, and its route.
+    fn request(&self, method: &str, target: &str, body: Option<&str>) -> (Route, GatewayRequest) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (route, parameter) = route(method, path);
-        let mut parameters = Map::new();
-        if let Some((name, text)) = parameter {
-            let text = match self.gateway {
-                Gateway::ApiGateway => percent_decode_str(text).decode_utf8_lossy().into_owned(),
-                Gateway::CargoLambda => text.to_owned(),
-            };
-            parameters.insert(name.to_owned(), Value::from(text));
+        // Functions declare GET, and a gateway adds HEAD.
+        let declared = if method == "HEAD" { "GET" } else { method };
+        let found = find_route(endpoints(), |(_, route)| (route.method.as_str(), route.path), declared, path);
+        let ((_, route), parameter) = found.unwrap_or_else(|| panic!("no route for {method} {path}"));
+        let mut request = GatewayRequest::new(method, path);
+        for (name, value) in &self.headers {
+            request = request.with_header(name, value);
         }
-        let route_key = match self.gateway {
-            Gateway::ApiGateway => route.to_string(),
-            Gateway::CargoLambda => "$default".to_owned(),
-        };
-        let headers: Map<String, Value> =
-            self.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
-        let event = json!({
-            "version": "2.0",
-            "routeKey": route_key,
-            "rawPath": path,
-            "rawQueryString": query,
-            "headers": headers,
-            "pathParameters": parameters,
-            "requestContext": {
-                "routeKey": route_key,
-                "stage": "$default",
-                "requestId": "request-1",
-                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": self.address },
-            },
-            "body": body,
-            "isBase64Encoded": false,
-        });
-        (route, event)
-    }
-}
-
-/// The route that a gateway finds for a path, and its parameter as it was sent.
-fn route<'a>(method: &str, path: &'a str) -> (Route, Option<(&'static str, &'a str)>) {
-    let method = if method == "HEAD" { "GET" } else { method };
-    for (_, route) in endpoints() {
-        if route.method != method {
-            continue;
-        }
-        let Some((prefix, parameter)) = route.path.split_once('{') else {
-            if route.path == path {
-                return (route, None);
+        query.clone_into(&mut request.query);
+        (request.route_key, request.parameter) = match self.gateway {
+            Gateway::ApiGateway => {
+                let decode = |value: String| percent_decode_str(&value).decode_utf8_lossy().into_owned();
+                (format!("{method} {}", route.path), parameter.map(|(name, value)| (name, decode(value))))
             }
-            continue;
+            Gateway::CargoLambda => ("$default".to_owned(), parameter),
         };
-        let Some(text) = path.strip_prefix(prefix) else { continue };
-        let name = parameter.trim_end_matches('}');
-        match name.strip_suffix('+') {
-            Some(name) => return (route, Some((name, text))),
-            None if !text.contains('/') => return (route, Some((name, text))),
-            None => {}
-        }
+        request.body = body.map(str::to_owned);
+        self.address.clone_into(&mut request.source_ip);
+        (route, request)
     }
-    panic!("no route for {method} {path}")
 }

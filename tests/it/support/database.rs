@@ -12,7 +12,7 @@ use shared::secrets::{NoKeys, Secrets};
 use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::look_alike::{BEFORE, LIMITS, LookAlike};
+use super::fake_dsql::{BEFORE, LIMITS, LookAlike};
 use super::tools;
 
 /// An empty, migrated database; dropping it drops it on the server that all tests share.

@@ -1,4 +1,6 @@
 //! Every endpoint. The tests that compare lists start from this one, and requests find their function by it.
+//!
+//! `tests/build.rs` writes the list from the functions that declare a `ROUTE`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use shared::http::Route;
 use shared::runtime::respond;
 use shared::secrets::{NoKeys, Secrets};
 
-/// The contexts that the functions are handed: of a function with a database one of its own, which signs in as its role.
+/// The contexts that the functions are called with. The apps are by function, because each signs in as its own role.
 #[derive(Clone)]
 pub struct Apps {
     pub without_keys: HashMap<&'static str, App<NoKeys>>,
@@ -19,63 +21,50 @@ pub struct Apps {
     pub keys: Arc<Secrets<KeyRing>>,
 }
 
-impl Apps {
-    fn without_keys(&self, function: &str) -> App<NoKeys> {
-        self.without_keys[function].clone()
-    }
+/// A context that some function's `handle` takes.
+trait FromApps {
+    fn from_apps(apps: &Apps, function: &str) -> Self;
+}
 
-    fn with_keys(&self, function: &str) -> App<KeyRing> {
-        self.with_keys[function].clone()
+impl FromApps for App<NoKeys> {
+    fn from_apps(apps: &Apps, function: &str) -> Self {
+        apps.without_keys[function].clone()
     }
+}
 
-    fn keys(&self, _: &str) -> Arc<Secrets<KeyRing>> {
-        Arc::clone(&self.keys)
+impl FromApps for App<KeyRing> {
+    fn from_apps(apps: &Apps, function: &str) -> Self {
+        apps.with_keys[function].clone()
     }
+}
 
-    fn nothing(&self, _: &str) {}
+impl FromApps for Arc<Secrets<KeyRing>> {
+    fn from_apps(apps: &Apps, _: &str) -> Self {
+        Self::clone(&apps.keys)
+    }
+}
+
+impl FromApps for () {
+    fn from_apps(_: &Apps, _: &str) -> Self {}
 }
 
 macro_rules! endpoints {
-    ($($name:literal $function:ident $app:ident)*) => {
-        /// Every endpoint: its folder in `functions/` and its route.
+    ($($name:literal $function:ident)*) => {
+        /// Every endpoint: the name of its function and its route.
         pub fn endpoints() -> Vec<(&'static str, Route)> {
             vec![$(($name, $function::ROUTE)),*]
         }
 
-        /// Hands an event to the function of a route.
+        /// Calls the function of a route with an event.
         pub async fn answer(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
             $(if *route == $function::ROUTE {
+                let (app, invocation) = (FromApps::from_apps(apps, $name), Context::default());
                 // Boxed: the compiler would lay out the states of all functions as one.
-                let invocation = Context::default();
-                return Box::pin(respond(apps.$app($name), route, $function::handle, event, &invocation)).await;
+                return Box::pin(respond(app, route, $function::handle, event, &invocation)).await;
             })*
             panic!("no function answers {route}")
         }
     };
 }
 
-endpoints! {
-    "health-get" health_get nothing
-    "health-ready" health_ready without_keys
-    "openapi-get" openapi_get nothing
-    "docs-get" docs_get nothing
-    "register" register without_keys
-    "token" token with_keys
-    "token-refresh" token_refresh with_keys
-    "token-revoke" token_revoke without_keys
-    "session-list" session_list with_keys
-    "session-delete" session_delete with_keys
-    "session-delete-all" session_delete_all with_keys
-    "account-get" account_get with_keys
-    "account-update" account_update with_keys
-    "account-delete" account_delete with_keys
-    "password-update" password_update with_keys
-    "jwks-get" jwks_get keys
-    "account-export" account_export with_keys
-    "data-list" data_list with_keys
-    "data-batch" data_batch with_keys
-    "data-create" data_create with_keys
-    "data-get" data_get with_keys
-    "data-update" data_update with_keys
-    "data-delete" data_delete with_keys
-}
+include!(concat!(env!("OUT_DIR"), "/endpoints.rs"));

@@ -5,10 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::Value;
 
-/// The secret of the service in the tests.
-pub const SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
-/// Its `kid`.
-pub const SECRET_ID: &str = "test-key";
+use super::SECRET;
 
 /// A token that is right in everything, and can be made wrong in anything.
 #[derive(Clone, Debug)]

@@ -1,32 +1,39 @@
-//! What the tests speak through: the service as its users see it.
+//! The service as its users see it, and the stand-ins for the services that it uses.
 
 mod answer;
 mod client;
+pub mod custom_resource;
 mod database;
+pub mod deployment;
 mod endpoints;
-mod event;
+mod fake_dsql;
 mod forged;
-mod local;
-mod look_alike;
+mod gateway;
+mod http_service;
+mod keys;
+mod machine;
 mod proxy;
 mod response_url;
+pub mod scenarios;
 mod secrets_manager;
-mod served;
 mod service;
 pub mod sql;
+pub mod tls;
+pub mod workspace;
 
 pub use answer::Answer;
 pub use client::{Client, Gateway, account, password, race};
 pub use database::{Database, database, database_like_dsql, migration_app, postgresql_16};
 pub use endpoints::endpoints;
-pub use event::event;
-pub use forged::{Forged, SECRET, SECRET_ID};
-pub use local::{binaries, emulate, guard, silence, tools};
+pub use forged::Forged;
+pub use gateway::GatewayRequest;
+pub use http_service::served;
+pub use keys::{SECRET, SECRET_ID, private_key};
+pub use machine::{binaries, emulate, guard, silence, tools};
 pub use proxy::Proxy;
 pub use response_url::{Received, ResponseUrl};
 pub use secrets_manager::SecretsManager;
-pub use served::served;
 pub use service::{HandClock, Service, in_process, settings};
 
-/// What a test returns: `?` on whatever goes wrong.
+/// The result of a test.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;

@@ -58,6 +58,14 @@ impl ResponseUrl {
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// The answer that was put there, if it is the only one.
+    pub fn only(&self) -> Received {
+        match self.received().as_slice() {
+            [received] => received.clone(),
+            other => panic!("one answer, and not {other:?}"),
+        }
+    }
 }
 
 impl Drop for ResponseUrl {

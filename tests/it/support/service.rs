@@ -16,7 +16,7 @@ use shared::secrets::{NoKeys, Secrets};
 
 use super::answer::Answer;
 use super::endpoints::{Apps, answer};
-use super::forged::{SECRET, SECRET_ID};
+use super::keys::{SECRET, SECRET_ID};
 use super::{Client, Database, database};
 
 /// The functions on a database of their own, each signed in as its role, with a clock that only the test moves.

@@ -5,38 +5,11 @@ use std::thread;
 
 use expect_test::expect;
 use serde_json::{Value, json};
-use tests::emulator::Emulator;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Database, Outcome, Received, ResponseUrl, binaries, database, emulate};
-use crate::tls::certified;
-
-pub fn migrate(environment: &[(&str, &str)]) -> Result<Emulator, tests::Error> {
-    emulate(&binaries().path("migrate"), environment)
-}
-
-pub fn event(request_type: &str, url: &ResponseUrl) -> String {
-    json!({
-        "RequestType": request_type,
-        "ServiceToken": "arn:aws:lambda:eu-central-1:123456789012:function:keyhold-migrate",
-        "ResponseURL": url.url(),
-        "StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/keyhold/id",
-        "RequestId": "request-1",
-        "LogicalResourceId": "Schema",
-        "PhysicalResourceId": "keyhold-schema",
-        "ResourceType": "Custom::Schema",
-        "ResourceProperties": { "Version": "1" },
-    })
-    .to_string()
-}
-
-/// What came, if it was one answer, and its body.
-pub fn only(url: &ResponseUrl) -> Received {
-    match url.received().as_slice() {
-        [received] => received.clone(),
-        other => panic!("one answer, and not {other:?}"),
-    }
-}
+use crate::support::custom_resource::{event, migrate};
+use crate::support::tls::certified;
+use crate::support::{Database, Outcome, Received, ResponseUrl, database};
 
 async fn emptied() -> Result<Database, Box<dyn std::error::Error>> {
     let database = database();
@@ -50,7 +23,7 @@ async fn a_deployment_migrates_and_the_end_of_the_stack_leaves_everything() -> O
     let function = migrate(&[("DATABASE_URL", database.url())])?;
     let url = ResponseUrl::start(&[])?;
     function.invoke(&event("Create", &url))?;
-    let Received { head, body } = only(&url);
+    let Received { head, body } = url.only();
     expect![[r#"
         PUT /arn%3Aaws%3Acloudformation?X-Amz-Signature=a%2Bsecret%3D%3D&X-Amz-Expires=7200 HTTP/1.1
         content-type:
@@ -67,7 +40,7 @@ async fn a_deployment_migrates_and_the_end_of_the_stack_leaves_everything() -> O
     for (request_type, applied) in [("Update", ""), ("Delete", "")] {
         let url = ResponseUrl::start(&[])?;
         function.invoke(&event(request_type, &url))?;
-        let body = only(&url).body;
+        let body = url.only().body;
         assert_eq!((&body["Status"], &body["Data"]["Applied"]), (&json!("SUCCESS"), &json!(applied)), "{request_type}");
         assert_eq!(body["PhysicalResourceId"], "keyhold-schema", "another id would be another resource");
     }
@@ -100,7 +73,7 @@ async fn two_deployments_at_once_apply_everything_once() -> Outcome {
         let function = migrate(&[("DATABASE_URL", database.url())]).map_err(|error| error.to_string())?;
         let url = ResponseUrl::start(&[]).map_err(|error| error.to_string())?;
         function.invoke(&event("Update", &url)).map_err(|error| error.to_string())?;
-        let body = only(&url).body;
+        let body = url.only().body;
         assert_eq!(body["Status"], "SUCCESS", "{body}");
         Ok(body["Data"]["Applied"].as_str().unwrap_or_default().to_owned())
     };
@@ -142,7 +115,7 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
     ] {
         let url = ResponseUrl::start(&[])?;
         let answer = migrate(&environment)?.invoke(&event(request_type, &url))?;
-        let body = only(&url).body;
+        let body = url.only().body;
         assert_eq!((&body["Status"], &body["RequestId"]), (&json!("FAILED"), &json!("request-1")), "{body}");
         assert!(!body.to_string().contains("a-secret") && !answer.contains("a%2Bsecret"), "{body} {answer}");
         reasons.extend([body["Reason"].as_str().ok_or("no reason")?, "\n"]);
@@ -177,7 +150,7 @@ async fn a_database_that_sleeps_is_waited_for() -> Outcome {
     let asleep = database.through(port);
     let url = ResponseUrl::start(&[])?;
     migrate(&[("DATABASE_URL", asleep.url())])?.invoke(&event("Create", &url))?;
-    assert_eq!(only(&url).body["Status"], "SUCCESS");
+    assert_eq!(url.only().body["Status"], "SUCCESS");
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! A panic costs the request in which it happens, and nothing else.
 
-use std::path::Path;
+use std::fs;
 
 use serde_json::{Value, json};
 use tests::process;
 
-use crate::support::{Outcome, database, emulate, guard};
+use crate::support::workspace::root;
+use crate::support::{GatewayRequest, Outcome, database, emulate, guard};
 
 #[test]
 fn a_panic_in_a_handler_fails_one_request_only() -> Outcome {
@@ -15,16 +16,10 @@ fn a_panic_in_a_handler_fails_one_request_only() -> Outcome {
     assert!(process::run(cargo)?.success());
     let function = guard().target().join("debug/examples/panics");
     let emulator = emulate(&function, &[("DATABASE_URL", database.url())])?;
-    let invoke = |path: &str| -> Result<Value, Box<dyn std::error::Error>> {
-        let event = json!({
-            "version": "2.0",
-            "routeKey": "POST /panics",
-            "rawPath": path,
-            "rawQueryString": path,
-            "headers": {},
-            "requestContext": { "requestId": "request-1", "http": { "method": "POST", "path": path } },
-        });
-        Ok(serde_json::from_str(&emulator.invoke(&event.to_string())?)?)
+    let invoke = |query: &str| -> Result<Value, Box<dyn std::error::Error>> {
+        let mut request = GatewayRequest::new("POST", "/panics");
+        query.clone_into(&mut request.query);
+        Ok(serde_json::from_str(&emulator.invoke(&request.event().to_string())?)?)
     };
     assert_eq!(invoke("fine")?["body"], r#"{"status":"success","data":1}"#);
     let failed = invoke("panic")?;
@@ -40,7 +35,7 @@ fn a_panic_in_a_handler_fails_one_request_only() -> Outcome {
 
 #[test]
 fn the_release_profile_unwinds() -> Outcome {
-    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"))?;
+    let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let manifest: toml::Table = manifest.parse()?;
     assert_eq!(manifest["profile"]["release"]["panic"].as_str(), Some("unwind"), "cargo-lambda would choose abort");
     Ok(())

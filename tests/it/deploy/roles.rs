@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use expect_test::expect;
@@ -10,7 +9,7 @@ use shared::db::roles::ROLES;
 use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, NoTls};
 
-use crate::layout::functions;
+use crate::support::workspace::{functions, root};
 use crate::support::{Outcome, binaries, database, migration_app, tools};
 
 /// What became of a statement: `done`, or why it was refused.
@@ -27,8 +26,7 @@ async fn migrate_(url: &str) -> Result<migrate::Report, Box<dyn std::error::Erro
 
 #[test]
 fn a_function_is_deployed_with_its_role() -> Outcome {
-    let template: serde_yaml_ng::Value =
-        serde_yaml_ng::from_str(&fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml"))?)?;
+    let template: serde_yaml_ng::Value = serde_yaml_ng::from_str(&fs::read_to_string(root().join("template.yaml"))?)?;
     let resources = template["Resources"].as_mapping().ok_or("no resources")?;
     let deployed: BTreeMap<&str, &str> = resources
         .iter()
@@ -49,7 +47,7 @@ fn every_function_with_a_database_has_one_role() -> Outcome {
     let with: BTreeSet<&str> = functions.iter().map(String::as_str).filter(|name| !WITHOUT.contains(name)).collect();
     let listed: Vec<&str> = ROLES.iter().flat_map(|role| role.functions).copied().collect();
     assert_eq!(listed.len(), with.len(), "a function stands twice in shared/src/db/roles.rs, or not at all");
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
+    let readme = fs::read_to_string(root().join("README.md"))?;
     for role in ROLES {
         let row = format!("| `{}` | `{}` |", role.name, role.functions.join("` `"));
         assert!(readme.contains(&row), "README.md has no row {row}");

@@ -4,18 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use shared::db::Server;
-use shared::db::roles::ROLES;
+use serde_json::json;
 use tokio_postgres::Client as Superuser;
 
-use crate::account::{nothing_is_left, race_the_end_of_an_account};
-use crate::custom_resource;
-use crate::data_sweep_::sweep;
-use crate::migrate_::every_statement;
-use crate::migration_files::migrations;
-use crate::support::sql::{contains, refused, statements};
-use crate::support::{Client, Database, Outcome, ResponseUrl, Service, database_like_dsql, password, race, settings};
+use crate::support::scenarios::{every_statement, nothing_is_left, race_the_end_of_an_account, sweep};
+use crate::support::{Answer, Client, Database, Outcome, Service, database_like_dsql, password, race, settings};
 
 /// What nobody is to leave behind.
 const TABLES: [&str; 7] =
@@ -66,7 +59,7 @@ async fn every_statement_runs_and_none_is_refused() -> Outcome {
 async fn what_ends_a_session_removes_its_refresh_tokens() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
     let ada = service.anybody().sign_up("ada").await;
-    let tokens = |answer: crate::support::Answer| answer.text("refresh_token");
+    let tokens = |answer: Answer| answer.text("refresh_token");
     let sign_in = || async { tokens(service.anybody().token_for("ada", password()).await) };
     let count = || async { rows(&service.database).await.map(|rows| (rows["sessions"], rows["refresh_tokens"])) };
     assert_eq!(count().await?, (1, 1));
@@ -245,187 +238,5 @@ async fn a_statement_that_fails_at_its_commit_is_run_again() -> Outcome {
     assert_eq!(ada.post("/api/data/batch", &batch).await.outcome(), "200");
     database.batch_execute("alter sequence public.commits minvalue -99 restart with -99").await?;
     assert_eq!(ada.store("third", json!(1)).await.outcome(), "503 SERVICE_UNAVAILABLE", "and not for ever");
-    Ok(())
-}
-
-/// The migrations that the history has.
-async fn noted(database: &Superuser) -> Result<Vec<i32>, tokio_postgres::Error> {
-    let rows = database.query("select version from refinery_schema_history order by version", &[]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-async fn migrate_(database: &Database) -> Result<migrate::Report, String> {
-    migrate::run(database.migration_app()).await.map_err(|error| format!("{error:?}"))
-}
-
-async fn emptied() -> Result<Database, tokio_postgres::Error> {
-    let database = database_like_dsql();
-    database.connect().await.batch_execute("drop schema keyhold cascade").await?;
-    Ok(database)
-}
-
-#[tokio::test]
-async fn migrations_run_one_by_one_and_an_interrupted_run_is_gone_on_with() -> Outcome {
-    let database = emptied().await?;
-    let report = migrate_(&database).await?;
-    assert_eq!(report.applied.len(), 10);
-    assert_eq!(report.applied.last().map(String::as_str), Some("V12__data_store_expiry_dsql"));
-    assert!(report.problems.is_empty(), "{:?}", report.problems);
-    let client = database.connect().await;
-    let all = noted(&client).await?;
-    assert_eq!(all, [1, 2, 3, 4, 5, 6, 8, 9, 10, 12]);
-    let again = migrate_(&database).await?;
-    assert!(again.applied.is_empty() && again.roles.is_empty() && again.problems.is_empty(), "{again:?}");
-
-    // A run that died after a statement and before it was noted, wherever that was.
-    for version in [1, 8, 12] {
-        client.execute("delete from refinery_schema_history where version = $1", &[&version]).await?;
-        assert_eq!(migrate_(&database).await?.applied.len(), 1, "{version}");
-        assert_eq!(noted(&client).await?, all);
-    }
-    client.batch_execute("drop table refinery_schema_history").await?;
-    assert_eq!(migrate_(&database).await?.applied.len(), 10);
-
-    client.batch_execute("update refinery_schema_history set checksum = '1' where version = 4").await?;
-    let failed = migrate_(&database).await.err().ok_or("it has another V4")?;
-    assert!(failed.contains("Divergent"), "{failed}");
-    assert_eq!(database.refusals(), [""; 0]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn refinery_reads_the_history() -> Outcome {
-    let database = database_like_dsql();
-    let client = database.connect().await;
-    // As `migrate` on PostgreSQL notes them: the digests are the same.
-    let postgresql = crate::support::database();
-    let theirs = "select version, name, checksum from refinery_schema_history where version not in (7, 11) order by 1";
-    let ours = "select version, name, checksum from refinery_schema_history where version <> 12 order by 1";
-    let read = |rows: Vec<tokio_postgres::Row>| -> Vec<(i32, String, String)> {
-        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
-    };
-    let theirs = read(postgresql.connect().await.query(theirs, &[]).await?);
-    assert_eq!(read(client.query(ours, &[]).await?), theirs);
-    let shape = "select column_name::text, udt_name::text, character_maximum_length from information_schema.columns
-        where table_name = 'refinery_schema_history' order by 1";
-    let shape_of = |rows: Vec<tokio_postgres::Row>| -> Vec<(String, String, Option<i32>)> {
-        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
-    };
-    let theirs = shape_of(postgresql.connect().await.query(shape, &[]).await?);
-    assert_eq!(shape_of(client.query(shape, &[]).await?), theirs);
-    Ok(())
-}
-
-#[tokio::test]
-async fn two_runs_at_once_apply_everything_once() -> Outcome {
-    let database = emptied().await?;
-    let (first, second) = tokio::join!(migrate_(&database), migrate_(&database));
-    let mut applied = first?.applied;
-    applied.extend(second?.applied);
-    applied.sort_unstable();
-    applied.dedup();
-    assert_eq!(applied.len(), 10, "{applied:?}");
-    assert_eq!(noted(&database.connect().await).await?.len(), 10);
-    Ok(())
-}
-
-#[tokio::test]
-async fn roles_of_iam_are_let_in_as_the_deployment_says() -> Outcome {
-    let database = database_like_dsql();
-    let arn = "arn:aws:iam::123456789012:role/keyhold-DataGetRole-1A2B";
-    let run = |role: &str, arn: &str| {
-        let iam_roles = [(role.to_owned(), vec![arn.to_owned()])].into();
-        let app = database.migration_app();
-        async move { migrate::run_and_let_in(app, &iam_roles).await.map_err(|error| error.to_string()) }
-    };
-    let report = run("keyhold_reader", arn).await?;
-    assert_eq!(report.roles, [format!("aws iam grant keyhold_reader to '{arn}'")]);
-    assert!(run("keyhold_reader", arn).await?.roles.is_empty(), "a second time there is nothing to do");
-    let let_in = database.connect().await.query("select * from sys.iam_pg_role_mappings", &[]).await?;
-    assert_eq!((let_in[0].get(0), let_in[0].get(1), let_in.len()), ("keyhold_reader", arn, 1));
-    for (role, arn) in [("admin", arn), ("keyhold_reader", "arn:aws:iam::1:role/x'; drop table users; --")] {
-        let failed = run(role, arn).await.err().ok_or("no such role")?;
-        assert!(failed.contains("DatabaseRoles says"), "{failed}");
-    }
-    assert_eq!(database.refusals(), [""; 0]);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_on_dsql_migrates_and_lets_its_functions_in() -> Outcome {
-    let database = emptied().await?;
-    let url = database.as_seen();
-    let function = custom_resource::migrate(&[("DATABASE_URL", &url), ("DATABASE_AUTH", "dsql")])?;
-    let arn = "arn:aws:iam::123456789012:role/keyhold-DataSweepRole-1A2B";
-    for (roles, status, reason) in [
-        (json!({ "keyhold_sweeper": [arn] }), "SUCCESS", ""),
-        (json!({ "keyhold_sweeper": arn }), "FAILED", "DatabaseRoles is no list of ARNs for each role of the database"),
-        (json!({ "keyhold_nobody": [arn] }), "FAILED", "DatabaseRoles says that"),
-    ] {
-        let response_url = ResponseUrl::start(&[])?;
-        let mut event: Value = serde_json::from_str(&custom_resource::event("Update", &response_url))?;
-        event["ResourceProperties"]["DatabaseRoles"] = roles;
-        function.invoke(&event.to_string())?;
-        let body = custom_resource::only(&response_url).body;
-        assert_eq!(body["Status"], status, "{body}");
-        assert!(body["Reason"].as_str().unwrap_or_default().starts_with(reason), "{body}");
-    }
-    let let_in = database.connect().await.query("select * from sys.iam_pg_role_mappings", &[]).await?;
-    assert_eq!((let_in[0].get(0), let_in[0].get(1), let_in.len()), ("keyhold_sweeper", arn, 1));
-    assert_eq!(database.refusals(), [""; 0]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_run_brings_privileges_to_the_table() -> Outcome {
-    let database = database_like_dsql();
-    let superuser = database.connect().await;
-    superuser
-        .batch_execute(
-            "grant select on users to keyhold_accounts; revoke insert on users from keyhold_register;
-            grant delete on users to keyhold_reader",
-        )
-        .await?;
-    let report = migrate_(&database).await?;
-    assert_eq!(
-        report.roles,
-        [
-            "grant insert on table users to keyhold_register",
-            "revoke select on table users from keyhold_accounts",
-            "revoke delete on table users from keyhold_reader",
-            "grant select (age, created_at, email, email_canonical, full_name, gender, id, username) on table users to \
-             keyhold_accounts",
-        ]
-    );
-    assert!(migrate_(&database).await?.roles.is_empty());
-    for role in ROLES {
-        let client = database.connect_as(role.functions[0]).await;
-        let refused = client.batch_execute("select from public.anything").await.expect_err("nobody gets at `public`");
-        assert!(refused.as_db_error().is_some_and(|error| error.message() == "permission denied for schema public"));
-    }
-    Ok(())
-}
-
-#[test]
-fn what_is_for_one_kind_of_server_says_so_in_its_name() -> Outcome {
-    for (file, sql) in migrations()? {
-        let (version, name) = file.trim_end_matches(".sql").split_once("__").ok_or("no name")?;
-        let version: i32 = version.trim_start_matches('V').parse()?;
-        let on = |server| migrate::applies(version, name, server);
-        assert!(on(Server::PostgreSql) || on(Server::AuroraDsql), "{file} is for nobody");
-        if on(Server::AuroraDsql) {
-            for statement in statements(&sql) {
-                let refused = refused(&statement);
-                assert!(
-                    refused.is_empty(),
-                    "{file} has {refused:?}: end its name in _postgresql, and make one in _dsql"
-                );
-            }
-        }
-        if on(Server::PostgreSql) {
-            let is_dsql = statements(&sql).iter().any(|statement| contains(statement, "index async"));
-            assert!(!is_dsql, "{file}: end its name in _dsql");
-        }
-    }
     Ok(())
 }

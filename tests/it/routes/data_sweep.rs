@@ -1,17 +1,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared::App;
-use shared::secrets::{NoKeys, Secrets};
 
+use crate::support::scenarios::sweep;
 use crate::support::{Outcome, Service, in_process, race, settings};
-
-pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
-    let clock = service.clock.clone();
-    let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
-    let secrets = secrets.of(service.database.kind());
-    Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
-}
 
 async fn rows(service: &Service) -> Result<i64, Box<dyn std::error::Error>> {
     let row = service.database.connect().await.query_one("select count(*) from data_store", &[]).await?;

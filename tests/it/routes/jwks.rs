@@ -1,20 +1,12 @@
 //! `GET /.well-known/jwks.json`, and what tokens are signed with.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use expect_test::expect;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
 
-use crate::support::{Forged, Outcome, SECRET, SECRET_ID, in_process};
-
-/// A new P-256 key pair as `openssl genpkey` writes one.
-pub fn private_key() -> String {
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-    let base64 = STANDARD.encode(document.expect("a system with randomness"));
-    format!("-----BEGIN PRIVATE KEY-----\n{base64}\n-----END PRIVATE KEY-----\n")
-}
+use crate::support::{Forged, Outcome, SECRET, SECRET_ID, in_process, private_key};
 
 /// The point of a JWK: 4, x, y.
 fn point(key: &Value) -> Vec<u8> {

@@ -1,13 +1,11 @@
 //! Every file in `events/` through the real binary, under the Runtime Interface Emulator.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use tests::emulator::Emulator;
 
-use crate::layout::functions;
-use crate::routes::events_of;
+use crate::support::workspace::{events_of, functions, root};
 use crate::support::{Forged, Outcome, ResponseUrl, SECRET, SecretsManager, binaries, database, emulate, tools};
 
 /// The order in which the events make sense: an account before its sign-in, a value before its change.
@@ -118,7 +116,7 @@ fn every_event_succeeds() -> Outcome {
             used += 1;
         }
     }
-    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../events"))?.count();
+    let files = fs::read_dir(root().join("events"))?.count();
     assert_eq!(used, files, "a file in events/ belongs to no function");
     Ok(())
 }

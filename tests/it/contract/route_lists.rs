@@ -2,15 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::support::workspace::{events_of, root};
 use crate::support::{Outcome, endpoints};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// `function: METHOD /path` of every endpoint, by its own `ROUTE`.
 fn declared() -> BTreeSet<String> {
@@ -137,22 +133,4 @@ fn the_readme_shows_the_program_that_is_run() -> Outcome {
     let file = fs::read_to_string(root().join("tests/clients/six-calls.ts"))?;
     assert!(file.contains(program), "README.md shows another program than tests/clients/six-calls.ts");
     Ok(())
-}
-
-/// The events in `events/` for a function: `<function>.json` and `<function>-<case>.json`.
-pub fn events_of(function: &str) -> Result<Vec<(String, Value)>, Box<dyn std::error::Error>> {
-    let mut events = Vec::new();
-    for entry in fs::read_dir(root().join("events"))? {
-        let path = entry?.path();
-        let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
-        // `data-create-…` is an event of `data-create` and of no shorter name.
-        let longest = crate::layout::functions()?
-            .into_iter()
-            .filter(|known| name.starts_with(known.as_str()))
-            .max_by_key(String::len);
-        if longest.as_deref() == Some(function) {
-            events.push((name.to_owned(), serde_json::from_str(&fs::read_to_string(&path)?)?));
-        }
-    }
-    Ok(events)
 }

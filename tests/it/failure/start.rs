@@ -4,11 +4,11 @@ use std::process::{Command, Output};
 
 use expect_test::expect;
 
-use crate::routes::events_of;
-use crate::support::{Outcome, binaries, emulate};
+use crate::support::workspace::events_of;
+use crate::support::{self, Outcome, binaries, emulate};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://user:password@127.0.0.1:1/name");
-const SECRET: (&str, &str) = ("JWT_SECRET", crate::support::SECRET);
+const SECRET: (&str, &str) = ("JWT_SECRET", support::SECRET);
 
 fn start(function: &str, variables: &[(&str, &str)]) -> std::io::Result<Output> {
     Command::new(binaries().path(function)).env_clear().envs(variables.iter().copied()).output()

@@ -9,7 +9,9 @@ use expect_test::expect;
 use serde_json::{Value, json};
 use tests::emulator::{self, Emulator};
 
-use crate::support::{Database, Outcome, SECRET, account, binaries, database, password, tools};
+use crate::support::{
+    Database, GatewayRequest, Outcome, SECRET, account, binaries, database, endpoints, password, tools,
+};
 
 /// The functions, each started at its first request, and one log for all.
 struct Run {
@@ -58,23 +60,18 @@ impl Run {
             }
         };
         self.requests += 1;
-        let event = json!({
-            "version": "2.0",
-            "routeKey": "the route",
-            "headers": {
-                "authorization": format!("Bearer {token}"),
-                "user-agent": "the-user-agent",
-                "x-amzn-trace-id": format!("Root={TRACE}"),
-            },
-            "pathParameters": { "key": "the-key", "id": body["id"].as_str().unwrap_or_default() },
-            "requestContext": {
-                "requestId": format!("request-{}", self.requests),
-                "http": { "method": "POST", "sourceIp": "203.0.113.1" },
-            },
-            "body": body.to_string(),
-            "isBase64Encoded": false,
+        let (_, route) = endpoints().into_iter().find(|(name, _)| *name == function).ok_or("no such endpoint")?;
+        let mut request = GatewayRequest::new(route.method.as_str(), route.path)
+            .with_header("authorization", &format!("Bearer {token}"))
+            .with_header("user-agent", "the-user-agent")
+            .with_header("x-amzn-trace-id", &format!("Root={TRACE}"))
+            .with_body(body.to_string());
+        request.parameter = route.path.split_once('{').map(|(_, name)| match name.trim_end_matches(['}', '+']) {
+            "id" => ("id".to_owned(), body["id"].as_str().unwrap_or_default().to_owned()),
+            name => (name.to_owned(), "the-key".to_owned()),
         });
-        let answer: Value = serde_json::from_str(&emulator.invoke(&event.to_string())?)?;
+        request.request_id = format!("request-{}", self.requests);
+        let answer: Value = serde_json::from_str(&emulator.invoke(&request.event().to_string())?)?;
         let body = answer["body"].as_str().ok_or_else(|| format!("no answer of ours: {answer}"))?;
         Ok(Answer { status: answer["statusCode"].as_i64().ok_or("no status")?, body: serde_json::from_str(body)? })
     }

@@ -1,11 +1,7 @@
-use std::sync::Arc;
-use std::time::Duration;
-
 use expect_test::expect;
-use serde_json::json;
 
-use crate::data_sweep_::sweep;
-use crate::support::{Database, Forged, Outcome, Service, database, migration_app, password, postgresql_16, settings};
+use crate::support::scenarios::every_statement;
+use crate::support::{Database, Outcome, Service, database, migration_app, postgresql_16, settings};
 
 /// Every table, column and constraint, as the database itself describes them.
 async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error>> {
@@ -104,61 +100,6 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
 #[tokio::test]
 async fn every_statement_runs_on_the_older_version_too() -> Outcome {
     every_statement(&Service::new(postgresql_16(), settings())).await
-}
-
-/// Has the service run each of its statements.
-pub async fn every_statement(service: &Arc<Service>) -> Outcome {
-    let ada = service.anybody().sign_up("ada").await;
-    let value = r#"{"value":2}"#;
-    assert_eq!(ada.store("key", json!(1)).await.outcome(), "201");
-    assert_eq!(ada.store("key", json!(1)).await.outcome(), "409 KEY_EXISTS");
-    assert_eq!(ada.put("/api/data/key", value).await.value_text(), "2");
-    assert_eq!(ada.put("/api/data/other?upsert=true", value).await.outcome(), "201");
-    assert_eq!(ada.put("/api/data/other?upsert=true", value).await.outcome(), "200");
-    assert_eq!(ada.put("/api/data/none", value).await.outcome(), "404 KEY_NOT_FOUND");
-    let guarded = ada.clone().with_header("if-match", "\"1\"");
-    assert_eq!(guarded.put("/api/data/key", value).await.outcome(), "412 PRECONDITION_FAILED");
-    assert_eq!(guarded.delete("/api/data/key").await.outcome(), "412 PRECONDITION_FAILED");
-    assert_eq!(ada.get("/api/data/key").await.value_text(), "2");
-    assert_eq!(ada.delete("/api/data/key").await.outcome(), "200");
-    assert_eq!(ada.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
-
-    assert_eq!(ada.get("/api/data?values=true&prefix=o").await.json()["data"]["items"][0]["value"], 2);
-    let batch = json!({ "operations": [
-        { "op": "put", "key": "other", "value": 3, "expires_in": 10 },
-        { "op": "create", "key": "more", "value": 4 },
-    ] });
-    assert_eq!(ada.post("/api/data/batch", &batch.to_string()).await.outcome(), "200");
-    assert_eq!(ada.get("/api/account/export").await.json()["data"]["operations"][1]["expires_in"], 10);
-    service.clock.advance(Duration::from_secs(10));
-    assert_eq!(sweep(service).await?.removed, 1);
-
-    let tokens = service.anybody().token_for("ada", password()).await;
-    for _ in 0..2 {
-        assert_eq!(service.anybody().refresh(&tokens.text("refresh_token")).await.outcome(), "200");
-    }
-    let revoke = json!({ "refresh_token": tokens.text("refresh_token") }).to_string();
-    assert_eq!(service.anybody().post("/api/token/revoke", &revoke).await.outcome(), "200");
-    for expected in ["401 INVALID_CREDENTIALS"; 5].into_iter().chain(["429 TOO_MANY_ATTEMPTS"]) {
-        assert_eq!(service.anybody().token_for("nobody", "a wrong guess").await.outcome(), expected);
-    }
-    assert_eq!(ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len), Some(1));
-    assert_eq!(ada.patch("/api/account", r#"{"age":50}"#).await.outcome(), "200");
-    let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
-    assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
-    let other = service.anybody().token_for("ada", "another password").await;
-    let other = service.anybody().with_token(&other.text("access_token"));
-    let id = Forged::from(&other.token()).claims()["sid"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(ada.delete(&format!("/api/sessions/{id}")).await.outcome(), "200");
-    let again = service.anybody().token_for("ada", "another password").await;
-    let again = service.anybody().with_token(&again.text("access_token"));
-    let delete = json!({ "password": "another password" }).to_string();
-    assert_eq!(again.delete("/api/sessions").await.outcome(), "200");
-    assert_eq!(ada.delete_with("/api/account", &delete).await.outcome(), "401 INVALID_TOKEN");
-    let last = service.anybody().token_for("ada", "another password").await;
-    let last = service.anybody().with_token(&last.text("access_token"));
-    assert_eq!(last.delete_with("/api/account", &delete).await.outcome(), "200");
-    Ok(())
 }
 
 #[tokio::test]

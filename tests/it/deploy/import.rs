@@ -1,12 +1,12 @@
 //! The tables of the original service, by the statements of `migrations/README.md`.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::{Outcome, Service, in_process, race, settings};
+use crate::support::workspace::root;
+use crate::support::{Outcome, Service, in_process, password, race, settings};
 
 /// As the original service made its tables. The hashes are libxcrypt's, of `correct horse battery`.
 const ORIGINAL: &str = r#"
@@ -27,7 +27,7 @@ const ORIGINAL: &str = r#"
 "#;
 
 async fn imported() -> Result<Arc<Service>, Box<dyn std::error::Error>> {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/README.md"))?;
+    let readme = fs::read_to_string(root().join("migrations/README.md"))?;
     let (_, rest) = readme.split_once("```sql\n").ok_or("no statements")?;
     let (statements, _) = rest.split_once("```").ok_or("no end of the statements")?;
     let mut settings = settings();
@@ -68,7 +68,7 @@ async fn a_hash_is_renewed_at_the_first_sign_in_and_others_at_the_same_time_succ
     let client = service.anybody();
     let outcomes = race(4, |_| {
         let client = client.clone();
-        async move { client.token_for("ada", crate::support::password()).await }
+        async move { client.token_for("ada", password()).await }
     })
     .await;
     assert_eq!(outcomes, [("200".to_owned(), 4)].into());

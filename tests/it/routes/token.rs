@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Forged, SECRET_ID, account, in_process, password};
+use crate::support::{Forged, SECRET_ID, account, in_process, password, settings};
 
 #[tokio::test]
 async fn a_sign_in_gives_both_tokens() {
@@ -127,7 +127,7 @@ async fn a_hash_of_lower_cost_is_renewed_at_the_next_sign_in() {
         row.get::<_, String>(0)
     };
     database.execute(import, &[&hash, &SystemTime::UNIX_EPOCH]).await.expect("an import");
-    let mut settings = crate::support::settings();
+    let mut settings = settings();
     settings.bcrypt_cost = 6;
     let service = service.with_settings(settings);
     let sign_in = |password: &str| json!({ "username": "old", "password": password }).to_string();

@@ -1,24 +1,8 @@
 //! What may stand in a migration: nothing that the version before it could not take.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-
 use crate::support::Outcome;
 use crate::support::sql::{contains, statements};
-
-/// The migrations: file and text.
-pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Error>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations"))? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name that is no text")?.to_owned();
-        if name.ends_with(".sql") {
-            files.insert(name, fs::read_to_string(&path)?);
-        }
-    }
-    Ok(files)
-}
+use crate::support::workspace::migrations;
 
 /// Written for what was empty or had nobody to use it: a first migration creates it and makes it what it is in one run.
 const BEFORE_THE_FIRST_DEPLOYMENT: [&str; 1] = ["V7__postgresql.sql"];

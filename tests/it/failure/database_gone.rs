@@ -7,7 +7,9 @@ use expect_test::expect;
 use serde_json::json;
 use tests::postgres::{Options, Server};
 
-use crate::support::{Database, Outcome, Proxy, Service, database, in_process, migration_app, settings, tools};
+use crate::support::{
+    Database, Outcome, Proxy, Service, account, database, in_process, migration_app, settings, tools,
+};
 
 #[tokio::test]
 async fn without_a_database_requests_get_503_until_it_is_back() -> Outcome {
@@ -33,7 +35,7 @@ async fn without_a_database_requests_get_503_until_it_is_back() -> Outcome {
         ada.put("/api/data/key", r#"{"value":2}"#).await,
         ada.delete("/api/data/key").await,
         ada.post("/api/token", r#"{"username":"ada","password":"x"}"#).await,
-        ada.post("/api/register", &crate::support::account("bob").body()).await,
+        ada.post("/api/register", &account("bob").body()).await,
     ] {
         assert_eq!(answer.outcome(), "503 SERVICE_UNAVAILABLE");
     }

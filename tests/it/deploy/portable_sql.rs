@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use shared::db::Server;
 
-use crate::migration_files::migrations;
 use crate::support::Outcome;
 use crate::support::sql::{Statement, contains, refused, statements, words};
+use crate::support::workspace::{migrations, root};
 
 /// What is sent to PostgreSQL alone, though it does not stand in `postgresql(…)`: the file, the phrase, and what sees to that.
 const ALLOWED: [(&str, &str, &str); 5] = [
@@ -52,7 +51,7 @@ fn sql() -> Result<Vec<(String, Statement)>, Box<dyn std::error::Error>> {
     for (name, text) in migrations_for_dsql()? {
         all.extend(statements(&text).into_iter().map(|statement| (name.clone(), statement)));
     }
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/db")];
+    let mut folders = vec![root().join("shared/src/db")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

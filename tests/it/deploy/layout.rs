@@ -2,20 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use tests::binaries::TASKS;
 
+use crate::support::workspace::{functions, root};
 use crate::support::{Outcome, endpoints};
-
-pub fn functions() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(folder)? {
-        names.insert(entry?.file_name().into_string().map_err(|name| format!("{name:?} is no text"))?);
-    }
-    Ok(names)
-}
 
 #[test]
 fn every_folder_is_a_function_that_the_tests_know() -> Outcome {
@@ -28,7 +19,7 @@ fn every_folder_is_a_function_that_the_tests_know() -> Outcome {
 fn a_function_depends_on_shared_and_on_no_other_function() -> Outcome {
     let names = functions()?;
     for name in &names {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions").join(name).join("Cargo.toml");
+        let manifest = root().join("functions").join(name).join("Cargo.toml");
         let manifest: toml::Table = fs::read_to_string(manifest)?.parse()?;
         assert_eq!(manifest["package"]["name"].as_str(), Some(name.as_str()), "the folder's name is the binary's");
         let dependencies = manifest["dependencies"].as_table().ok_or("no dependencies")?;

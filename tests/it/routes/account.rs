@@ -1,11 +1,10 @@
 //! `GET`, `PATCH` and `DELETE /api/account`.
 
-use std::sync::Arc;
-
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Client, Outcome, Service, account, in_process, password, race};
+use crate::support::scenarios::{nothing_is_left, race_the_end_of_an_account};
+use crate::support::{Client, Outcome, account, in_process, password, race};
 
 fn repeat(password: &str) -> String {
     json!({ "password": password }).to_string()
@@ -163,41 +162,6 @@ async fn writers_that_race_the_end_of_their_account_are_let_through_or_refused()
     let service = in_process();
     race_the_end_of_an_account(&service).await?;
     nothing_is_left(&service).await
-}
-
-/// Has writers race the end of their account, some times.
-pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
-    let client = service.anybody();
-    for round in 0..5 {
-        let ada = client.clone().sign_up("ada").await;
-        let outcomes = race(12, |index| {
-            let (ada, client) = (ada.clone(), client.clone());
-            async move {
-                match index {
-                    0 => ada.delete_with("/api/account", &repeat(password())).await,
-                    1 => client.token_for("ada", password()).await,
-                    2 => ada.patch("/api/account", r#"{"age":40}"#).await,
-                    3 => ada.put("/api/data/same?upsert=true", r#"{"value":1}"#).await,
-                    index => ada.store(&format!("key-{}", index % 3), json!(index)).await,
-                }
-            }
-        })
-        .await;
-        let expected = ["200", "201", "401 INVALID_TOKEN", "401 INVALID_CREDENTIALS", "409 KEY_EXISTS"];
-        assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
-        assert_eq!(ada.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
-    }
-    Ok(())
-}
-
-/// Asserts that nobody has an account, and nobody's values are there.
-pub async fn nothing_is_left(service: &Service) -> Outcome {
-    let database = service.database.connect().await;
-    for table in ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage"] {
-        let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
-        assert_eq!(row.get::<_, i64>(0), 0, "{table}");
-    }
-    Ok(())
 }
 
 /// The one moment of that race which is rarely met: the write has seen its session, and then waits.

@@ -1,0 +1,12 @@
+//! Promises that span several routes, and lists that must agree.
+
+mod authorization;
+mod bad_input;
+mod events;
+mod forms;
+mod imports;
+mod journey;
+mod keys_and_values;
+mod logs;
+mod route_lists;
+mod throttling;

@@ -1,0 +1,20 @@
+//! One file per route or group of routes, and one for the scheduled task `data-sweep`.
+
+mod account;
+mod account_export;
+mod data_batch;
+mod data_create;
+mod data_delete;
+mod data_get;
+mod data_list;
+mod data_sweep;
+mod data_update;
+mod docs;
+mod health;
+mod jwks;
+mod password;
+mod register;
+mod sessions;
+mod token;
+mod token_refresh;
+mod token_revoke;

@@ -1,0 +1,108 @@
+//! Sequences of requests that several tests run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use shared::App;
+use shared::secrets::{NoKeys, Secrets};
+
+use super::{Forged, Outcome, Service, password, race, settings};
+
+/// Runs the scheduled task `data-sweep`.
+pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
+    let clock = service.clock.clone();
+    let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
+    let secrets = secrets.of(service.database.kind());
+    Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
+}
+
+/// Has the service run each of its statements.
+pub async fn every_statement(service: &Arc<Service>) -> Outcome {
+    let ada = service.anybody().sign_up("ada").await;
+    let value = r#"{"value":2}"#;
+    assert_eq!(ada.store("key", json!(1)).await.outcome(), "201");
+    assert_eq!(ada.store("key", json!(1)).await.outcome(), "409 KEY_EXISTS");
+    assert_eq!(ada.put("/api/data/key", value).await.value_text(), "2");
+    assert_eq!(ada.put("/api/data/other?upsert=true", value).await.outcome(), "201");
+    assert_eq!(ada.put("/api/data/other?upsert=true", value).await.outcome(), "200");
+    assert_eq!(ada.put("/api/data/none", value).await.outcome(), "404 KEY_NOT_FOUND");
+    let guarded = ada.clone().with_header("if-match", "\"1\"");
+    assert_eq!(guarded.put("/api/data/key", value).await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(guarded.delete("/api/data/key").await.outcome(), "412 PRECONDITION_FAILED");
+    assert_eq!(ada.get("/api/data/key").await.value_text(), "2");
+    assert_eq!(ada.delete("/api/data/key").await.outcome(), "200");
+    assert_eq!(ada.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
+
+    assert_eq!(ada.get("/api/data?values=true&prefix=o").await.json()["data"]["items"][0]["value"], 2);
+    let batch = json!({ "operations": [
+        { "op": "put", "key": "other", "value": 3, "expires_in": 10 },
+        { "op": "create", "key": "more", "value": 4 },
+    ] });
+    assert_eq!(ada.post("/api/data/batch", &batch.to_string()).await.outcome(), "200");
+    assert_eq!(ada.get("/api/account/export").await.json()["data"]["operations"][1]["expires_in"], 10);
+    service.clock.advance(Duration::from_secs(10));
+    assert_eq!(sweep(service).await?.removed, 1);
+
+    let tokens = service.anybody().token_for("ada", password()).await;
+    for _ in 0..2 {
+        assert_eq!(service.anybody().refresh(&tokens.text("refresh_token")).await.outcome(), "200");
+    }
+    let revoke = json!({ "refresh_token": tokens.text("refresh_token") }).to_string();
+    assert_eq!(service.anybody().post("/api/token/revoke", &revoke).await.outcome(), "200");
+    for expected in ["401 INVALID_CREDENTIALS"; 5].into_iter().chain(["429 TOO_MANY_ATTEMPTS"]) {
+        assert_eq!(service.anybody().token_for("nobody", "a wrong guess").await.outcome(), expected);
+    }
+    assert_eq!(ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len), Some(1));
+    assert_eq!(ada.patch("/api/account", r#"{"age":50}"#).await.outcome(), "200");
+    let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
+    assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
+    let other = service.anybody().token_for("ada", "another password").await;
+    let other = service.anybody().with_token(&other.text("access_token"));
+    let id = Forged::from(&other.token()).claims()["sid"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(ada.delete(&format!("/api/sessions/{id}")).await.outcome(), "200");
+    let again = service.anybody().token_for("ada", "another password").await;
+    let again = service.anybody().with_token(&again.text("access_token"));
+    let delete = json!({ "password": "another password" }).to_string();
+    assert_eq!(again.delete("/api/sessions").await.outcome(), "200");
+    assert_eq!(ada.delete_with("/api/account", &delete).await.outcome(), "401 INVALID_TOKEN");
+    let last = service.anybody().token_for("ada", "another password").await;
+    let last = service.anybody().with_token(&last.text("access_token"));
+    assert_eq!(last.delete_with("/api/account", &delete).await.outcome(), "200");
+    Ok(())
+}
+
+/// Has writers race the end of their account, some times.
+pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
+    let client = service.anybody();
+    for round in 0..5 {
+        let ada = client.clone().sign_up("ada").await;
+        let outcomes = race(12, |index| {
+            let (ada, client) = (ada.clone(), client.clone());
+            async move {
+                match index {
+                    0 => ada.delete_with("/api/account", &json!({ "password": password() }).to_string()).await,
+                    1 => client.token_for("ada", password()).await,
+                    2 => ada.patch("/api/account", r#"{"age":40}"#).await,
+                    3 => ada.put("/api/data/same?upsert=true", r#"{"value":1}"#).await,
+                    index => ada.store(&format!("key-{}", index % 3), json!(index)).await,
+                }
+            }
+        })
+        .await;
+        let expected = ["200", "201", "401 INVALID_TOKEN", "401 INVALID_CREDENTIALS", "409 KEY_EXISTS"];
+        assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
+        assert_eq!(ada.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
+    }
+    Ok(())
+}
+
+/// Asserts that nobody has an account, and nobody's values are there.
+pub async fn nothing_is_left(service: &Service) -> Outcome {
+    let database = service.database.connect().await;
+    for table in ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage"] {
+        let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
+        assert_eq!(row.get::<_, i64>(0), 0, "{table}");
+    }
+    Ok(())
+}
