@@ -8,7 +8,7 @@ create table sign_in_failures (
     origin text not null,
     failures integer not null,
     failed_at timestamptz not null,
-    blocked_until timestamptz not null,
+    throttled_until timestamptz not null,
     refused boolean not null,
     id uuid not null,
     constraint sign_in_failures_pkey primary key (subject, origin),

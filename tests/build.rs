@@ -1,4 +1,4 @@
-//! Writes the list of endpoints that `it/support/endpoints.rs` includes: each function whose `lib.rs` declares a `ROUTE`.
+//! Writes the list of functions that `it/support/functions.rs` includes, with the `ROUTE` and `ROLE` that each declares.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -11,19 +11,25 @@ fn main() -> io::Result<()> {
 
     let mut functions = Vec::new();
     for entry in fs::read_dir("../functions")? {
-        functions.push(entry?.file_name().to_string_lossy().into_owned());
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            functions.push(entry.file_name().to_string_lossy().into_owned());
+        }
     }
     functions.sort_unstable();
 
-    let (mut errors, mut endpoints) = (String::new(), String::new());
+    let (mut errors, mut endpoints, mut tasks) = (String::new(), String::new(), String::new());
     for function in functions {
         let library = Path::new("../functions").join(&function).join("src/lib.rs");
         println!("cargo::rerun-if-changed={}", library.display());
-        if !fs::read_to_string(&library)?.lines().any(|line| line.starts_with("pub const ROUTE:")) {
-            continue;
-        }
-        if is_dependency(&manifest, &function) {
-            endpoints += &format!("    {function:?} {}\n", function.replace('-', "_"));
+        let source = fs::read_to_string(&library)?;
+        let declares = |name: &str| source.lines().any(|line| line.starts_with(&format!("pub const {name}:")));
+        let module = function.replace('-', "_");
+        let role = if declares("ROLE") { format!("Some({module}::ROLE)") } else { "None".to_owned() };
+        if !declares("ROUTE") {
+            tasks += &format!("    {function:?} ({role})\n");
+        } else if is_dependency(&manifest, &function) {
+            endpoints += &format!("    {function:?} {module} ({role})\n");
         } else {
             let message = format!(
                 "The tests do not know the function {function}. Add this line to [dev-dependencies] in tests/Cargo.toml: \
@@ -33,7 +39,8 @@ fn main() -> io::Result<()> {
         }
     }
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;
-    fs::write(Path::new(&out).join("endpoints.rs"), format!("{errors}endpoints! {{\n{endpoints}}}\n"))
+    let generated = format!("{errors}endpoints! {{\n{endpoints}}}\ntasks! {{\n{tasks}}}\n");
+    fs::write(Path::new(&out).join("functions.rs"), generated)
 }
 
 fn is_dependency(manifest: &str, function: &str) -> bool {

@@ -1,7 +1,7 @@
-// The page at /api/docs in a browser: a person registers, signs in, stores and reads on it, on a desktop and on a phone.
+// Tests the page at /api/docs in a browser, on a desktop and a phone screen: registers, signs in, stores and reads a value.
 //
-// With the service's address in API, and a browser of one's own, if the one from npm does not run here, in CHROMIUM.
-// Screenshots go to the folder that SCREENSHOTS names.
+// API is the address of the service. CHROMIUM is the path of another browser, if the one from npm does not run on this
+// machine. SCREENSHOTS is the folder for screenshots; without it none are taken.
 
 import assert from "node:assert/strict";
 import path from "node:path";
@@ -15,7 +15,7 @@ const SCREENS = {
   phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
 };
 
-/** An operation on the page, opened. */
+/** Opens an operation on the page. */
 async function open(page, id) {
   const operation = page.locator(`.opblock[id$="-${id}"]`);
   await operation.locator(".opblock-summary").click();
@@ -23,19 +23,19 @@ async function open(page, id) {
   return operation;
 }
 
-/** Sends an operation's request: the status and the body of the answer, as the page shows them. */
+/** Sends the request of an operation. Returns the status and body of the response as shown on the page. */
 async function execute(operation) {
-  const answer = operation.locator(".live-responses-table tbody");
-  // The last answer would stand there until the next one has come.
-  if (await answer.isVisible()) await operation.locator(".btn-clear").click();
-  await answer.waitFor({ state: "hidden" });
+  const response = operation.locator(".live-responses-table tbody");
+  // Clears the previous response, which is shown until the next one arrives.
+  if (await response.isVisible()) await operation.locator(".btn-clear").click();
+  await response.waitFor({ state: "hidden" });
   await operation.locator(".execute").click();
-  const status = await answer.locator(".response-col_status").first().innerText();
-  const body = await answer.locator(".response-col_description pre").first().innerText();
+  const status = await response.locator(".response-col_status").first().innerText();
+  const body = await response.locator(".response-col_description pre").first().innerText();
   return { status: Number.parseInt(status, 10), body: JSON.parse(body) };
 }
 
-/** Fills in a body and sends it. */
+/** Fills in the body of an operation and sends the request. */
 async function send(page, id, body) {
   const operation = await open(page, id);
   await operation.locator("textarea.body-param__text").fill(JSON.stringify(body));
@@ -45,11 +45,11 @@ async function send(page, id, body) {
 async function visit(browser, screen) {
   const context = await browser.newContext(SCREENS[screen]);
   const page = await context.newPage();
-  const complaints = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(error.message));
+  const problems = [];
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && problems.push(message.text()));
+  page.on("pageerror", (error) => problems.push(error.message));
   page.on("request", (request) => {
-    if (!request.url().startsWith(`${API}/`) && !request.url().startsWith("data:")) complaints.push(request.url());
+    if (!request.url().startsWith(`${API}/`) && !request.url().startsWith("data:")) problems.push(request.url());
   });
   const shoot = (name) => SCREENSHOTS && page.screenshot({ path: path.join(SCREENSHOTS, `${screen}-${name}.png`) });
 
@@ -58,7 +58,7 @@ async function visit(browser, screen) {
   await shoot("start");
   const document = await (await fetch(`${API}/api/openapi.json`)).json();
   const operations = Object.values(document.paths).flatMap((item) => Object.values(item)).filter((it) => it.operationId);
-  assert.equal(await page.locator(".opblock").count(), operations.length, "every operation is on the page");
+  assert.equal(await page.locator(".opblock").count(), operations.length, "the page shows every operation");
 
   const username = `reader-${screen}-${Date.now()}`;
   const account = { username, email: `${username}@example.com`, password: PASSWORD, full_name: "Ada", age: 36, gender: "female" };
@@ -79,18 +79,18 @@ async function visit(browser, screen) {
   assert.deepEqual([stored.status, stored.body.data.value], [201, { dark: true }]);
   const read = await open(page, "getData");
   await read.locator('tr[data-param-name="key"] input').fill(key);
-  // An example stands there already, and the answer would be 304 if it were the value's.
+  // Clears the example entity tag, which could match and cause a 304.
   await read.locator('tr[data-param-name="If-None-Match"] input').fill("");
-  const answer = await execute(read);
-  assert.deepEqual([answer.status, answer.body.data.key, answer.body.data.version], [200, key, 1]);
+  const response = await execute(read);
+  assert.deepEqual([response.status, response.body.data.key, response.body.data.version], [200, key, 1]);
   await read.locator(".live-responses-table").scrollIntoViewIfNeeded();
   await shoot("read");
   assert.deepEqual((await execute(list)).body.data.items.map((item) => item.key), [key]);
 
   const [width, room] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
-  assert.ok(width <= room, `the page is ${width} wide on a screen of ${room}`);
+  assert.ok(width <= room, `the page is ${width} px wide on a screen of ${room} px`);
 
-  // The other way to sign in: a token from elsewhere, in the dialog.
+  // Signs in with an existing token in the authorization dialog.
   await page.locator(".btn.authorize").click();
   await page.locator(".modal-ux .btn.modal-btn", { hasText: "Logout" }).click();
   await page.locator(".modal-ux input").fill(signedIn.body.data.access_token);
@@ -100,20 +100,20 @@ async function visit(browser, screen) {
 
   await page.reload();
   await page.locator(".opblock").first().waitFor();
-  assert.equal(await page.locator("#session.signed-in").count(), 0, "a token does not outlive the page");
-  // The browser itself notes every answer that is no success.
-  const refused = (text) => /Failed to load resource: the server responded with a status of 401/.test(text);
-  assert.deepEqual(complaints.filter((text) => !refused(text)), []);
+  assert.equal(await page.locator("#session.signed-in").count(), 0, "a reload signs out");
+  // The browser logs every error status. The 401 above is expected.
+  const expected = (text) => /Failed to load resource: the server responded with a status of 401/.test(text);
+  assert.deepEqual(problems.filter((text) => !expected(text)), []);
   await context.close();
 }
 
 const executablePath = CHROMIUM ?? (await packaged.executablePath());
-// Without its sandbox, which root may not use. The package's own arguments would turn off what this is a test of.
+// Root cannot use the sandbox. The arguments that the package suggests would disable features under test.
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 try {
   for (const screen of Object.keys(SCREENS)) {
     await visit(browser, screen);
-    console.log(`the page works on a ${screen}`);
+    console.log(`/api/docs works on a ${screen} screen`);
   }
 } finally {
   await browser.close();

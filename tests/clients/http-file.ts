@@ -1,4 +1,4 @@
-// Compares what httpYac reports of keyhold.http with the statuses in the titles there: http-file.ts REPORT.
+// Compares the statuses in httpYac's report with those in the titles of keyhold.http. Usage: http-file.ts REPORT
 
 import { readFileSync } from "node:fs";
 
@@ -14,11 +14,11 @@ const { requests }: { requests: Sent[] } = JSON.parse(readFileSync(process.argv[
 const titles = readFileSync(FILE, "utf8").match(/^###.*$/gm) ?? [];
 let failed = 0;
 for (const [number, title] of titles.entries()) {
-  const { title: sent, response, testResults } = requests[number] ?? {};
-  if (title === `### ${sent}` && title.endsWith(`: ${response?.statusCode}`)) continue;
+  const { title: sentTitle, response, testResults } = requests[number] ?? {};
+  if (title === `### ${sentTitle}` && title.endsWith(`: ${response?.statusCode}`)) continue;
   failed += 1;
-  const answer = response ? `${response.statusCode} ${response.body ?? ""}` : (testResults?.[0]?.message ?? "nothing");
-  console.error(`${title}\n    ${answer}`);
+  const actual = response ? `${response.statusCode} ${response.body ?? ""}` : (testResults?.[0]?.message ?? "no response");
+  console.error(`${title}\n    ${actual}`);
 }
-console.log(`${FILE}: ${titles.length - failed} requests of ${titles.length} answered as expected`);
+console.log(`${FILE}: ${titles.length - failed} of ${titles.length} requests returned the expected status`);
 if (failed > 0 || requests.length !== titles.length) process.exitCode = 1;

@@ -1,16 +1,16 @@
-// What httpYac has to know to run keyhold.http: how REST Client refers to an answer, and that $API is the service's address.
+// Lets httpYac run keyhold.http: resolves REST Client's references to responses, and uses $API as the address of the service.
 
 const REFERENCE = /\{\{\s*(\w+)\.response\.(body|headers)\.([^\s}]+)\s*\}\}/g;
 
-/** The part of a named request's answer that a reference leads to. */
+/** Returns the part of a named request's response that a reference names. */
 function part(variables, reference, name, where, path) {
-  // httpYac keeps an answer under the request's name and `Response`.
-  const answer = variables[`${name}Response`];
+  // httpYac stores a response in the variable `<request name>Response`.
+  const response = variables[`${name}Response`];
   const value =
     where === "headers"
-      ? answer?.headers?.[path.toLowerCase()]
-      : path.split(/[.[\]]+/).filter((step) => step && step !== "$").reduce((node, step) => node?.[step], answer?.parsedBody);
-  if (value === undefined) throw new Error(`${reference} leads to nothing`);
+      ? response?.headers?.[path.toLowerCase()]
+      : path.split(/[.[\]]+/).filter((step) => step && step !== "$").reduce((node, step) => node?.[step], response?.parsedBody);
+  if (value === undefined) throw new Error(`${reference} was not found`);
   return value;
 }
 

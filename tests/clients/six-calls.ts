@@ -1,4 +1,4 @@
-// The README's six requests by a typed client, against the service at $API. What is not as it should be ends the program.
+// Sends six requests to the service at $API with a typed client. A failed assertion ends the program.
 
 import createClient from "openapi-fetch";
 import type { paths } from "./keyhold.d.ts";
@@ -19,10 +19,10 @@ const read = await keyhold.GET("/api/data/{key}", { params: { path } });
 const header = { "If-Match": read.response.headers.get("ETag") ?? "" };
 const updated = await keyhold.PUT("/api/data/{key}", { params: { path, header }, body: { value: { dark: false } } });
 const late = await keyhold.PUT("/api/data/{key}", { params: { path, header }, body: { value: { dark: true } } });
-if (late.error?.code === "PRECONDITION_FAILED") console.log("Somebody was faster:", late.error.message);
+if (late.error?.code === "PRECONDITION_FAILED") console.log("Changed by another request:", late.error.message);
 const deleted = await keyhold.DELETE("/api/data/{key}", { params: { path } });
 
-// So far the README. Now what the answers should have been.
+// README.md shows the program up to here. The rest checks the responses.
 import assert from "node:assert/strict";
 
 assert.equal(registered.response.status, 201);
@@ -40,7 +40,7 @@ assert.equal(late.response.status, 412);
 assert.equal(late.error?.code, "PRECONDITION_FAILED");
 assert.equal(deleted.data?.status, "success");
 
-// What is wrong with a request stands under `errors`, which the compiler knows of the codes that have it.
+// `errors` lists the faults of a request. The types declare it only for the codes that have it.
 const refused = await keyhold.POST("/api/data", { body: { key: "a//b", value: null } });
 switch (refused.error?.code) {
   case "INVALID_KEY":
@@ -52,4 +52,4 @@ switch (refused.error?.code) {
 
 const gone = await keyhold.DELETE("/api/account", { body: { password: ada.password } });
 assert.equal(gone.response.status, 200);
-console.log(`${ada.username} has come and gone`);
+console.log(`All requests of ${ada.username} succeeded`);

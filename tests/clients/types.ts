@@ -1,4 +1,4 @@
-// What the generated types promise. It is checked and never run: a promise that is broken is an error of the compiler.
+// Checks the generated types. The compiler reports an error if they do not have these properties; the code never runs.
 
 import createClient from "openapi-fetch";
 
@@ -20,7 +20,7 @@ export async function codes() {
     case "INTERNAL_SERVER_ERROR":
     case "SERVICE_UNAVAILABLE":
       return error.request_id;
-    // @ts-expect-error: this route has no such code
+    // @ts-expect-error: this route does not return this code
     case "KEY_EXISTS":
     default:
       return error satisfies never;
@@ -32,7 +32,7 @@ export function result(result: Schemas["BatchResult"]) {
 }
 
 export function operation(operation: Schemas["Operation"]) {
-  // @ts-expect-error: what reads and deletes has no value
+  // @ts-expect-error: get and delete operations have no value
   if (operation.op === "get" || operation.op === "delete") return operation.value;
   return operation.value;
 }
@@ -41,11 +41,11 @@ export const requests = [
   { op: "get", key: "a" },
   { op: "put", key: "b", value: null, upsert: true },
   { op: "put", key: "b", value: [1] },
-  // @ts-expect-error: there is no value
+  // @ts-expect-error: the value is missing
   { op: "create", key: "c" },
 ] satisfies Schemas["Operation"][];
 
-// @ts-expect-error: there is nothing to change
+// @ts-expect-error: at least one member is required
 export const nothing: Schemas["AccountChange"] = {};
 
 // @ts-expect-error: every member of a registration is required

@@ -1,4 +1,4 @@
-"""What schemathesis has to know of this service beside its OpenAPI document."""
+"""Extends schemathesis by sign-in and by the rules that an OpenAPI document cannot express."""
 
 import itertools
 import os
@@ -13,56 +13,56 @@ PASSWORD = "correct horse battery"
 NUMBERS = itertools.count()
 
 
-def sign_up():
-    """The access token of a new user."""
+def register_and_sign_in():
+    """Returns the access token of a new user."""
     name = f"user-{next(NUMBERS)}"
     account = {"username": name, "email": f"{name}@example.com", "full_name": "Ada Lovelace", "age": 36, "gender": "female"}
     requests.post(f"{API}/api/register", json={**account, "password": PASSWORD}).raise_for_status()
-    answer = requests.post(f"{API}/api/token", json={"username": name, "password": PASSWORD})
-    answer.raise_for_status()
-    return answer.json()["data"]["access_token"]
+    response = requests.post(f"{API}/api/token", json={"username": name, "password": PASSWORD})
+    response.raise_for_status()
+    return response.json()["data"]["access_token"]
 
 
 @schemathesis.auth(refresh_interval=None)
 class SignedIn:
-    """One user for all requests, but a new one for those that may end a session: later ones would be refused."""
+    """Uses one user for all requests, but a new one for each request that can end the session."""
 
     token = None
 
     def get(self, case, _):
         ends_sessions = case.operation.method in ("delete", "put") and "/data/" not in case.operation.path
         if ends_sessions:
-            return sign_up()
-        SignedIn.token = SignedIn.token or sign_up()
+            return register_and_sign_in()
+        SignedIn.token = SignedIn.token or register_and_sign_in()
         return SignedIn.token
 
     def set(self, case, token, _):
         case.headers = {**(case.headers or {}), "Authorization": f"Bearer {token}"}
 
 
-# What a request may be refused for though it fits the document, since no schema can say it: a fault's field and code.
-UNSAYABLE = {
-    # Not on the list of common passwords, and not the name of its owner.
+# Field and code of faults that a request can have although it matches the document. No schema can express these rules.
+NOT_IN_SCHEMA = {
+    # Common passwords and the owner's username or email address are not allowed.
     ("password", "INVALID_PASSWORD"),
     ("new_password", "INVALID_PASSWORD"),
-    # Only one that a page before has handed out.
+    # Only a cursor from an earlier page is valid.
     ("cursor", "INVALID_REQUEST"),
-    # A batch does one thing with a key.
+    # Each key must occur only once in a batch.
     ("operations[].key", "INVALID_REQUEST"),
 }
-# Not together with If-Match.
-UNSAYABLE_WITH_IF_MATCH = {("if-none-match", "INVALID_REQUEST")}
+# If-None-Match cannot be combined with If-Match.
+NOT_IN_SCHEMA_WITH_IF_MATCH = {("if-none-match", "INVALID_REQUEST")}
 
 
 @schemathesis.check
-def accepted(ctx, response, case):
-    """Valid data is accepted, or refused for the state of things or for what no schema can say."""
+def accepts_valid_data(ctx, response, case):
+    """Valid data is accepted, unless it conflicts with stored data or breaks a rule that no schema can express."""
     if response.status_code == 412:
         return
     if response.status_code == 400:
         errors = response.json().get("errors", [])
         faults = {(re.sub(r"\[\d+\]", "[]", fault["field"]), fault["code"]) for fault in errors}
-        unsayable = UNSAYABLE | (UNSAYABLE_WITH_IF_MATCH if "If-Match" in case.headers else set())
-        if faults and faults <= unsayable:
+        expected = NOT_IN_SCHEMA | (NOT_IN_SCHEMA_WITH_IF_MATCH if "If-Match" in case.headers else set())
+        if faults and faults <= expected:
             return
     positive_data_acceptance(ctx, response, case)

@@ -26,7 +26,8 @@ pub const TASKS: [&str; 3] = ["data-sweep", "jwt-rotate", "migrate"];
 pub fn endpoints() -> Result<Vec<String>, Error> {
     let folder = Path::new(WORKSPACE).join("functions");
     let entries = fs::read_dir(&folder).map_err(|error| Error::file(&folder, error))?;
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
     Ok(names.filter(|name| !TASKS.contains(&name.as_str())).collect())
 }
 

@@ -1,4 +1,4 @@
-"""template.yaml as CloudFormation would see it: translated by SAM, with the parameters and conditions of one deployment."""
+"""Reads template.yaml like CloudFormation: translated by SAM, for the parameters of one deployment."""
 
 import copy
 import functools
@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-# The translator asks boto3 for the region's partition.
+# The translator asks boto3 for the partition of the region.
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
 logging.disable(logging.WARNING)
 
@@ -25,22 +25,42 @@ PSEUDO = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 NO_VALUE = {"Ref": "AWS::NoValue"}
+SUB_NAME = r"\$\{([^!}][^}]*)\}"
 
 
 class NoManagedPolicies:
-    """SAM asks for ARNs of AWS's policies by their names. None is used here."""
+    """Gives SAM no ARNs of AWS managed policies, because the template uses none."""
 
     def load(self):
         return {}
 
 
 def source():
-    """The template as it is written, with aliases written out."""
+    """Returns the template before translation, with aliases expanded."""
     return yaml_parse((ROOT / "template.yaml").read_text())
 
 
+def source_functions():
+    """Returns the functions before translation, by logical id."""
+    return {
+        name: resource
+        for name, resource in source()["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def source_routes():
+    """Returns the logical id of the function for each method and path."""
+    return {
+        (event["Properties"]["Method"], event["Properties"]["Path"]): name
+        for name, function in source_functions().items()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "HttpApi"
+    }
+
+
 @functools.cache
-def _translated(parameters, code):
+def _translate(parameters, code):
     template = copy.deepcopy(source())
     template["Globals"]["Function"].pop("CodeUri")
     for name, resource in template["Resources"].items():
@@ -50,13 +70,13 @@ def _translated(parameters, code):
 
 
 class Stack:
-    """One deployment. `code` gives functions other code than they have by default."""
+    """One deployment. `code` replaces the code of functions, by logical id."""
 
     def __init__(self, code=None, **parameters):
-        self.raw = copy.deepcopy(_translated(tuple(sorted(parameters.items())), tuple((code or {}).items())))
+        self.raw = copy.deepcopy(_translate(tuple(sorted(parameters.items())), tuple((code or {}).items())))
         self.parameters = {name: parameters.get(name, p.get("Default")) for name, p in self.raw["Parameters"].items()}
         for name in parameters:
-            assert name in self.raw["Parameters"], f"there is no parameter {name}"
+            assert name in self.raw["Parameters"], f"template.yaml has no parameter {name}"
         self.conditions = {}
         for name in self.raw["Conditions"]:
             self._condition({"Condition": name})
@@ -77,13 +97,13 @@ class Stack:
     def functions(self):
         return self.of_type("AWS::Lambda::Function")
 
-    def broken_rules(self):
-        """What CloudFormation says of these parameters before it does anything."""
-        broken = []
+    def violated_rules(self):
+        """Returns the messages with which CloudFormation rejects these parameters."""
+        violated = []
         for rule in self.raw["Rules"].values():
             if self._condition(rule["RuleCondition"]):
-                broken += [a["AssertDescription"] for a in rule["Assertions"] if not self._condition(a["Assert"])]
-        return broken
+                violated += [a["AssertDescription"] for a in rule["Assertions"] if not self._condition(a["Assert"])]
+        return violated
 
     # Conditions
 
@@ -103,7 +123,7 @@ class Stack:
                 return all([self._condition(part) for part in value])
             case "Fn::Or":
                 return any([self._condition(part) for part in value])
-        raise AssertionError(f"no condition: {node}")
+        raise AssertionError(f"unknown condition: {node}")
 
     def _text(self, node):
         if isinstance(node, dict) and "Ref" in node:
@@ -115,7 +135,7 @@ class Stack:
             return glue.join(parts.split(",") if isinstance(parts, str) else parts)
         return str(node)
 
-    # Everything else: what depends on parameters is put in; what depends on resources stays.
+    # Replaces everything that depends only on parameters. References to resources stay.
 
     def _resolve(self, node):
         if isinstance(node, list):
@@ -137,7 +157,7 @@ class Stack:
     # References
 
     def references(self, node):
-        """The names of resources that something refers to."""
+        """Returns the logical ids that a node refers to."""
         if isinstance(node, list):
             return set().union(*map(self.references, node)) if node else set()
         if not isinstance(node, dict):
@@ -149,32 +169,32 @@ class Stack:
             return {target.split(".")[0] if isinstance(target, str) else target[0]}
         if node.keys() == {"Fn::Sub"}:
             text, own = (node["Fn::Sub"], {}) if isinstance(node["Fn::Sub"], str) else node["Fn::Sub"]
-            names = {name.split(".")[0] for name in re.findall(r"\$\{([^!}][^}]*)\}", text)}
+            names = {name.split(".")[0] for name in re.findall(SUB_NAME, text)}
             return (names - set(own) - set(PSEUDO) - set(self.parameters)) | self.references(list(own.values()))
         return self.references(list(node.values()))
 
-    def dependencies(self):
-        """What each resource waits for."""
-        waits = {}
+    def direct_dependencies(self):
+        """Returns the logical ids that each resource depends on."""
+        dependencies = {}
         for name, resource in self.resources.items():
             explicit = resource.get("DependsOn", [])
-            waits[name] = self.references(resource) | set([explicit] if isinstance(explicit, str) else explicit)
-        return waits
+            dependencies[name] = self.references(resource) | set([explicit] if isinstance(explicit, str) else explicit)
+        return dependencies
 
-    def before(self, name):
-        """All that is there before a resource is."""
-        waits, found, open_ = self.dependencies(), set(), [name]
-        while open_:
-            for other in waits.get(open_.pop(), ()):
-                if other not in found:
-                    found.add(other)
-                    open_.append(other)
+    def dependencies_of(self, name):
+        """Returns all resources that are created before a resource."""
+        direct, found, pending = self.direct_dependencies(), set(), [name]
+        while pending:
+            for dependency in direct.get(pending.pop(), ()):
+                if dependency not in found:
+                    found.add(dependency)
+                    pending.append(dependency)
         return found
 
     # Texts
 
     def text(self, node):
-        """A text with made-up names and ARNs of resources: `«JwtSecret»`, `«DataGetLogGroup.Arn»`."""
+        """Returns a node as text, with placeholders for resources: `«JwtSecret»`, `«DataGetLogGroup.Arn»`."""
         if not isinstance(node, dict):
             return str(node)
         (kind, value), = node.items()
@@ -193,12 +213,12 @@ class Stack:
                     if name in own:
                         return self.text(own[name])
                     return self.text({"Fn::GetAtt": name} if "." in name else {"Ref": name})
-                return re.sub(r"\$\{([^!}][^}]*)\}", put, text)
+                return re.sub(SUB_NAME, put, text)
             case "Fn::Select":
                 return self.texts(value[1])[int(value[0])]
             case "Fn::Join":
                 return value[0].join(self.texts(value[1]))
-        raise AssertionError(f"no text: {node}")
+        raise AssertionError(f"not a text: {node}")
 
     def texts(self, node):
         if isinstance(node, dict) and "Fn::Split" in node:
@@ -208,14 +228,14 @@ class Stack:
         return [self.text(part) for part in (node if isinstance(node, list) else [node])]
 
     def statements(self, role):
-        """All that a role may do: its own policies and those that it shares."""
-        own = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+        """Returns the policy statements of a role, from its inline and its managed policies."""
+        documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
         for reference in role.get("ManagedPolicyArns", []):
-            own.append(self.resources[reference["Ref"]]["Properties"]["PolicyDocument"])
-        return [statement for document in own for statement in document["Statement"]]
+            documents.append(self.resources[reference["Ref"]]["Properties"]["PolicyDocument"])
+        return [statement for document in documents for statement in document["Statement"]]
 
     def as_json(self):
-        """The deployment as a template without parameters and conditions."""
+        """Returns the deployment as a template without parameters and conditions."""
         return json.dumps({"Resources": self.resources}, ensure_ascii=False)
 
 
@@ -226,13 +246,13 @@ DATABASES = {
     "aurora": {},
     "aurora-awake": {"AuroraMinCapacity": "0.5", "AuroraStandby": "true"},
     "aurora-proxy": {"RdsProxy": "true"},
-    "aurora-restored": {"DatabaseSnapshot": "before-the-flood"},
+    "aurora-restored": {"DatabaseSnapshot": "keyhold-snapshot"},
     "existing": EXISTING,
     "existing-vpc": EXISTING | VPC,
     "existing-iam": EXISTING | VPC | {"DatabaseResourceId": "db-ABC123"},
     "dsql": {"Database": "dsql"},
 }
-EVERYTHING_ELSE = {
+OTHER_PARAMETERS = {
     "DomainName": "api.example.com",
     "CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/1",
     "HostedZoneId": "Z1",
@@ -243,6 +263,11 @@ EVERYTHING_ELSE = {
     "AlarmEmail": "ops@example.com",
     "DeploymentPreference": "AllAtOnce",
 }
-DEPLOYMENTS = {name: parameters for name, parameters in DATABASES.items()} | {
-    f"{name}-and-everything": parameters | EVERYTHING_ELSE for name, parameters in DATABASES.items()
-}
+# Each database twice: with defaults, and with all other parameters set.
+ALL = "-all-parameters"
+DEPLOYMENTS = DATABASES | {f"{name}{ALL}": parameters | OTHER_PARAMETERS for name, parameters in DATABASES.items()}
+
+
+def database_of(deployment):
+    """Returns the name in DATABASES that a deployment has been made from."""
+    return deployment.removesuffix(ALL)

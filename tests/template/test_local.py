@@ -1,13 +1,13 @@
-"""What `sam local` makes of the template: all of it but the containers."""
+"""Tests how `sam local` reads the template, without starting containers."""
 
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.lambdafn.env_vars import EnvironmentVariables
 
-from stack import ROOT, source
+from stack import ROOT, source_functions, source_routes
 
-# As in the README.
+# As in docs/deploy.md.
 OVERRIDES = {"Architecture": "x86_64", "Database": "existing"}
 
 
@@ -16,29 +16,22 @@ def stacks():
     return found
 
 
-def test_sam_local_knows_every_function_and_hands_on_what_stands_in_for_secrets():
+def test_sam_local_runs_every_function_with_the_variables_of_the_shell():
     functions = list(SamFunctionProvider(stacks()).get_all())
-    declared = [name for name, r in source()["Resources"].items() if r["Type"] == "AWS::Serverless::Function"]
-    assert sorted(function.function_id for function in functions) == sorted(declared)
+    assert sorted(function.function_id for function in functions) == sorted(source_functions())
     shell = {"DATABASE_URL": "postgres://user:password@host.docker.internal:5432/keyhold", "JWT_SECRET": "secret"}
     for function in functions:
         assert function.architectures == ["x86_64"]
         environment = EnvironmentVariables(variables=function.environment["Variables"], shell_env_values=shell).resolve()
         assert {name: environment[name] for name in shell} == shell, function.function_id
-        # What only a deployment has is empty, and an empty variable counts as none.
+        # Values that exist only in a deployment are empty, which counts as unset.
         assert not environment["DATABASE_HOST"] and not environment["SETTINGS_VERSION"]
-        # A database that is not on RDS knows nothing of IAM: there are no roles to make for it.
+        # A database outside RDS does not support IAM, so no roles are created for it.
         assert environment.get("DATABASE_ROLES", "off") == "off"
 
 
-def test_sam_local_knows_every_route():
-    routed = {(method, route.path, route.function_name) for route in ApiProvider(stacks()).routes for method in route.methods}
-    declared = {
-        (event["Properties"]["Method"], event["Properties"]["Path"], name)
-        for name, resource in source()["Resources"].items()
-        if resource["Type"] == "AWS::Serverless::Function"
-        for event in resource["Properties"].get("Events", {}).values()
-        if event["Type"] == "HttpApi"
-    }
-    # It adds OPTIONS wherever there could be CORS.
-    assert {route for route in routed if route[0] != "OPTIONS"} == declared
+def test_sam_local_serves_every_route():
+    routed = {(method, route.path): route.function_name for route in ApiProvider(stacks()).routes for method in route.methods}
+    # SAM adds OPTIONS to every path of an API with CorsConfiguration.
+    without_options = {route: function for route, function in routed.items() if route[0] != "OPTIONS"}
+    assert without_options == source_routes()

@@ -15,7 +15,7 @@
     deepLinking: true,
     defaultModelsExpandDepth: -1,
     displayRequestDuration: true,
-    // A token in the browser's storage would outlive the page.
+    // A token in the browser's storage would remain after the page is closed.
     persistAuthorization: false,
     tryItOutEnabled: true,
     responseInterceptor: (response) => {
@@ -29,7 +29,7 @@
       ui.getStore().subscribe(() => {
         const signedIn = ui.authSelectors.authorized().has("bearer");
         if (session.classList.toggle("signed-in", signedIn) !== signedIn) return;
-        const text = signedIn ? "Signed in: every request of this page carries the token." : signedOut;
+        const text = signedIn ? "Signed in. All requests of this page send the access token." : signedOut;
         if (session.innerHTML !== text) session.innerHTML = text;
       });
     },

@@ -113,7 +113,8 @@ impl ApiError {
                 return messages.join("; ");
             }
             Self::TooManyAttempts(wait) => {
-                return format!("Too many failed attempts. Try again in {} seconds.", wait.as_secs());
+                let (seconds, plural) = (wait.as_secs(), if wait.as_secs() == 1 { "" } else { "s" });
+                return format!("Too many failed attempts. Try again in {seconds} second{plural}.");
             }
             Self::InvalidCredentials => "The username or password is wrong.",
             Self::WrongPassword => "The password is wrong.",

@@ -67,7 +67,7 @@ async fn without_credentials_there_is_a_bare_challenge() {
         www-authenticate: Bearer
         {
           "code": "INVALID_TOKEN",
-          "message": "Send an access token: `Authorization: Bearer <token>`",
+          "message": "Send an access token in the header `Authorization: Bearer <token>`.",
           "request_id": "request-1",
           "status": "error"
         }

@@ -15,7 +15,7 @@ async fn whoever_accepts_problems_gets_errors_as_problems() {
         "type": "about:blank",
         "title": "Unauthorized",
         "status": 401,
-        "detail": "Send an access token: `Authorization: Bearer <token>`",
+        "detail": "Send an access token in the header `Authorization: Bearer <token>`.",
         "code": "INVALID_TOKEN",
         "request_id": "request-1",
     });

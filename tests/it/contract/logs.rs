@@ -175,7 +175,7 @@ async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
     for _ in 0..5 {
         assert_eq!(run.send("token", "", sign_in("a wrong guess"))?.status, 401);
     }
-    let longer = "update sign_in_failures set blocked_until = blocked_until + interval '1 hour' where failures = 5";
+    let longer = "update sign_in_failures set throttled_until = throttled_until + interval '1 hour' where failures = 5";
     run.database.connect().await.execute(longer, &[]).await?;
     assert_eq!(run.send("token", "", sign_in(password()))?.status, 429);
     run.database.connect().await.execute("delete from sign_in_failures", &[]).await?;
@@ -220,10 +220,10 @@ async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
     let events: Vec<String> = rest.iter().filter(|line| line["event"].is_string()).map(summary).collect();
     expect![[r#"
         INFO account.created user_id request-1
-        INFO session.begun user_id session_id request-2
+        INFO session.started user_id session_id request-2
         INFO refresh.rotated user_id session_id request-3
         INFO refresh.repeated user_id session_id request-4
-        INFO account.changed user_id session_id request-9
+        INFO account.updated user_id session_id request-9
         WARN refresh.reused user_id session_id request-10
         INFO refresh.unknown request-11
         WARN password.wrong sign_in unknown_account failures=1 request-12
@@ -232,18 +232,18 @@ async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
         WARN password.wrong sign_in wrong_password failures=3 user_id request-15
         WARN password.wrong sign_in wrong_password failures=4 user_id request-16
         WARN password.wrong sign_in wrong_password failures=5 user_id request-17
-        WARN password.locked user_id request-17
-        WARN password.refused sign_in user_id request-18
-        INFO session.begun user_id session_id request-19
-        INFO session.begun user_id session_id request-20
+        WARN password.throttle_started user_id request-17
+        WARN password.throttled sign_in user_id request-18
+        INFO session.started user_id session_id request-19
+        INFO session.started user_id session_id request-20
         INFO password.changed user_id session_id request-21
         INFO session.ended user_id session_id ended_session_id request-23
-        INFO session.begun user_id session_id request-24
+        INFO session.started user_id session_id request-24
         INFO session.all_ended user_id session_id request-25
-        INFO session.begun user_id session_id request-26
+        INFO session.started user_id session_id request-26
         INFO session.revoked user_id session_id request-27
-        INFO session.begun user_id session_id request-28
-        WARN password.wrong repeated wrong_password failures=1 user_id request-29
+        INFO session.started user_id session_id request-28
+        WARN password.wrong reauthentication wrong_password failures=1 user_id request-29
         INFO account.deleted user_id session_id request-30"#]]
     .assert_eq(&events.join("\n"));
     Ok(())

@@ -127,10 +127,10 @@ fn the_http_file_has_every_route() -> Outcome {
 
 #[test]
 fn the_readme_shows_the_program_that_is_run() -> Outcome {
-    let readme = fs::read_to_string(root().join("README.md"))?;
-    let (_, program) = readme.split_once("```ts\n").ok_or("README.md shows no TypeScript")?;
-    let (program, _) = program.split_once("```").ok_or("README.md does not end its TypeScript")?;
+    let readme = fs::read_to_string(root().join("tests/clients/README.md"))?;
+    let (_, program) = readme.split_once("```ts\n").ok_or("tests/clients/README.md shows no TypeScript")?;
+    let (program, _) = program.split_once("```").ok_or("tests/clients/README.md does not end its TypeScript")?;
     let file = fs::read_to_string(root().join("tests/clients/six-calls.ts"))?;
-    assert!(file.contains(program), "README.md shows another program than tests/clients/six-calls.ts");
+    assert!(file.contains(program), "tests/clients/README.md shows another program than tests/clients/six-calls.ts");
     Ok(())
 }

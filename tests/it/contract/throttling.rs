@@ -40,7 +40,7 @@ async fn after_five_failures_the_account_is_closed_for_a_while() {
         retry-after: 1
         {
           "code": "TOO_MANY_ATTEMPTS",
-          "message": "Too many attempts with a wrong password: try again in 1 s",
+          "message": "Too many failed attempts. Try again in 1 second.",
           "request_id": "request-1",
           "status": "error"
         }
@@ -133,7 +133,7 @@ async fn a_right_password_is_of_no_use_once_others_have_closed_the_account() -> 
     guess(&client, "ada").await;
     let mut database = service.database.connect().await;
     let others = database.transaction().await?;
-    others.execute("update sign_in_failures set blocked_until = blocked_until + interval '1 minute'", &[]).await?;
+    others.execute("update sign_in_failures set throttled_until = throttled_until + interval '1 minute'", &[]).await?;
     let sign_in = tokio::spawn({
         let client = client.clone();
         async move { client.token_for("ada", password()).await }

@@ -61,7 +61,7 @@ fn an_answer_that_is_refused_is_sent_again() -> Outcome {
 
     let url = ResponseUrl::start(&[403; 100])?;
     let error: Value = serde_json::from_str(&function.invoke(&event("Update", &url))?)?;
-    assert_eq!(error["errorMessage"], "the answer was refused with status 403", "Lambda tries again: {error}");
+    assert_eq!(error["errorMessage"], "the server answered with status 403", "Lambda tries again: {error}");
     assert_eq!(url.received().len(), 4);
     Ok(())
 }
@@ -121,11 +121,11 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
         reasons.extend([body["Reason"].as_str().ok_or("no reason")?, "\n"]);
     }
     expect![[r#"
-        the database is out of reach: Error occurred while creating a new object: error connecting to server: Connection refused (os error 111)
-        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN, or DATABASE_AUTH to iam
-        DATABASE_URL is no database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
+        the database is unavailable: Error occurred while creating a new object: error connecting to server: Connection refused (os error 111)
+        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to the ARN of a secret, or DATABASE_AUTH to iam
+        DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
         DATABASE_ROLES must be make or iam or off, not "perhaps"
-        Secrets Manager did not hand out the secrets: dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+        the secrets could not be fetched from Secrets Manager: dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
         the migrations were not done before the function's timeout, and the one that was begun is undone: does another run hold the lock, or something else the tables? Raise the timeout of the function, or deploy again
         RequestType is "Replace" and not Create, Update or Delete
         RequestType is "" and not Create, Update or Delete

@@ -1,8 +1,8 @@
 //! Migrations and roles on Aurora DSQL, as far as a PostgreSQL can behave like it.
 
 use serde_json::{Value, json};
-use shared::db::Server;
-use shared::db::roles::ROLES;
+use shared::db::Dialect;
+use shared::db::admin::roles::GRANTS;
 use tokio_postgres::Client as Superuser;
 
 use crate::support::custom_resource;
@@ -106,7 +106,7 @@ async fn roles_of_iam_are_let_in_as_the_deployment_says() -> Outcome {
     assert_eq!((let_in[0].get(0), let_in[0].get(1), let_in.len()), ("keyhold_reader", arn, 1));
     for (role, arn) in [("admin", arn), ("keyhold_reader", "arn:aws:iam::1:role/x'; drop table users; --")] {
         let failed = run(role, arn).await.err().ok_or("no such role")?;
-        assert!(failed.contains("DatabaseRoles says"), "{failed}");
+        assert!(failed.contains("DatabaseRoles maps"), "{failed}");
     }
     assert_eq!(database.refusals(), [""; 0]);
     Ok(())
@@ -121,7 +121,7 @@ async fn a_deployment_on_dsql_migrates_and_lets_its_functions_in() -> Outcome {
     for (roles, status, reason) in [
         (json!({ "keyhold_sweeper": [arn] }), "SUCCESS", ""),
         (json!({ "keyhold_sweeper": arn }), "FAILED", "DatabaseRoles is no list of ARNs for each role of the database"),
-        (json!({ "keyhold_nobody": [arn] }), "FAILED", "DatabaseRoles says that"),
+        (json!({ "keyhold_nobody": [arn] }), "FAILED", "DatabaseRoles maps"),
     ] {
         let response_url = ResponseUrl::start(&[])?;
         let mut event: Value = serde_json::from_str(&custom_resource::event("Update", &response_url))?;
@@ -159,8 +159,8 @@ async fn a_run_brings_privileges_to_the_table() -> Outcome {
         ]
     );
     assert!(migrate_(&database).await?.roles.is_empty());
-    for role in ROLES {
-        let client = database.connect_as(role.functions[0]).await;
+    for grants in GRANTS {
+        let client = database.connect_as(grants.role).await;
         let refused = client.batch_execute("select from public.anything").await.expect_err("nobody gets at `public`");
         assert!(refused.as_db_error().is_some_and(|error| error.message() == "permission denied for schema public"));
     }
@@ -173,8 +173,8 @@ fn what_is_for_one_kind_of_server_says_so_in_its_name() -> Outcome {
         let (version, name) = file.trim_end_matches(".sql").split_once("__").ok_or("no name")?;
         let version: i32 = version.trim_start_matches('V').parse()?;
         let on = |server| migrate::applies(version, name, server);
-        assert!(on(Server::PostgreSql) || on(Server::AuroraDsql), "{file} is for nobody");
-        if on(Server::AuroraDsql) {
+        assert!(on(Dialect::PostgreSql) || on(Dialect::AuroraDsql), "{file} is for nobody");
+        if on(Dialect::AuroraDsql) {
             for statement in statements(&sql) {
                 let refused = refused(&statement);
                 assert!(
@@ -183,7 +183,7 @@ fn what_is_for_one_kind_of_server_says_so_in_its_name() -> Outcome {
                 );
             }
         }
-        if on(Server::PostgreSql) {
+        if on(Dialect::PostgreSql) {
             let is_dsql = statements(&sql).iter().any(|statement| contains(statement, "index async"));
             assert!(!is_dsql, "{file}: end its name in _dsql");
         }

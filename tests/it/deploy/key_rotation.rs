@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use shared::auth::key_rotation::NextRingError;
 use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
-use shared::secrets::{Aws, Secrets};
+use shared::aws::AwsCredentials;
+use shared::secrets::Secrets;
 
 use crate::support::deployment::Deployment;
 use crate::support::{Client, Forged, HandClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};
@@ -19,8 +20,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn aws(&self) -> Aws {
-        Aws {
+    fn aws(&self) -> AwsCredentials {
+        AwsCredentials {
             region: "eu-central-1".to_owned(),
             access_key_id: "test".to_owned(),
             secret_access_key: "test".to_owned().into(),

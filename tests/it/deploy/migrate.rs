@@ -70,7 +70,6 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
         sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         sessions user_agent text
         sessions user_id uuid not null
-        sign_in_failures blocked_until timestamp with time zone not null
         sign_in_failures failed_at timestamp with time zone not null
         sign_in_failures failures integer not null
         sign_in_failures id uuid not null
@@ -79,6 +78,7 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
         sign_in_failures sign_in_failures_failed_at_key UNIQUE (failed_at, id)
         sign_in_failures sign_in_failures_pkey PRIMARY KEY (subject, origin)
         sign_in_failures subject text not null
+        sign_in_failures throttled_until timestamp with time zone not null
         users age smallint not null
         users created_at timestamp with time zone not null
         users email text not null

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use shared::db::Server;
+use shared::db::Dialect;
 
 use crate::support::Outcome;
 use crate::support::sql::{Statement, contains, refused, statements, words};
@@ -13,9 +13,9 @@ use crate::support::workspace::{migrations, root};
 const ALLOWED: [(&str, &str, &str); 5] = [
     ("migrations.rs", "pg_advisory_lock", "`connect_for_migrations`; DSQL's migrations need no lock"),
     ("migrations.rs", "pg_advisory_unlock", "`close`"),
-    ("roles.rs", "alter role", "`bring_roles`; DSQL has no settings of roles"),
-    ("roles.rs", "pg_database", "as above"),
-    ("roles.rs", "rds_iam", "as above; DSQL has `aws iam grant`"),
+    ("reconcile.rs", "alter role", "`bring_roles`; DSQL has no settings of roles"),
+    ("reconcile.rs", "pg_database", "as above"),
+    ("reconcile.rs", "rds_iam", "as above; DSQL has `aws iam grant`"),
 ];
 
 /// The texts of a Rust file that are SQL: its literals, without comments and escapes, but for what is PostgreSQL's alone.
@@ -38,7 +38,7 @@ fn migrations_for_dsql() -> Result<Vec<(String, String)>, Box<dyn std::error::Er
     let mut files = Vec::new();
     for (file, sql) in migrations()? {
         let (version, name) = file.trim_end_matches(".sql").split_once("__").ok_or("no name")?;
-        if migrate::applies(version.trim_start_matches('V').parse()?, name, Server::AuroraDsql) {
+        if migrate::applies(version.trim_start_matches('V').parse()?, name, Dialect::AuroraDsql) {
             files.push((file, sql));
         }
     }

@@ -1,16 +1,17 @@
 //! The functions' roles: each can do its work, which all other tests show by signing in as them, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
 use expect_test::expect;
-use shared::db::roles::ROLES;
+use shared::db::Role;
+use shared::db::admin::roles::GRANTS;
 use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::workspace::{functions, root};
-use crate::support::{Outcome, binaries, database, migration_app, tools};
+use crate::support::workspace::root;
+use crate::support::{Outcome, binaries, database, migration_app, roles, tools};
 
 /// What became of a statement: `done`, or why it was refused.
 async fn outcome(client: &Client, sql: &str) -> String {
@@ -35,28 +36,25 @@ fn a_function_is_deployed_with_its_role() -> Outcome {
             Some((resource["Metadata"]["BuildProperties"]["Binary"].as_str()?, user.as_str()?))
         })
         .collect();
-    let wanted = ROLES.iter().flat_map(|role| role.functions.iter().map(|function| (*function, role.name))).collect();
-    assert_eq!(deployed, wanted, "DATABASE_USER in template.yaml differs from shared/src/db/roles.rs");
+    let declared = roles().map(|(function, role)| (function, role.name())).collect();
+    assert_eq!(deployed, declared, "DATABASE_USER in template.yaml differs from the functions' ROLE");
     Ok(())
 }
 
 #[test]
-fn every_function_with_a_database_has_one_role() -> Outcome {
-    const WITHOUT: [&str; 6] = ["docs-get", "health-get", "jwks-get", "jwt-rotate", "migrate", "openapi-get"];
-    let functions = functions()?;
-    let with: BTreeSet<&str> = functions.iter().map(String::as_str).filter(|name| !WITHOUT.contains(name)).collect();
-    let listed: Vec<&str> = ROLES.iter().flat_map(|role| role.functions).copied().collect();
-    assert_eq!(listed.len(), with.len(), "a function stands twice in shared/src/db/roles.rs, or not at all");
-    let readme = fs::read_to_string(root().join("README.md"))?;
-    for role in ROLES {
-        let row = format!("| `{}` | `{}` |", role.name, role.functions.join("` `"));
-        assert!(readme.contains(&row), "README.md has no row {row}");
+fn the_role_table_lists_every_role_with_its_functions() -> Outcome {
+    let readme = fs::read_to_string(root().join("migrations/README.md"))?;
+    for grants in GRANTS {
+        let functions: Vec<&str> =
+            roles().filter(|(_, role)| *role == grants.role).map(|(function, _)| function).collect();
+        assert!(!functions.is_empty(), "no function declares ROLE {:?}: remove it", grants.role);
+        let row = format!("| `{}` | `{}` |", grants.role.name(), functions.join("` `"));
+        assert!(readme.contains(&row), "add this row to migrations/README.md: {row}");
     }
-    assert_eq!(
-        listed.into_iter().collect::<BTreeSet<_>>(),
-        with,
-        "give a new function its role in shared/src/db/roles.rs"
-    );
+    for (function, role) in roles() {
+        let granted = GRANTS.iter().any(|grants| grants.role == role);
+        assert!(granted, "{function} declares {role:?}: add its privileges to shared/src/db/admin/roles.rs");
+    }
     Ok(())
 }
 
@@ -80,12 +78,12 @@ async fn no_role_can_change_the_schema() -> Outcome {
     let database = database();
     // What belongs to the database as a whole is not copied with the template.
     migrate_(database.url()).await?;
-    for role in ROLES {
-        let client = database.connect_as(role.functions[0]).await;
+    for grants in GRANTS {
+        let client = database.connect_as(grants.role).await;
         for statement in STATEMENTS {
             let outcome = outcome(&client, statement).await;
             let refused = outcome.contains("permission denied") || outcome.contains("must be owner");
-            assert!(refused, "{}: {statement}: {outcome}", role.name);
+            assert!(refused, "{}: {statement}: {outcome}", grants.role.name());
         }
     }
     Ok(())
@@ -114,9 +112,9 @@ async fn a_role_reads_and_writes_what_its_functions_do_and_nothing_else() -> Out
     ];
     let database = database();
     let mut table = String::new();
-    for role in ROLES {
-        let client = database.connect_as(role.functions[0]).await;
-        table.extend([role.name, ":\n"]);
+    for grants in GRANTS {
+        let client = database.connect_as(grants.role).await;
+        table.extend([grants.role.name(), ":\n"]);
         for statement in STATEMENTS {
             match outcome(&client, statement).await.as_str() {
                 outcome if outcome.contains("permission denied") => {}
@@ -207,7 +205,7 @@ async fn a_run_brings_what_the_roles_may_do_to_the_table() -> Outcome {
         grant select (age, created_at, email, email_canonical, full_name, gender, id, username), update (email) on table users to keyhold_accounts
         grant insert on table users to keyhold_register"#]].assert_eq(&changes);
     assert!(report.problems.is_empty(), "{:?}", report.problems);
-    let reader = database.connect_as("data-get").await;
+    let reader = database.connect_as(Role::Reader).await;
     assert!(outcome(&reader, "select id from users").await.contains("permission denied"));
     let everybodys = outcome(&reader, "select id from other").await;
     assert_eq!(everybodys, "done", "what others let everybody do with their tables is their own affair");
@@ -219,7 +217,7 @@ async fn a_run_brings_what_the_roles_may_do_to_the_table() -> Outcome {
 async fn the_roles_have_bounds_for_what_the_code_has_given_up() -> Outcome {
     let database = database();
     migrate_(database.url()).await?;
-    let writer = database.connect_as("data-batch").await;
+    let writer = database.connect_as(Role::Writer).await;
     for setting in ["statement_timeout", "idle_in_transaction_session_timeout"] {
         let value: String = writer.query_one(&format!("show {setting}"), &[]).await?.get(0);
         assert_eq!(value, "7s", "{setting}");
@@ -274,8 +272,8 @@ async fn an_owner_who_may_not_make_roles_is_told_what_is_missing() -> Outcome {
     let managed = Managed::start(Version::V16).await?;
     let (done, said) = managed.run("tenant", "two", "")?;
     assert!(!done, "{said}");
-    assert!(said.contains("the database has no role keyhold_register, keyhold_passwords, "), "{said}");
-    assert!(said.contains("let an administrator run `create role keyhold_register login; create role "), "{said}");
+    assert!(said.contains("the database lacks the roles keyhold_register, keyhold_passwords, "), "{said}");
+    assert!(said.contains("Have an administrator run `create role keyhold_register login; create role "), "{said}");
     let (done, said) = managed.run("tenant", "two", "off")?;
     assert!(
         done && said.ends_with("{\"applied\":[]}\n"),
@@ -317,7 +315,7 @@ async fn two_databases_of_a_server_can_be_migrated_at_once() -> Outcome {
     let (one, two) = (one?, two?);
     assert!(one.problems.is_empty() && two.problems.is_empty(), "{one:?} {two:?}");
     let made = one.roles.iter().chain(&two.roles).filter(|change| change.starts_with("create role"));
-    assert_eq!(made.count(), ROLES.len());
+    assert_eq!(made.count(), GRANTS.len());
     Ok(())
 }
 
@@ -325,7 +323,7 @@ async fn two_databases_of_a_server_can_be_migrated_at_once() -> Outcome {
 async fn the_roles_may_sign_in_by_iam_where_that_is_wanted() -> Outcome {
     let managed = Managed::start(Version::V18).await?;
     let (done, said) = managed.run("master", "one", "iam")?;
-    assert!(done && said.contains("let an administrator run `grant rds_iam to keyhold_reader`"), "not on RDS: {said}");
+    assert!(done && said.contains("Have an administrator run `grant rds_iam to keyhold_reader`"), "not on RDS: {said}");
     managed.superuser.batch_execute("create role rds_iam; grant rds_iam to master with admin option").await?;
     let (done, said) = managed.run("master", "one", "iam")?;
     assert!(done && said.contains("\"grant rds_iam to keyhold_reader\"") && !said.contains("problems"), "{said}");

@@ -24,7 +24,7 @@ async fn without_a_database_requests_get_503_until_it_is_back() -> Outcome {
         retry-after: 1
         {
           "code": "SERVICE_UNAVAILABLE",
-          "message": "The service is not available for the moment: try again",
+          "message": "The service is temporarily unavailable. Retry later.",
           "request_id": "request-1",
           "status": "error"
         }
@@ -127,7 +127,7 @@ async fn a_table_that_was_altered_is_a_500_that_tells_nothing() {
         500
         {
           "code": "INTERNAL_SERVER_ERROR",
-          "message": "Something went wrong on our side",
+          "message": "An internal error occurred.",
           "request_id": "request-1",
           "status": "error"
         }

@@ -140,10 +140,10 @@ async fn a_sweep_ends_what_an_account_left_over() -> Outcome {
         )
         .await?;
     let report = sweep(&service).await?;
-    assert_eq!((report.ownerless, report.removed, report.finished), (1501, 0, true));
+    assert_eq!((report.orphans, report.removed, report.finished), (1501, 0, true));
     let bobs = TABLES.into_iter().filter(|table| *table != "sign_in_failures").map(|table| (table, 1));
     assert_eq!(rows(&service.database).await?, bobs.collect());
-    assert_eq!(sweep(&service).await?.ownerless, 0);
+    assert_eq!(sweep(&service).await?.orphans, 0);
     assert_eq!(bob.get("/api/data/kept").await.value_text(), "1");
     assert_eq!(service.database.refusals(), [""; 0]);
     Ok(())

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use shared::secrets::{Aws, SignIn, TokenFor};
+use shared::aws::AwsCredentials;
+use shared::aws::iam_token::{IamAuth, IamService};
 use tests::postgres::{Options, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -54,8 +55,8 @@ fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
             "service": service, "host": host, "port": 5432, "user": user, "region": region, "instant": instant,
             "secret": SECRET, "session_token": session_token,
         }));
-        let sign_in = SignIn {
-            service: if service == "rds" { TokenFor::Rds } else { TokenFor::Dsql },
+        let sign_in = IamAuth {
+            service: if service == "rds" { IamService::Rds } else { IamService::Dsql },
             // Where the address names a region, that is where the database is.
             aws: aws(if host.ends_with("example") { region } else { "elsewhere-1" }, SECRET, session_token),
             host: host.to_owned(),
@@ -74,8 +75,8 @@ fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
     Ok(())
 }
 
-fn aws(region: &str, secret: &str, session_token: Option<&str>) -> Aws {
-    Aws {
+fn aws(region: &str, secret: &str, session_token: Option<&str>) -> AwsCredentials {
+    AwsCredentials {
         region: region.to_owned(),
         access_key_id: "AKIDEXAMPLE".to_owned(),
         secret_access_key: secret.to_owned().into(),
@@ -133,8 +134,8 @@ impl Rds {
             .collect();
         let now = SystemTime::now();
         let mine = |seconds_ago| {
-            let sign_in = SignIn {
-                service: TokenFor::Rds,
+            let sign_in = IamAuth {
+                service: IamService::Rds,
                 aws: aws("eu-central-1", SECRET, Some("session/token==")),
                 host: "localhost".to_owned(),
                 port: self.port,

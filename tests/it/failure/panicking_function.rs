@@ -11,7 +11,7 @@ async fn handle(_: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
     assert_ne!(request.query, "panic", "as it was asked to");
-    Ok(Reply::ok().data(&count))
+    Ok(Reply::data(&count))
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -27,7 +27,7 @@ fn a_panic_in_a_handler_fails_one_request_only() -> Outcome {
     let body: Value = serde_json::from_str(failed["body"].as_str().ok_or("no body")?)?;
     assert_eq!(
         body,
-        json!({ "status": "error", "code": "INTERNAL_SERVER_ERROR", "message": "Something went wrong on our side", "request_id": "request-1" })
+        json!({ "status": "error", "code": "INTERNAL_SERVER_ERROR", "message": "An internal error occurred.", "request_id": "request-1" })
     );
     assert_eq!(invoke("fine")?["body"], r#"{"status":"success","data":3}"#, "the same process counts on");
     Ok(())

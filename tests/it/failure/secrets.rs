@@ -59,6 +59,6 @@ fn a_secret_that_is_not_there_stops_the_start() -> Outcome {
         .output()?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("Secrets Manager has no text for {nowhere}")), "{text}");
+    assert!(text.contains(&format!("Secrets Manager returned no text for {nowhere}")), "{text}");
     Ok(())
 }

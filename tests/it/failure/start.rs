@@ -19,20 +19,20 @@ fn complaint(function: &str, variables: &[(&str, &str)]) -> Result<String, Box<d
     let output = start(function, variables)?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let (_, complaint) = text.split_once("the function cannot work: ").ok_or_else(|| format!("nothing in {text:?}"))?;
+    let (_, complaint) = text.split_once("the function failed to start: ").ok_or_else(|| format!("nothing in {text:?}"))?;
     Ok(complaint.to_owned())
 }
 
 #[test]
 fn missing_settings_are_named_with_advice() -> Outcome {
     expect![[r#"
-        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to a secret's ARN, or DATABASE_AUTH to iam
+        DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to the ARN of a secret, or DATABASE_AUTH to iam
     "#]].assert_eq(&complaint("register", &[])?);
     expect![[r#"
-        JWT_SECRET is not set: set it to at least 32 random bytes, such as `openssl rand -hex 32` makes, or JWT_SECRET_ARN to a secret's ARN
+        JWT_SECRET is not set: set it to at least 32 random bytes, such as the output of `openssl rand -hex 32`, or JWT_SECRET_ARN to the ARN of a secret
     "#]].assert_eq(&complaint("data-get", &[DATABASE])?);
     expect![[r#"
-        DATABASE_URL is no database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
+        DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
     "#]].assert_eq(&complaint("data-get", &[("DATABASE_URL", "nonsense"), SECRET])?);
     expect![[r#"
         BCRYPT_COST must be a whole number from 10 to 16, not "4"
@@ -67,7 +67,7 @@ fn what_signing_in_by_iam_needs_is_named() -> Outcome {
         AWS_REGION is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
         AWS_ACCESS_KEY_ID is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
         AWS_SECRET_ACCESS_KEY is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
-        DATABASE_URL is no database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
+        DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
     "#]]
     .assert_eq(&complaints);
     Ok(())

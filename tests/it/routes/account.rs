@@ -54,7 +54,7 @@ async fn what_is_named_is_changed_and_the_rest_stays() {
             "user_id": "[UUIDv7]",
             "username": "ada"
           },
-          "message": "Account changed",
+          "message": "Account updated",
           "status": "success"
         }
     "#]]
@@ -144,7 +144,7 @@ async fn only_the_password_deletes_an_account() {
         403
         {
           "code": "INVALID_CREDENTIALS",
-          "message": "The password is wrong",
+          "message": "The password is wrong.",
           "request_id": "request-1",
           "status": "error"
         }

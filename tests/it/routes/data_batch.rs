@@ -70,7 +70,7 @@ async fn operations_are_answered_in_their_order() {
               }
             ]
           },
-          "message": "Done",
+          "message": "Batch completed",
           "status": "success"
         }
     "#]]
@@ -104,15 +104,15 @@ async fn a_refused_batch_says_which_operation_and_why_and_changes_nothing() {
             {
               "code": "KEY_EXISTS",
               "field": "operations[1]",
-              "message": "operation 1: You have stored something under this key already: change it with PUT"
+              "message": "operation 1: A value is already stored under this key. Replace it with PUT"
             },
             {
               "code": "KEY_NOT_FOUND",
               "field": "operations[2]",
-              "message": "operation 2: You have stored nothing under this key"
+              "message": "operation 2: No value is stored under this key"
             }
           ],
-          "message": "operation 1: You have stored something under this key already: change it with PUT; operation 2: You have stored nothing under this key",
+          "message": "operation 1: A value is already stored under this key. Replace it with PUT; operation 2: No value is stored under this key",
           "request_id": "request-1",
           "status": "error"
         }
@@ -190,7 +190,7 @@ async fn every_fault_of_a_batch_is_listed() {
         "operations[5].expires_in" "operations[5]: expires_in must be a whole number of seconds from 1 to 315360000"
         "operations[6].if_version" "operations[6]: if_version must be a whole number of 1 or more"
         "operations[6].upsert" "operations[6]: upsert must be true or false"
-        "operations[8].key" "operations[8]: operation 7 has this key too: a batch can do one thing with a key""#]]
+        "operations[8].key" "operations[8]: operation 7 has the same key: each key can be in a batch only once""#]]
     .assert_eq(&faults.join("\n"));
 }
 

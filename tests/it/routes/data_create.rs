@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use serde_json::json;
-use shared::config::Quota;
+use shared::domain::Quota;
 
 use crate::support::{Service, database, in_process, race, settings};
 
@@ -24,7 +24,7 @@ async fn a_new_value_comes_back_with_its_version_and_place() {
             },
             "version": 1
           },
-          "message": "Stored",
+          "message": "Value stored",
           "status": "success"
         }
     "#]]
@@ -40,7 +40,7 @@ async fn a_key_that_exists_is_refused_and_keeps_its_value() {
         409
         {
           "code": "KEY_EXISTS",
-          "message": "You have stored something under this key already: change it with PUT",
+          "message": "A value is already stored under this key. Replace it with PUT.",
           "request_id": "request-1",
           "status": "error"
         }

@@ -10,7 +10,7 @@ async fn a_deleted_value_is_gone() {
     expect![[r#"
         200
         {
-          "message": "Deleted",
+          "message": "Value deleted",
           "status": "success"
         }
     "#]]

@@ -35,7 +35,7 @@ async fn a_key_that_does_not_exist_is_not_found() {
         404
         {
           "code": "KEY_NOT_FOUND",
-          "message": "You have stored nothing under this key",
+          "message": "No value is stored under this key.",
           "request_id": "request-1",
           "status": "error"
         }

@@ -24,7 +24,7 @@ async fn a_new_value_has_a_new_version() {
             },
             "version": 2
           },
-          "message": "Stored",
+          "message": "Value stored",
           "status": "success"
         }
     "#]]

@@ -22,7 +22,7 @@ async fn a_new_password_ends_every_other_session() {
     expect![[r#"
         200
         {
-          "message": "Password changed: every other session has ended",
+          "message": "Password changed. All other sessions have ended.",
           "status": "success"
         }
     "#]]

@@ -183,7 +183,7 @@ async fn a_name_is_taken_whatever_its_case() {
         409
         {
           "code": "USERNAME_EXISTS",
-          "message": "This username is taken: choose another",
+          "message": "This username is taken. Choose another one.",
           "request_id": "request-1",
           "status": "error"
         }

@@ -123,7 +123,7 @@ async fn all_sessions_can_be_ended_at_once() {
     expect![[r#"
         200
         {
-          "message": "Signed out everywhere",
+          "message": "All sessions ended",
           "status": "success"
         }
     "#]]

@@ -67,7 +67,7 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
         www-authenticate: Bearer
         {
           "code": "INVALID_CREDENTIALS",
-          "message": "The username or the password is wrong",
+          "message": "The username or password is wrong.",
           "request_id": "request-1",
           "status": "error"
         }

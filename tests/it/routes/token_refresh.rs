@@ -55,7 +55,7 @@ async fn a_refresh_gives_new_tokens_for_the_same_session() {
             "refresh_token": "[256 bits]",
             "token_type": "Bearer"
           },
-          "message": "Refreshed",
+          "message": "Tokens refreshed",
           "status": "success"
         }
     "#]]
@@ -104,7 +104,7 @@ async fn a_token_that_is_used_again_later_ends_its_session() {
         www-authenticate: Bearer error="invalid_token"
         {
           "code": "INVALID_TOKEN",
-          "message": "The refresh token is invalid, expired or revoked: sign in again",
+          "message": "The refresh token is invalid, expired, or revoked. Sign in again.",
           "request_id": "request-1",
           "status": "error"
         }

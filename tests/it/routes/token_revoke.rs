@@ -17,7 +17,7 @@ async fn a_revoked_token_ends_its_session_at_the_next_request() {
     expect![[r#"
         200
         {
-          "message": "Signed out",
+          "message": "Token revoked",
           "status": "success"
         }
     "#]]

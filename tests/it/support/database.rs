@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use shared::App;
 use shared::clock::SystemClock;
-use shared::db::Server as Kind;
-use shared::db::roles::{ROLES, Role};
+use shared::db::Dialect;
+use shared::db::Role;
+use shared::db::admin::roles::GRANTS;
 use shared::secrets::{NoKeys, Secrets};
 use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, Config, NoTls};
 
+use super::endpoints::roles;
 use super::fake_dsql::{BEFORE, LIMITS, LookAlike};
 use super::tools;
 
@@ -77,7 +79,7 @@ impl Cluster {
             let applied = migrate::run(migration_app(&cluster.0.url(TEMPLATE))).await.expect("the migrations");
             assert!(!applied.applied.is_empty());
             // The functions' roles, which come without a way to sign in.
-            for Role { name, .. } in ROLES {
+            for name in GRANTS.iter().map(|grants| grants.role.name()) {
                 cluster.execute(&format!("alter role {name} password '{ROLE_PASSWORD}'")).await;
             }
         });
@@ -134,8 +136,8 @@ impl Database {
     }
 
     /// What kind of server the service takes it for.
-    pub fn kind(&self) -> Kind {
-        if self.look_alike.is_some() { Kind::AuroraDsql } else { Kind::PostgreSql }
+    pub fn kind(&self) -> Dialect {
+        if self.look_alike.is_some() { Dialect::AuroraDsql } else { Dialect::PostgreSql }
     }
 
     /// The statements of the service's that Aurora DSQL would refuse.
@@ -147,7 +149,7 @@ impl Database {
     pub fn migration_app(&self) -> App<NoKeys> {
         let clock = Arc::new(SystemClock);
         let secrets =
-            Secrets::fixed(self.as_seen().parse().expect("an address"), NoKeys, clock.clone()).of(self.kind());
+            Secrets::fixed(self.as_seen().parse().expect("an address"), NoKeys, clock.clone()).with_dialect(self.kind());
         App::new(super::service::settings(), Arc::new(secrets), clock, 1)
     }
 
@@ -171,14 +173,18 @@ impl Database {
 
     /// Its address for a function: as the role that the function is deployed with.
     pub fn url_of(&self, function: &str) -> String {
-        match role_of(function) {
-            Some(role) if self.roles => {
-                let url = self.as_seen();
-                let (_, place) = url.split_once('@').expect("a user in the address");
-                format!("postgres://{role}:{ROLE_PASSWORD}@{place}")
-            }
-            _ => self.url.clone(),
+        let role = roles().find_map(|(name, role)| (name == function).then_some(role));
+        role.map_or_else(|| self.url.clone(), |role| self.url_as(role))
+    }
+
+    /// The address for a role. A database without roles has one user only.
+    fn url_as(&self, role: Role) -> String {
+        if !self.roles {
+            return self.url.clone();
         }
+        let url = self.as_seen();
+        let (_, place) = url.split_once('@').expect("a user in the address");
+        format!("postgres://{}:{ROLE_PASSWORD}@{place}", role.name())
     }
 
     /// The same, parsed.
@@ -204,9 +210,9 @@ impl Database {
         tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("a statement that waits");
     }
 
-    /// A connection as the role of a function.
-    pub async fn connect_as(&self, function: &str) -> Client {
-        connect(&self.url_of(function)).await
+    /// A connection as a role.
+    pub async fn connect_as(&self, role: Role) -> Client {
+        connect(&self.url_as(role)).await
     }
 
     /// A connection that does not go through the service: to look at what it left, or to break something.
@@ -225,11 +231,6 @@ impl Drop for Database {
             apart(cluster.execute(&format!("drop database {name} with (force)")));
         }
     }
-}
-
-/// The role that a function signs in as.
-fn role_of(function: &str) -> Option<&'static str> {
-    ROLES.iter().find(|role| role.functions.contains(&function)).map(|role| role.name)
 }
 
 /// The context of `migrate` for a database.

@@ -1,6 +1,6 @@
 //! Every endpoint. The tests that compare lists start from this one, and requests find their function by it.
 //!
-//! `tests/build.rs` writes the list from the functions that declare a `ROUTE`.
+//! `tests/build.rs` writes the list from the functions, which declare a `ROUTE` and a `ROLE`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use lambda_http::Context;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use shared::App;
 use shared::auth::key_ring::KeyRing;
+use shared::db::Role;
 use shared::http::Route;
 use shared::runtime::respond;
 use shared::secrets::{NoKeys, Secrets};
@@ -49,11 +50,13 @@ impl FromApps for () {
 }
 
 macro_rules! endpoints {
-    ($($name:literal $function:ident)*) => {
+    ($($name:literal $function:ident ($role:expr))*) => {
         /// Every endpoint: the name of its function and its route.
         pub fn endpoints() -> Vec<(&'static str, Route)> {
             vec![$(($name, $function::ROUTE)),*]
         }
+
+        const ENDPOINT_ROLES: &[(&str, Option<Role>)] = &[$(($name, $role)),*];
 
         /// Calls the function of a route with an event.
         pub async fn answer(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
@@ -67,4 +70,15 @@ macro_rules! endpoints {
     };
 }
 
-include!(concat!(env!("OUT_DIR"), "/endpoints.rs"));
+macro_rules! tasks {
+    ($($name:literal ($role:expr))*) => {
+        const TASK_ROLES: &[(&str, Option<Role>)] = &[$(($name, $role)),*];
+    };
+}
+
+include!(concat!(env!("OUT_DIR"), "/functions.rs"));
+
+/// Every function that has a database role, and the role.
+pub fn roles() -> impl Iterator<Item = (&'static str, Role)> {
+    ENDPOINT_ROLES.iter().chain(TASK_ROLES).filter_map(|(function, role)| Some((*function, (*role)?)))
+}

@@ -24,7 +24,7 @@ pub mod workspace;
 pub use answer::Answer;
 pub use client::{Client, Gateway, account, password, race};
 pub use database::{Database, database, database_like_dsql, migration_app, postgresql_16};
-pub use endpoints::endpoints;
+pub use endpoints::{endpoints, roles};
 pub use forged::Forged;
 pub use gateway::GatewayRequest;
 pub use http_service::served;

@@ -13,7 +13,7 @@ use super::{Forged, Outcome, Service, password, race, settings};
 pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
     let clock = service.clock.clone();
     let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
-    let secrets = secrets.of(service.database.kind());
+    let secrets = secrets.with_dialect(service.database.kind());
     Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
 }
 

@@ -8,14 +8,15 @@ use shared::App;
 use shared::auth::access_token::TokenPolicy;
 use shared::auth::key_ring::KeyRing;
 use shared::clock::Clock;
-use shared::config::{Quota, Settings};
-use shared::db::roles::ROLES;
+use shared::domain::Quota;
+use shared::settings::Settings;
+use shared::db::admin::roles::GRANTS;
 use shared::domain::PasswordPolicy;
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets};
 
 use super::answer::Answer;
-use super::endpoints::{Apps, answer};
+use super::endpoints::{Apps, answer, roles};
 use super::keys::{SECRET, SECRET_ID};
 use super::{Client, Database, database};
 
@@ -82,7 +83,7 @@ impl Service {
         let clock = Arc::new(HandClock::default());
         let keys_of = |function: &str| {
             let keys = KeyRing::parse(ring).expect("the test's own key ring");
-            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).of(database.kind()))
+            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).with_dialect(database.kind()))
         };
         Self::with_secrets(database.clone(), settings, keys_of, clock.clone())
     }
@@ -95,15 +96,15 @@ impl Service {
         clock: Arc<HandClock>,
     ) -> Arc<Self> {
         let mut apps = Apps { without_keys: HashMap::new(), with_keys: HashMap::new(), keys: secrets_of("jwks-get") };
-        for role in ROLES {
-            // Functions of one role share their connections here: a server has not enough for so many tests at once.
-            let Some(first) = role.functions.first() else { continue };
-            let secrets = Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).of(database.kind());
-            let without_keys = Arc::new(secrets);
-            let without_keys = App::new(settings.clone(), without_keys, clock.clone(), 1);
+        for role in GRANTS.iter().map(|grants| grants.role) {
+            let functions: Vec<&str> = roles().filter(|(_, of)| *of == role).map(|(function, _)| function).collect();
+            // Functions of one role share their connections, because all tests together would need too many.
+            let Some(first) = functions.first() else { continue };
+            let secrets = Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.kind());
+            let without_keys = App::new(settings.clone(), Arc::new(secrets), clock.clone(), 1);
             let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), 4);
-            apps.without_keys.extend(role.functions.iter().map(|function| (*function, without_keys.clone())));
-            apps.with_keys.extend(role.functions.iter().map(|function| (*function, with_keys.clone())));
+            apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
+            apps.with_keys.extend(functions.iter().map(|function| (*function, with_keys.clone())));
         }
         Arc::new(Self { apps, database, clock })
     }

@@ -15,7 +15,10 @@ pub fn root() -> PathBuf {
 pub fn functions() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(root().join("functions"))? {
-        names.insert(entry?.file_name().into_string().map_err(|name| format!("{name:?} is no text"))?);
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.insert(entry.file_name().into_string().map_err(|name| format!("{name:?} is not UTF-8"))?);
+        }
     }
     Ok(names)
 }

@@ -1,0 +1,64 @@
+//! Prints what each function declares, as JSON: `{"functions":[{"name","route","role","keys"}, …]}`. The tests of
+//! `template.yaml` compare it with the roles and permissions that the template gives.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use shared::App;
+use shared::auth::key_ring::KeyRing;
+use shared::db::Role;
+use shared::http::{Request, Route};
+use shared::secrets::{NoKeys, Secrets};
+
+/// The context of a function, which tells whether it reads the signing keys.
+trait Context {
+    const KEYS: bool;
+}
+
+impl Context for () {
+    const KEYS: bool = false;
+}
+
+impl Context for App<NoKeys> {
+    const KEYS: bool = false;
+}
+
+impl Context for App<KeyRing> {
+    const KEYS: bool = true;
+}
+
+impl Context for Arc<Secrets<KeyRing>> {
+    const KEYS: bool = true;
+}
+
+fn reads_keys<C: Context, F>(_: impl Fn(C, Request) -> F) -> bool {
+    C::KEYS
+}
+
+fn describe(name: &str, route: Option<Route>, role: Option<Role>, keys: bool) -> Value {
+    json!({ "name": name, "route": route.map(|route| route.to_string()), "role": role.map(Role::name), "keys": keys })
+}
+
+macro_rules! endpoints {
+    ($($name:literal $function:ident ($role:expr))*) => {
+        fn endpoints() -> Vec<Value> {
+            vec![$(describe($name, Some($function::ROUTE), $role, reads_keys($function::handle))),*]
+        }
+    };
+}
+
+macro_rules! tasks {
+    ($($name:literal ($role:expr))*) => {
+        fn tasks() -> Vec<Value> {
+            // A task takes an `App<NoKeys>` or makes its own context.
+            vec![$(describe($name, None, $role, false)),*]
+        }
+    };
+}
+
+include!(concat!(env!("OUT_DIR"), "/functions.rs"));
+
+fn main() {
+    let functions = [endpoints(), tasks()].concat();
+    println!("{}", json!({ "functions": functions }));
+}
