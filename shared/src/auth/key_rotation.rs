@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -70,15 +69,8 @@ fn new_secret() -> Result<Zeroizing<String>, NextRingError> {
 /// A P-256 key pair in PKCS#8 as PEM has it (RFC 7468 §10).
 fn new_private_key() -> Result<Zeroizing<String>, NextRingError> {
     let der = jwt_crypto::new_key_pair().map_err(|_| NextRingError::KeyPair)?;
-    let base64 = Zeroizing::new(STANDARD.encode(der.as_ref()));
-    let mut pem = Zeroizing::new(String::from("-----BEGIN PRIVATE KEY-----\n"));
-    for line in base64.as_bytes().chunks(64) {
-        // Base64 is ASCII.
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END PRIVATE KEY-----\n");
-    Ok(pem)
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    Ok(Zeroizing::new(pem::encode_config(&Pem::new("PRIVATE KEY", der.as_ref()), config)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig};
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Region, timeout::TimeoutConfig};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
@@ -34,13 +34,11 @@ const PUT_PAUSE: Duration = Duration::from_millis(250);
 /// # Errors
 /// The roots cannot be read.
 pub(crate) fn secrets_manager(aws: AwsCredentials) -> Result<Client, BoxError> {
-    let credentials =
-        Credentials::new(aws.access_key_id, aws.secret_access_key.as_str(), aws.session_token, None, "environment");
     let http = Builder::new().tls_provider(TLS_PROVIDER).tls_context(tls_context()?).build_https();
     let mut settings = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(aws.to_sdk())
         .region(Region::new(aws.region))
-        .credentials_provider(credentials)
         .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build())
         .http_client(http);
     settings.set_endpoint_url(aws.endpoint_url);

@@ -1,3 +1,4 @@
+use aws_sdk_secretsmanager::config::Credentials;
 use zeroize::Zeroizing;
 
 use crate::env::{self, EnvError};
@@ -32,5 +33,11 @@ impl AwsCredentials {
             endpoint_url: env::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER")
                 .or_else(|| env::optional("AWS_ENDPOINT_URL")),
         })
+    }
+
+    /// Returns the identity in the SDK's form.
+    pub(super) fn to_sdk(&self) -> Credentials {
+        let (id, secret) = (self.access_key_id.as_str(), self.secret_access_key.as_str());
+        Credentials::new(id, secret, self.session_token.clone(), None, "environment")
     }
 }

@@ -2,15 +2,17 @@
 //! here without a call to anything (Signature Version 4 in the query:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::{digest, hmac};
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::AwsCredentials;
 use crate::env::{self, EnvError};
+use crate::report::BoxError;
 
 /// The service that checks the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub struct IamAuth {
 }
 
 /// Seconds from the signature to the sign-in, the most that there may be. A connection that stands is not looked at again.
-const LIFETIME: &str = "900";
+const LIFETIME: Duration = Duration::from_secs(900);
 
 /// All but what RFC 3986 never wants encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -58,60 +60,51 @@ impl IamAuth {
         })
     }
 
-    /// The password, from `now` on for 15 minutes.
-    pub fn token(&self, now: SystemTime) -> Zeroizing<String> {
-        let now = OffsetDateTime::from(now);
-        let date = format!("{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day());
-        let instant = format!("{date}T{:02}{:02}{:02}Z", now.hour(), now.minute(), now.second());
+    /// Signs a password that is valid for 15 minutes from `now`.
+    ///
+    /// # Errors
+    /// The host contains characters that no host name can contain.
+    pub fn token(&self, now: SystemTime) -> Result<Zeroizing<String>, BoxError> {
         let (service, host, action) = match self.service {
             IamService::Rds => ("rds-db", format!("{}:{}", self.host, self.port), "connect"),
             IamService::Dsql if self.user == "admin" => ("dsql", self.host.clone(), "DbConnectAdmin"),
             IamService::Dsql => ("dsql", self.host.clone(), "DbConnect"),
         };
-        let region = region_of(&self.host).unwrap_or(&self.aws.region);
-        let scope = format!("{date}/{region}/{service}/aws4_request");
-        let credential = format!("{}/{scope}", self.aws.access_key_id);
-
-        let mut parameters = vec![("Action", action)];
+        let mut path = format!("/?Action={action}");
         if self.service == IamService::Rds {
-            parameters.push(("DBUser", &self.user));
+            append(&mut path, "DBUser", &self.user);
         }
-        parameters.extend([
-            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
-            ("X-Amz-Credential", &credential),
-            ("X-Amz-Date", &instant),
-            ("X-Amz-Expires", LIFETIME),
-            ("X-Amz-SignedHeaders", "host"),
-        ]);
-        parameters.extend(self.aws.session_token.as_deref().map(|token| ("X-Amz-Security-Token", token)));
-        let query = query(&parameters);
-        // What is signed has them in the order of their names.
-        parameters.sort_unstable();
-        let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{}", self::query(&parameters), hash(""));
-        let text = format!("AWS4-HMAC-SHA256\n{instant}\n{scope}\n{}", hash(&request));
 
-        let secret = Zeroizing::new(format!("AWS4{}", self.aws.secret_access_key.as_str()));
-        let key = [date.as_str(), region, service, "aws4_request"]
-            .into_iter()
-            .fold(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), |key, part| {
-                hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, part.as_bytes()).as_ref())
-            });
-        let signature = hex(hmac::sign(&key, text.as_bytes()).as_ref());
-        Zeroizing::new(format!("{host}/?{query}&X-Amz-Signature={signature}"))
+        let identity = Identity::from(self.aws.to_sdk());
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(LIFETIME);
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region_of(&self.host).unwrap_or(&self.aws.region))
+            .name(service)
+            .time(now)
+            .settings(settings)
+            .build()?
+            .into();
+        let headers = [("host", host.as_str())].into_iter();
+        let request = SignableRequest::new("GET", path.as_str(), headers, SignableBody::empty())?;
+        let (instructions, _) = sign(request, &parameters)?.into_parts();
+        let (_, mut added) = instructions.into_parts();
+        // The other SDKs write the signature last.
+        added.sort_by_key(|(name, _)| *name == "X-Amz-Signature");
+
+        let mut token = Zeroizing::new(host + &path);
+        for (name, value) in &added {
+            append(&mut token, name, value);
+        }
+        Ok(token)
     }
 }
 
-fn query(parameters: &[(&str, &str)]) -> String {
-    let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, ENCODED)));
-    pairs.collect::<Vec<_>>().join("&")
-}
-
-fn hash(text: &str) -> String {
-    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn append(query: &mut String, name: &str, value: &str) {
+    query.extend(["&", name, "="]);
+    query.extend(utf8_percent_encode(value, ENCODED));
 }
 
 /// The region that an address of AWS's names, which is where the database is: the function may be elsewhere.

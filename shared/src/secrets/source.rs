@@ -14,6 +14,7 @@ use crate::aws::AwsCredentials;
 use crate::aws::iam_token::{IamAuth, IamService};
 use crate::db::Dialect;
 use crate::env::{self, EnvError};
+use crate::report;
 
 /// Where a secret is read from.
 pub(super) enum SecretSource {
@@ -156,7 +157,14 @@ impl DatabaseAccess {
                 let mut config = Config::new();
                 config.host(&auth.host).port(auth.port).dbname(&auth.database).user(&auth.user);
                 // Always TLS: the token is as good as a password.
-                config.password(auth.token(now).as_bytes()).ssl_mode(SslMode::Require);
+                config.ssl_mode(SslMode::Require);
+                match auth.token(now) {
+                    Ok(token) => {
+                        config.password(token.as_bytes());
+                    }
+                    // The database rejects a connection without a password.
+                    Err(error) => tracing::error!("the database token cannot be signed: {}", report::chain(&*error)),
+                }
                 Arc::new(config)
             }
         }

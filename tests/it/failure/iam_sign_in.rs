@@ -64,7 +64,8 @@ fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
             database: "postgres".to_owned(),
             user: user.to_owned(),
         };
-        made.push(sign_in.token(UNIX_EPOCH + Duration::from_secs(instant)).to_string());
+        let token = sign_in.token(UNIX_EPOCH + Duration::from_secs(instant));
+        made.push(token.map_err(|error| error.to_string())?.to_string());
     }
     let mut python = Command::new("python");
     python.env("PATH", tools().search_path()).args(["-c", BOTOCORE, &Value::from(told).to_string()]);
@@ -142,7 +143,7 @@ impl Rds {
                 database: String::new(),
                 user: user.to_owned(),
             };
-            sign_in.token(now - Duration::from_secs(seconds_ago)).to_string()
+            sign_in.token(now - Duration::from_secs(seconds_ago)).expect("a host name").to_string()
         };
         parameters["DBUser"] == user && (0..60).any(|seconds_ago| mine(seconds_ago) == token)
     }

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lambda_http::Context;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_runtime::Context;
 use shared::App;
 use shared::auth::key_ring::KeyRing;
 use shared::db::Role;

@@ -1,7 +1,6 @@
 //! Signing keys.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use pem::Pem;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 
@@ -13,6 +12,6 @@ pub const SECRET_ID: &str = "test-key";
 /// A new P-256 key pair as `openssl genpkey` writes one.
 pub fn private_key() -> String {
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-    let base64 = STANDARD.encode(document.expect("a system with randomness"));
-    format!("-----BEGIN PRIVATE KEY-----\n{base64}\n-----END PRIVATE KEY-----\n")
+    let document = document.expect("a system with randomness");
+    pem::encode(&Pem::new("PRIVATE KEY", document.as_ref()))
 }

@@ -1,7 +1,7 @@
 //! Rows whose owner is gone. PostgreSQL has none: foreign keys refuse and remove them. On DSQL they are what the end of an
 //! account leaves over, and what a first write leaves that was under way at that moment.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -43,7 +43,7 @@ pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRem
     if db.dialect() == Dialect::PostgreSql {
         return Ok(removed);
     }
-    let mut after = somewhere(now);
+    let mut after = random_place(now);
     let mut wrapped = false;
     for _ in 0..MAX_PAGES {
         let Some(page) = users(db, after).await? else {
@@ -58,7 +58,7 @@ pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRem
         }
         after = page.last;
     }
-    let mut after = Place { user: somewhere(now), session: Uuid::nil(), digest: String::new() };
+    let mut after = Place { user: random_place(now), session: Uuid::nil(), digest: String::new() };
     let mut wrapped = false;
     for _ in 0..MAX_PAGES {
         let Some((last, refresh_tokens)) = forget_tokens(db, &after).await? else {
@@ -74,13 +74,13 @@ pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRem
     Ok(removed)
 }
 
-/// An id as a user might have who registered at any moment until now.
-fn somewhere(now: SystemTime) -> Uuid {
-    let first = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(FIRST);
+/// Returns an id like those of users who registered at a random moment until `now`.
+fn random_place(now: SystemTime) -> Uuid {
+    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST);
     let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
-    // The second half of an id is random.
-    let (_, random) = uuid_v7(now).as_u64_pair();
-    uuid_v7(first + std::time::Duration::from_secs(random % span))
+    // Without randomness a run begins at the first user.
+    let offset = getrandom::u64().map_or(0, |random| random % span);
+    uuid_v7(first + Duration::from_secs(offset))
 }
 
 struct Users {
