@@ -108,9 +108,8 @@ fn build_now(guard: &Guard, output: Option<&File>) -> Result<Binaries, Error> {
 }
 
 fn run(cargo: Command, output: Option<&File>) -> Result<(), Error> {
-    let status = spawn_into(cargo, output)
-        .and_then(|mut cargo| cargo.wait())
-        .map_err(|error| Error::start("cargo", error))?;
+    let status =
+        spawn_into(cargo, output).and_then(|mut cargo| cargo.wait()).map_err(|error| Error::start("cargo", error))?;
     if status.success() {
         return Ok(());
     }

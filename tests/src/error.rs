@@ -40,6 +40,11 @@ impl Error {
         self
     }
 
+    /// The lines added by [`Self::with_output`].
+    pub fn output(&self) -> Option<&str> {
+        self.output.as_deref()
+    }
+
     /// Replaces the advice by one that the caller knows better.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {

@@ -23,6 +23,7 @@ pub mod tools;
 pub mod watch;
 
 pub use error::Error;
+pub use log::relative;
 
 /// The root of the workspace, in which cargo and cargo-lambda run.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -102,7 +102,7 @@ pub(crate) fn excerpt(output: &str, file: &Path) -> String {
 }
 
 /// The path as seen from the current folder.
-fn relative(path: &Path) -> &Path {
+pub fn relative(path: &Path) -> &Path {
     env::current_dir().ok().and_then(|folder| path.strip_prefix(folder).ok()).unwrap_or(path)
 }
 
@@ -120,7 +120,9 @@ mod tests {
     fn a_long_output_is_cut_to_its_last_lines() {
         let output: String = (1..=812).map(|line| format!("line {line}\n")).collect();
         let text = excerpt(&output, Path::new("/logs/output.log"));
-        assert!(text.starts_with("The last 30 of 812 lines of its output, which is in /logs/output.log:\n  | line 783\n"));
+        assert!(
+            text.starts_with("The last 30 of 812 lines of its output, which is in /logs/output.log:\n  | line 783\n")
+        );
         assert!(text.ends_with("  | line 812\n"));
     }
 

@@ -15,10 +15,7 @@ pub fn free() -> Result<u16, Error> {
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| {
-            Error::new(
-                format!("127.0.0.1 has no free port: {error}"),
-                "Check the loopback interface of this machine.",
-            )
+            Error::new(format!("127.0.0.1 has no free port: {error}"), "Check the loopback interface of this machine.")
         })
 }
 
