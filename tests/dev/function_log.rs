@@ -1,14 +1,17 @@
 //! Selects from the output of `cargo lambda watch` what a developer needs: one line for each request, warnings and errors,
 //! the output of `println!`, and compiler errors. The messages of cargo and cargo-lambda stay in the log file.
 
-use std::time::Duration;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use ::tests::process::is_stopping;
 
 use crate::screen::{Color, Screen, Step, duration};
 
-/// Messages of cargo that say what it is doing. `Compiling` is not one of them.
-const CARGO_MESSAGES: [&str; 13] = [
+/// Messages of cargo that say what it is doing, apart from `Compiling` and `Finished`.
+const CARGO_MESSAGES: [&str; 12] = [
     "Adding",
     "Blocking",
     "Building",
@@ -16,7 +19,6 @@ const CARGO_MESSAGES: [&str; 13] = [
     "Dirty",
     "Downloaded",
     "Downloading",
-    "Finished",
     "Fresh",
     "Locking",
     "Removing",
@@ -24,13 +26,26 @@ const CARGO_MESSAGES: [&str; 13] = [
     "Updating",
 ];
 
-/// The warning of a function that cargo-lambda stops because its source has changed.
-const STOPPED_FUNCTION: &str = "the environment ended";
+/// Parts of cargo's messages. Cargo writes the first word separately, so other processes may write between it and these.
+const PARTS_OF_CARGO_MESSAGES: [&str; 2] = [" waiting for file lock on ", " `target/debug/"];
+const PART_OF_FINISHED: &str = " target(s) in ";
 
-/// What to do with a line of output.
+/// Consequences of a changed source file or of a compiler error: cargo-lambda stops the function, whose connection to it ends,
+/// or cargo fails.
+const CONSEQUENCES: [&str; 3] = ["command killed code=ForceStop", "command exited code=101", "the environment ended"];
+
+/// cargo-lambda logs this for a request without a route, with a list of all functions.
+const NO_ROUTE: &str = "the default function route is disabled";
+
+/// Every process of a function, and every function after a change of `shared`, reports a compiler error again in this time.
+const SAME_ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// A line of the output.
 #[derive(Debug, PartialEq)]
 enum Line<'a> {
     Request(Request<'a>),
+    /// A request that no route matches. It reaches no function.
+    NoRoute,
     /// A warning or an error of a function or of cargo-lambda.
     Problem(&'a str),
     /// Cargo has started to compile a package.
@@ -39,11 +54,14 @@ enum Line<'a> {
     Finished,
     /// The first line of a compiler warning, which ends with an empty line.
     CompilerWarning,
-    /// Cargo could not build a function.
-    CompilerFailed(&'a str),
+    /// The first line of a compiler error.
+    CompilerError,
+    /// The last line of the compiler errors of a package.
+    CompilerFailed,
     Empty,
+    /// A message that only the log file needs.
     Message,
-    Other(&'a str),
+    Other,
 }
 
 /// The line that a function logs for each request.
@@ -63,11 +81,14 @@ pub struct FunctionLog {
     screen: Screen,
     compiling: Option<Step>,
     in_compiler_warning: bool,
+    /// The lines of a compiler error that is not complete.
+    compiler_error: Vec<String>,
+    shown_error: Option<(Vec<String>, Instant)>,
 }
 
 impl FunctionLog {
     pub fn new(screen: Screen) -> Self {
-        Self { screen, compiling: None, in_compiler_warning: false }
+        Self { screen, compiling: None, in_compiler_warning: false, compiler_error: Vec::new(), shown_error: None }
     }
 
     pub fn show(&mut self, line: &str) {
@@ -76,9 +97,20 @@ impl FunctionLog {
             self.compiling = None;
             return;
         }
-        match Line::parse(line) {
+        let kind = Line::parse(line);
+        if !matches!(kind, Line::Other | Line::Request(_)) {
+            self.in_compiler_warning = kind == Line::CompilerWarning;
+        }
+        match kind {
             Line::Request(request) => self.screen.print(&request.text(&self.screen)),
-            Line::Problem(text) => self.screen.print(&self.screen.paint(Color::Yellow, text)),
+            Line::NoRoute => {
+                let status = self.screen.paint(Color::Yellow, "404");
+                self.screen.print(&format!("{:<32} {status}", "(no route matches)"));
+            }
+            Line::Problem(text) => {
+                self.show_compiler_error();
+                self.screen.print(&self.screen.paint(Color::Yellow, text));
+            }
             Line::Compiling(package) => {
                 let label = format!("Compile {package}");
                 match &self.compiling {
@@ -91,52 +123,68 @@ impl FunctionLog {
                     step.done();
                 }
             }
-            Line::CompilerFailed(text) => {
-                self.screen.print(text);
-                if let Some(step) = self.compiling.take() {
-                    step.fail();
-                }
+            Line::CompilerError => self.compiler_error.push(line.to_owned()),
+            Line::CompilerFailed => {
+                self.compiler_error.push(line.to_owned());
+                self.show_compiler_error();
             }
-            Line::CompilerWarning => self.in_compiler_warning = true,
-            Line::Empty => self.in_compiler_warning = false,
-            Line::Other(text) if !self.in_compiler_warning => self.screen.print(text),
-            Line::Message | Line::Other(_) => {}
+            Line::Empty | Line::Other if !self.compiler_error.is_empty() => self.compiler_error.push(line.to_owned()),
+            Line::Other if !self.in_compiler_warning => self.screen.print(line),
+            Line::CompilerWarning | Line::Empty | Line::Message | Line::Other => {}
         }
+    }
+
+    /// Shows the lines of a compiler error, once if it is repeated.
+    fn show_compiler_error(&mut self) {
+        let error = mem::take(&mut self.compiler_error);
+        if error.is_empty() {
+            return;
+        }
+        let step = self.compiling.take();
+        let is_repeated =
+            self.shown_error.as_ref().is_some_and(|(shown, time)| *shown == error && time.elapsed() < SAME_ERROR_TIME);
+        if !is_repeated {
+            error.iter().for_each(|line| self.screen.print(line));
+            if let Some(step) = step {
+                step.fail();
+            }
+        }
+        self.shown_error = Some((error, Instant::now()));
     }
 }
 
 impl<'a> Line<'a> {
     fn parse(line: &'a str) -> Self {
-        if let Some(entry) = log_entry(line) {
-            return match entry.split_once(' ') {
-                Some(("ERROR" | "WARN", text)) if !text.contains(STOPPED_FUNCTION) => Self::Problem(entry),
-                _ => Request::parse(entry).map_or(Self::Message, Self::Request),
-            };
-        }
         // cargo-lambda logs without a time.
-        let text = line.trim_start();
-        match text.split_once(' ') {
-            _ if text.is_empty() => Self::Empty,
-            Some(("ERROR" | "WARN", _)) => Self::Problem(text),
-            Some(("INFO" | "DEBUG" | "TRACE", _)) => Self::Message,
-            Some(("Compiling", package)) if line.starts_with(' ') => {
-                Self::Compiling(package.split(' ').next().unwrap_or(package))
-            }
-            Some(("Finished", _)) if line.starts_with(' ') => Self::Finished,
-            Some((verb, _)) if line.starts_with(' ') && CARGO_MESSAGES.contains(&verb) => Self::Message,
+        let text = log_entry(line).unwrap_or(line).trim_start();
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let is_cargo_message = line.starts_with(' ');
+        match word {
+            "" => Self::Empty,
+            "ERROR" if text.contains(NO_ROUTE) => Self::NoRoute,
+            "ERROR" | "WARN" if CONSEQUENCES.iter().any(|consequence| text.contains(consequence)) => Self::Message,
+            "ERROR" | "WARN" => Self::Problem(text),
+            "INFO" | "DEBUG" | "TRACE" => Request::parse(text).map_or(Self::Message, Self::Request),
+            "Compiling" if is_cargo_message => Self::Compiling(rest.split(' ').next().unwrap_or(rest)),
+            _ if line.contains(PART_OF_FINISHED) => Self::Finished,
+            _ if is_cargo_message && CARGO_MESSAGES.contains(&word) => Self::Message,
+            _ if PARTS_OF_CARGO_MESSAGES.iter().any(|part| line.contains(part)) => Self::Message,
             _ if line.starts_with("warning: ") => Self::CompilerWarning,
-            _ if line.starts_with("error: could not compile") => Self::CompilerFailed(line),
-            _ => Self::Other(line),
+            _ if line.starts_with("error: could not compile") => Self::CompilerFailed,
+            _ if line.starts_with("error: ") || line.starts_with("error[") => Self::CompilerError,
+            _ => Self::Other,
         }
     }
 }
 
-/// The level and the rest of a line that a function logs: `2026-11-27T04:35:10.371191Z  INFO …`.
+/// The level and the rest of what a function logs after a time such as `2026-11-27T04:35:10.371191Z`, which may follow an
+/// incomplete message of cargo.
 fn log_entry(line: &str) -> Option<&str> {
-    let (time, rest) = line.split_once("Z ")?;
-    let is_time =
-        time.len() >= 19 && time.starts_with(|first: char| first.is_ascii_digit()) && time.as_bytes()[10] == b'T';
-    is_time.then(|| rest.trim_start())
+    const TIME_LENGTH: usize = "2026-11-27T04:35:10.371191".len();
+    line.match_indices("Z ").find_map(|(end, _)| {
+        let time = line.get(end.checked_sub(TIME_LENGTH)?..end)?.as_bytes();
+        (time[0].is_ascii_digit() && time[10] == b'T').then(|| line[end + 1..].trim_start())
+    })
 }
 
 impl<'a> Request<'a> {
@@ -217,7 +265,7 @@ mod tests {
             Line::parse("2026-11-27T04:35:20.990852Z ERROR the function failed to start: why"),
             Line::Problem(_)
         ));
-        assert!(matches!(Line::parse(r#"ERROR error during spawn"#), Line::Problem(_)));
+        assert!(matches!(Line::parse("ERROR error during spawn"), Line::Problem(_)));
         assert_eq!(
             Line::parse(r#"2026-11-27T04:35:20.990852Z  INFO request{}: event="session.started""#),
             Line::Message
@@ -226,8 +274,21 @@ mod tests {
 
     #[test]
     fn the_end_of_a_replaced_function_is_not_a_warning() {
-        let line = "2026-11-27T04:35:48.936388Z  WARN the environment ended: client error (SendRequest)";
-        assert_eq!(Line::parse(line), Line::Message);
+        for line in [
+            "2026-11-27T04:35:48.936388Z  WARN the environment ended: client error (SendRequest)",
+            "ERROR command killed code=ForceStop",
+        ] {
+            assert_eq!(Line::parse(line), Line::Message, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_request_within_a_message_of_cargo_is_found() {
+        let line = format!("    Finished{REQUEST}");
+        assert!(matches!(Line::parse(&line), Line::Request(_)), "{line}");
+        let rest = " `dev` profile [unoptimized + debuginfo] target(s) in 8.53s";
+        assert_eq!(Line::parse(rest), Line::Finished);
+        assert_eq!(Line::parse(" waiting for file lock on package cache"), Line::Message);
     }
 
     #[test]
@@ -247,13 +308,18 @@ mod tests {
             Line::parse("    Finished `dev` profile [unoptimized + debuginfo] target(s) in 0.66s"),
             Line::Finished
         );
+        let line =
+            r#"ERROR available_functions={"token"} detail="the default function route is disabled, use /lambda-url""#;
+        assert_eq!(Line::parse(line), Line::NoRoute);
         assert_eq!(Line::parse("warning: unused variable: `x`"), Line::CompilerWarning);
     }
 
     #[test]
     fn compiler_errors_and_printed_lines_are_shown() {
-        for line in ["error[E0308]: mismatched types", " --> functions/data-get/src/lib.rs:17:5", "Finished counting"] {
-            assert_eq!(Line::parse(line), Line::Other(line));
+        assert_eq!(Line::parse("error[E0308]: mismatched types"), Line::CompilerError);
+        assert_eq!(Line::parse("error: could not compile `data-get` (lib)"), Line::CompilerFailed);
+        for line in ["  --> functions/data-get/src/lib.rs:17:5", "Finished counting", "[src/lib.rs:3:5] key = 7"] {
+            assert_eq!(Line::parse(line), Line::Other, "{line}");
         }
     }
 
