@@ -2,6 +2,8 @@
 //! here without a call to anything (Signature Version 4 in the query:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 
+#![expect(clippy::disallowed_methods, reason = "the home of request signing")]
+
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
