@@ -39,6 +39,8 @@
 //! - A request for values is one statement or, as a batch, one transaction, and checks the session itself.
 //! - Every response is one that the OpenAPI document describes. \[`tests/openapi/check.py`\]
 
+#![warn(clippy::missing_errors_doc)]
+
 pub mod app;
 pub mod audit;
 pub mod auth;

@@ -18,6 +18,7 @@ pub struct Emulator {
     invocations: String,
 }
 
+/// Settings of an emulator.
 #[derive(Debug)]
 pub struct Options<'a> {
     /// The function to run.

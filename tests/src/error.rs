@@ -10,6 +10,7 @@ pub struct Error {
 }
 
 impl Error {
+    /// Makes an error that says what failed and what to do.
     pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { what: what.into(), advice: advice.into() }
     }

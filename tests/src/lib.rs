@@ -12,6 +12,11 @@
 //!
 //! Everything here blocks: it starts processes and waits for them.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait for processes and read their own environment; `.clippy.toml` names modules for functions"
+)]
+
 pub mod binaries;
 pub mod emulator;
 mod error;

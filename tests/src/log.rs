@@ -22,14 +22,14 @@ pub(crate) struct Log {
 
 impl Log {
     /// Takes the lock, waiting for it for as long as its holder runs.
-    pub fn lock(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn lock(path: &Path) -> Result<Self, Error> {
         let log = Self::open(path)?;
         log.file.lock().map_err(|error| Error::file(path, error))?;
         Ok(log)
     }
 
     /// Takes the lock, or is `None` where another process still has it after `patience`.
-    pub fn try_lock(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
+    pub(crate) fn try_lock(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
         let log = Self::open(path)?;
         let deadline = Instant::now() + patience;
         loop {
@@ -50,24 +50,24 @@ impl Log {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    pub fn clear(&self) -> Result<(), Error> {
+    pub(crate) fn clear(&self) -> Result<(), Error> {
         self.file.set_len(0).map_err(|error| Error::file(&self.path, error))
     }
 
     /// Sends what the command prints here, and lets it share the lock.
-    pub fn take_output_of(&self, command: &mut Command) -> Result<(), Error> {
+    pub(crate) fn take_output_of(&self, command: &mut Command) -> Result<(), Error> {
         process::send_output(command, &self.file).map_err(|error| Error::file(&self.path, error))
     }
 
     /// The last lines, indented, for an error message.
-    pub fn tail(&self) -> String {
+    pub(crate) fn tail(&self) -> String {
         let text = fs::read(&self.path).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| format!("  | {line}\n")).collect()
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -1,10 +1,12 @@
 //! Traces out of functions that are built with the feature `otlp`, and so once more for this alone: `.ci/run` asks for it by
 //! `cargo test -p tests --features otlp --test traces`.
 
+#![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
+
 mod collector;
 mod runtime_api;
 #[path = "../it/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "it serves the other tests too")]
+#[expect(dead_code, unused_imports, reason = "the integration tests use the rest")]
 mod support;
 
 use std::fs::File;

@@ -41,8 +41,8 @@ pub struct IamAuth {
     pub user: String,
 }
 
-/// Seconds from the signature to the sign-in, the most that there may be. A connection that stands is not looked at again.
-const LIFETIME: Duration = Duration::from_secs(900);
+/// The longest time from the signature to the sign-in. A connection that stands is not looked at again.
+const LIFETIME: Duration = Duration::from_mins(15);
 
 /// All but what RFC 3986 never wants encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

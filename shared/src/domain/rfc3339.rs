@@ -18,13 +18,19 @@ pub fn text(time: SystemTime) -> String {
     OffsetDateTime::from(time).format(&Iso8601::<FORMAT>).unwrap_or_default()
 }
 
-/// A moment.
+/// Serializes a moment.
+///
+/// # Errors
+/// The calendar does not have the moment, or the serializer failed.
 pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let text = OffsetDateTime::from(*time).format(&Iso8601::<FORMAT>).map_err(S::Error::custom)?;
     text.serialize(serializer)
 }
 
-/// A moment that may not exist.
+/// Serializes a moment that may not exist.
+///
+/// # Errors
+/// As for [`serialize`].
 pub fn serialize_option<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => serialize(time, serializer),

@@ -22,7 +22,7 @@ pub(super) enum Account {
 
 impl Account {
     /// The caller where that will do, else an unprivileged account.
-    pub fn able_to_run() -> Result<Self, Error> {
+    pub(super) fn able_to_run() -> Result<Self, Error> {
         if !geteuid().is_root() {
             return Ok(Self::Caller);
         }
@@ -41,7 +41,7 @@ impl Account {
     /// A guarded command that runs as this account.
     ///
     /// It may pass and read what root may: the workspace can lie in a folder that is closed to others, as `/root` is.
-    pub fn command(self, tools: &Tools, program: &Path) -> Command {
+    pub(super) fn command(self, tools: &Tools, program: &Path) -> Command {
         let mut command = match self {
             Self::Caller => tools.command(program),
             Self::Unprivileged { uid, gid } => {
@@ -64,7 +64,7 @@ impl Account {
     }
 
     /// Makes the account the owner of a file: PostgreSQL accepts no one else's data.
-    pub fn own(self, path: &Path) -> io::Result<()> {
+    pub(super) fn own(self, path: &Path) -> io::Result<()> {
         match self {
             Self::Caller => Ok(()),
             Self::Unprivileged { uid, gid } => lchown(path, Some(uid), Some(gid)),
