@@ -1,4 +1,4 @@
-//! Access tokens: JSON Web Tokens by RFC 9068 and RFC 8725. With [`super::jwt_crypto`] the only home of `jsonwebtoken`.
+//! Access tokens: JSON Web Tokens by RFC 9068 and RFC 8725. With `jwt_crypto` the only home of `jsonwebtoken`.
 
 #![expect(clippy::disallowed_methods, reason = "this is the home of jsonwebtoken")]
 
@@ -55,6 +55,11 @@ pub enum InvalidAccessToken {
     NotYetValid,
 }
 
+/// An access token that could not be signed. No input from a client causes it.
+#[derive(Debug, thiserror::Error)]
+#[error("the access token could not be signed")]
+pub struct SigningError(#[from] jsonwebtoken::errors::Error);
+
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -70,13 +75,8 @@ struct Claims {
 /// Signs a token for `session` with the ring's first key.
 ///
 /// # Errors
-/// The signature could not be made, which no input can bring about.
-pub fn issue(
-    ring: &KeyRing,
-    policy: &TokenPolicy,
-    session: Session,
-    now: SystemTime,
-) -> Result<String, jsonwebtoken::errors::Error> {
+/// [`SigningError`].
+pub fn issue(ring: &KeyRing, policy: &TokenPolicy, session: Session, now: SystemTime) -> Result<String, SigningError> {
     let issued_at = unix_seconds(now);
     let claims = Claims {
         iss: policy.issuer.clone(),
@@ -90,7 +90,7 @@ pub fn issue(
     };
     let key = ring.signing();
     let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.id.clone()), ..Header::new(key.algorithm) };
-    jsonwebtoken::encode(&header, &claims, &key.signing)
+    Ok(jsonwebtoken::encode(&header, &claims, &key.signing)?)
 }
 
 /// Reads a token: whose session it stands for.

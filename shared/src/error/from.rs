@@ -1,6 +1,7 @@
 //! Conversions of the errors of other modules into errors of the contract.
 
 use super::{ApiError, Code, Fault};
+use crate::auth::access_token::SigningError;
 use crate::auth::password_hash::HashError;
 use crate::auth::refresh_token::InvalidRefreshToken;
 use crate::db;
@@ -111,8 +112,8 @@ impl From<getrandom::Error> for ApiError {
     }
 }
 
-impl From<jsonwebtoken::errors::Error> for ApiError {
-    fn from(error: jsonwebtoken::errors::Error) -> Self {
+impl From<SigningError> for ApiError {
+    fn from(error: SigningError) -> Self {
         Self::internal(error)
     }
 }

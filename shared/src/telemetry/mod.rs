@@ -19,6 +19,9 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::env;
 
+/// The target of all spans. The log ignores it.
+const SPAN_TARGET: &str = "traces";
+
 static JSON: OnceLock<bool> = OnceLock::new();
 
 /// Sends events to standard output and panics to the log. Later calls have no effect.

@@ -33,7 +33,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer as _, Registry};
 
-use super::spans::TARGET;
+use super::SPAN_TARGET;
 use super::xray::{member, trace_id};
 use crate::env;
 use crate::report::{self, BoxError};
@@ -59,7 +59,7 @@ pub(super) fn registry() -> (impl Subscriber + for<'a> LookupSpan<'a>, Result<()
     let layer = tracer.map(|tracer| {
         let layer = tracing_opentelemetry::layer().with_tracer(tracer);
         let layer = layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
-        layer.with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO))
+        layer.with_filter(Targets::new().with_target(SPAN_TARGET, LevelFilter::INFO))
     });
     (Registry::default().with(layer), outcome)
 }

@@ -9,11 +9,8 @@ use tracing::field::Empty;
 use tracing::{Span, info_span};
 
 use super::request_line::Outcome;
-use super::stats;
+use super::{SPAN_TARGET, stats};
 use crate::domain::Session;
-
-/// The target of all spans of this module.
-pub(super) const TARGET: &str = "traces";
 
 const DATABASE: &str = "postgresql";
 
@@ -38,7 +35,7 @@ pub(crate) fn request(request: &RequestSpan<'_>) -> Span {
     // The actual path contains the caller's key, so `url.path` is left out although the conventions ask for it.
     let path = || request.path.replace("+}", "}");
     let span = info_span!(
-        target: TARGET,
+        target: SPAN_TARGET,
         "request",
         otel.kind = "server",
         otel.name = format!("{} {}", request.method, path()),
@@ -81,7 +78,7 @@ pub(crate) fn record_outcome(span: &Span, outcome: Outcome, cold_start: bool) {
 pub(crate) fn database(operation: Option<&str>, text: Option<&str>) -> Span {
     within_request(|| {
         info_span!(
-            target: TARGET,
+            target: SPAN_TARGET,
             "database",
             otel.kind = "client",
             otel.name = operation.unwrap_or(DATABASE),
@@ -104,7 +101,7 @@ pub(crate) fn record_failure(span: &Span, sqlstate: Option<&str>) {
 
 /// Makes the span of password hashing.
 pub(crate) fn hashing(operation: &str) -> Span {
-    within_request(|| info_span!(target: TARGET, "password", otel.name = operation))
+    within_request(|| info_span!(target: SPAN_TARGET, "password", otel.name = operation))
 }
 
 /// A span during the start would be a trace of its own.

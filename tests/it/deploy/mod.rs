@@ -1,10 +1,9 @@
-//! Deployment: migrations, roles, secrets, import, and the layout of the repository.
+//! Deployment: migrations, roles, secrets, and import.
 
 mod custom_resource;
 mod dsql;
 mod import;
 mod key_rotation;
-mod layout;
 mod migrate;
 mod migration_files;
 mod portable_sql;

@@ -298,7 +298,7 @@ async fn an_owner_who_may_not_make_roles_is_told_what_is_missing() -> Outcome {
         "revoke pg_monitor from keyhold_sweeper`",
         "alter table other owner to tenant`",
     ] {
-        assert!(said.contains(&format!("this user may not do it: let an administrator run `{told}")), "{said}");
+        assert!(said.contains(&format!("this user may not change it. Have an administrator run `{told}")), "{said}");
     }
     let reader = connect(&managed.server.url("two").replace("postgres:postgres", "keyhold_reader:role")).await?;
     assert_eq!(outcome(&reader, "select value from data_store").await, "done");

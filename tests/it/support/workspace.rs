@@ -1,8 +1,8 @@
 //! Files of the repository that tests compare.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use serde_json::Value;
 
@@ -49,4 +49,61 @@ pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Erro
         }
     }
     Ok(files)
+}
+
+/// A line of a file.
+pub struct Line {
+    /// The file, relative to the folder that was searched, with `/`.
+    pub file: String,
+    /// The number of the line, from 1.
+    pub number: usize,
+    /// The text.
+    pub text: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.number, self.text.trim())
+    }
+}
+
+/// Returns the Rust files in a folder and below it, relative to it and sorted.
+pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
+    let (mut files, mut pending) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = pending.pop() {
+        for entry in fs::read_dir(next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path.strip_prefix(folder)?.to_owned());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Returns the statements of a Rust file without comments and unit tests. A `use` of several lines is one line.
+pub fn code_lines(folder: &Path, file: &Path) -> Result<Vec<Line>, Box<dyn std::error::Error>> {
+    let text = fs::read_to_string(folder.join(file))?;
+    let file = file.to_str().ok_or("a path that is not UTF-8")?;
+    let mut lines: Vec<Line> = Vec::new();
+    let mut is_open = false;
+    for (index, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        if code.starts_with("#[cfg(test)]") {
+            break;
+        }
+        if is_open {
+            if let Some(last) = lines.last_mut() {
+                last.text += code.trim();
+            }
+        } else {
+            lines.push(Line { file: file.to_owned(), number: index + 1, text: code.to_owned() });
+        }
+        let starts_use = ["use ", "pub use "].iter().any(|word| code.trim_start().starts_with(word));
+        is_open = (is_open || starts_use) && !code.contains(';');
+    }
+    Ok(lines)
 }

@@ -1,0 +1,6 @@
+//! The source itself: its layout, imports, settings, and wording. These tests read files and start nothing.
+
+mod layers;
+mod layout;
+mod settings;
+mod wording;
