@@ -38,6 +38,10 @@
 //! - No input from a client panics; if one did, only its request would fail. \[test `panics`\]
 //! - A request for values is one statement or, as a batch, one transaction, and checks the session itself.
 //! - Every response is one that the OpenAPI document describes. \[`tests/openapi/check.py`\]
+//!
+//! [`env`]: mod@env
+
+#![warn(clippy::missing_errors_doc)]
 
 pub mod app;
 pub mod audit;

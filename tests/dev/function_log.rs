@@ -144,7 +144,9 @@ impl FunctionLog {
         let is_repeated =
             self.shown_error.as_ref().is_some_and(|(shown, time)| *shown == error && time.elapsed() < SAME_ERROR_TIME);
         if !is_repeated {
-            error.iter().for_each(|line| self.screen.print(line));
+            for line in &error {
+                self.screen.print(line);
+            }
             if let Some(step) = step {
                 step.fail();
             }

@@ -1,5 +1,11 @@
 //! `cargo dev`: runs the whole service on this machine until Ctrl-C.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait for processes and read their own environment; `.clippy.toml` names modules for functions"
+)]
+#![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
+
 mod arguments;
 mod database;
 mod function_log;

@@ -225,7 +225,9 @@ impl Display {
         if self.style.live {
             self.block = lines;
         } else {
-            lines.iter().for_each(|line| self.print(line));
+            for line in &lines {
+                self.print(line);
+            }
         }
     }
 
@@ -385,7 +387,8 @@ mod tests {
     #[test]
     fn output_to_a_file_has_no_control_characters() {
         let (mut display, now) = (display(false), Instant::now());
-        display.start("Build the functions".to_owned(), now - LONG_STEP);
+        let start = now.checked_sub(LONG_STEP).expect("the machine runs longer than that");
+        display.start("Build the functions".to_owned(), start);
         display.tick();
         display.tick();
         display.set_block(vec!["Ready".to_owned()]);

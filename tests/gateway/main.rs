@@ -4,6 +4,8 @@
 //! `cargo run -p tests --example gateway -- COMMAND ARGUMENT…` runs a command with the service's address in `API` and exits
 //! with the command's status.
 
+#![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
+
 mod environments;
 mod exchange;
 #[path = "../it/support/http_server.rs"]

@@ -19,6 +19,7 @@ pub struct Emulator {
     invocations: String,
 }
 
+/// Settings of an emulator.
 #[derive(Debug)]
 pub struct Options<'a> {
     /// The function to run.

@@ -13,6 +13,7 @@ pub struct Error {
 }
 
 impl Error {
+    /// Makes an error that states the problem and what to do.
     pub fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { problem: problem.into(), output: None, advice: advice.into() }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Log {
 
 impl Log {
     /// Takes the lock. Waits until its holder releases it.
-    pub fn lock(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn lock(path: &Path) -> Result<Self, Error> {
         let log = Self::open(path)?;
         while !log.is_locked_now()? {
             if process::is_stopping() {
@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// Takes the lock, or returns `None` if another process still has it after `patience`.
-    pub fn try_lock(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
+    pub(crate) fn try_lock(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
         let log = Self::open(path)?;
         let deadline = Instant::now() + patience;
         while !log.is_locked_now()? {
@@ -69,17 +69,17 @@ impl Log {
         }
     }
 
-    pub fn clear(&self) -> Result<(), Error> {
+    pub(crate) fn clear(&self) -> Result<(), Error> {
         self.file.set_len(0).map_err(|error| Error::file(&self.path, error))
     }
 
     /// Redirects the command's output to this file and shares the lock with it.
-    pub fn take_output_of(&self, command: &mut Command) -> Result<(), Error> {
+    pub(crate) fn take_output_of(&self, command: &mut Command) -> Result<(), Error> {
         process::send_output(command, &self.file).map_err(|error| Error::file(&self.path, error))
     }
 
     /// Adds the last lines of this file to an error.
-    pub fn attach_to(&self, error: Error) -> Error {
+    pub(crate) fn attach_to(&self, error: Error) -> Error {
         let text = fs::read(&self.path).unwrap_or_default();
         error.with_output(&String::from_utf8_lossy(&text), &self.path)
     }

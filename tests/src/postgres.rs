@@ -31,7 +31,7 @@ const USER: &str = "postgres";
 const PASSWORD: &str = "postgres";
 
 /// Includes the recovery after a `kill -9`.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Longer than a guard takes to stop the server of a killed process.
 const STOP_PATIENCE: Duration = Duration::from_secs(12);
@@ -40,9 +40,12 @@ const STOP_PATIENCE: Duration = Duration::from_secs(12);
 const THROW_AWAY_SETTINGS: [&str; 4] =
     ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=400"];
 
+/// A major version of PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
+    /// PostgreSQL 16.
     V16,
+    /// PostgreSQL 18.
     #[default]
     V18,
 }
@@ -61,8 +64,10 @@ impl Version {
     }
 }
 
+/// Settings of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The version.
     pub version: Version,
     /// `None` chooses a free port. A server keeps its port when it is stopped and started.
     pub port: Option<u16>,
@@ -132,6 +137,7 @@ impl Server {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{database}")
     }
 
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }

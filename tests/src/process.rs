@@ -37,6 +37,9 @@ impl Guard {
 
     /// Cargo's build folder, by default `target/`. The binary is in `target/<profile>/` or, if it is an example, in
     /// `target/<profile>/examples/`.
+    ///
+    /// # Panics
+    /// The binary is not in a build folder.
     pub fn target(&self) -> &Path {
         let mut folders = self.binary.ancestors().skip(1).filter(|folder| !folder.ends_with("examples"));
         folders.nth(1).expect("cargo puts a binary two folders below the build folder")
@@ -122,6 +125,7 @@ impl Running {
         self.guard.wait()
     }
 
+    /// Whether the child has ended.
     pub fn has_ended(&mut self) -> bool {
         matches!(self.guard.try_wait(), Ok(Some(_)) | Err(_))
     }

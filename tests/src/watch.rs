@@ -17,9 +17,12 @@ const CONCURRENCY: &str = "2";
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Settings of `cargo lambda watch`.
 #[derive(Debug)]
 pub struct Options<'a> {
+    /// The address to listen on.
     pub address: IpAddr,
+    /// The port to listen on.
     pub port: u16,
     /// Variables of the functions, in addition to those of this process.
     pub env: &'a [(&'a str, &'a str)],

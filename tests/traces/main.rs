@@ -1,6 +1,12 @@
 //! Traces of functions that are built with the feature `otlp`: `cargo test -p tests --features otlp --test traces`. A target
 //! of its own, because it builds the functions a second time.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait for processes and read their own environment; `.clippy.toml` names modules for functions"
+)]
+#![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
+
 mod collector;
 mod runtime_api;
 #[path = "../it/support/mod.rs"]
@@ -164,6 +170,7 @@ fn describe(spans: &[Span], parent: &str, depth: usize, text: &mut String) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "the whole trace of one request is compared")]
 async fn a_request_is_a_span_of_the_callers_trace_with_its_slow_steps_as_children() -> Outcome {
     let run = Run::new()?;
     let collector = Collector::start()?;
@@ -343,7 +350,7 @@ fn a_collector_that_is_unreachable_or_hangs_does_not_delay_the_response() -> Out
     for round in 1..=2 {
         let outcome = function.invoke(&xray(true), &warm_up)?;
         assert_eq!(answer(&outcome.answer)?.0, 200);
-        let after = outcome.ready - outcome.answered;
+        let after = outcome.ready.saturating_sub(outcome.answered);
         assert!((200..1000).contains(&after.as_millis()), "the next event was requested {after:?} after the response");
         assert_eq!(hanging.unanswered(), round, "each trace is sent to the collector");
     }
@@ -352,7 +359,7 @@ fn a_collector_that_is_unreachable_or_hangs_does_not_delay_the_response() -> Out
     let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &gone)])?;
     let outcome = function.invoke(&xray(true), &warm_up)?;
     assert_eq!(answer(&outcome.answer)?.0, 200);
-    let after = outcome.ready - outcome.answered;
+    let after = outcome.ready.saturating_sub(outcome.answered);
     assert!(after.as_millis() < 200, "the next event was requested {after:?} after the response");
 
     drop(function);

@@ -17,7 +17,8 @@ use crate::Report;
 /// What CloudFormation asks for. What an answer needs may be missing, so that there is one all the same.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Request {
+#[expect(clippy::struct_field_names, reason = "CloudFormation names the fields")]
+pub(crate) struct Request {
     #[serde(default)]
     request_type: String,
     #[serde(rename = "ResponseURL")]
@@ -71,7 +72,7 @@ const MAX_TEXT: usize = 1000;
 
 impl Request {
     /// The request in an event, if it is one of CloudFormation's.
-    pub fn of(event: &str) -> Option<Self> {
+    pub(crate) fn of(event: &str) -> Option<Self> {
         serde_json::from_str(event).ok()
     }
 
@@ -79,7 +80,7 @@ impl Request {
     ///
     /// # Errors
     /// The answer could not be sent. Lambda then invokes the function again.
-    pub async fn serve<F>(
+    pub(crate) async fn serve<F>(
         self,
         migration: impl FnOnce(IamRoles) -> F,
         now: SystemTime,

@@ -15,7 +15,7 @@ static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
 
 /// Installs this provider for the process. Repeated calls have no effect.
-pub fn install() {
+pub(crate) fn install() {
     // Fails only if a provider is installed already.
     let _ = PROVIDER.install_default();
 }
@@ -30,6 +30,7 @@ pub(super) fn new_key_pair() -> std::result::Result<ring::pkcs8::Document, ring:
     EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`CryptoProvider` defines the signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.as_bytes()))),
@@ -40,6 +41,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`CryptoProvider` defines the signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.try_get_as_bytes()?))),

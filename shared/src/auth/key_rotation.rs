@@ -15,7 +15,7 @@ use super::key_ring::{InvalidKeyRing, KeyRing, KeyText};
 
 /// Minimum time between two rotations: the lifetime of an access token, plus the time until functions and caches of the
 /// public keys have fetched the new ring.
-pub const MIN_INTERVAL: Duration = Duration::from_secs(3600 + 10 * 60);
+pub const MIN_INTERVAL: Duration = Duration::from_mins(60 + 10);
 
 /// The reason why the ring cannot be rotated.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn ids(ring: &str) -> Vec<String> {
         let ring: Value = serde_json::from_str(ring).expect("JSON");
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn no_key_is_removed_before_its_tokens_have_expired() -> Result<(), NextRingError> {
         let first = next_ring(SECRET, Duration::ZERO, "b")?;
-        let just_short = MIN_INTERVAL - Duration::from_secs(1);
+        let just_short = MIN_INTERVAL.saturating_sub(Duration::from_secs(1));
         assert!(matches!(next_ring(&first, just_short, "c"), Err(NextRingError::TooSoon)));
         assert!(next_ring(&first, MIN_INTERVAL, "c").is_ok());
         Ok(())

@@ -19,10 +19,10 @@ pub const FREE_ATTEMPTS: i32 = 4;
 /// The wait after the next failure; each further one doubles it.
 pub const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+pub const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// Time without a failure after which the count starts anew. Waiting for it yields no more guesses a day than taking every
 /// turn.
-pub const FORGET_AFTER: Duration = Duration::from_secs(4 * 60 * 60);
+pub const FORGET_AFTER: Duration = Duration::from_hours(4);
 
 /// Returns the time from `now` until `throttled_until`, rounded up to whole seconds.
 pub fn wait(throttled_until: SystemTime, now: SystemTime) -> Duration {

@@ -2,6 +2,8 @@
 //! is not sent. It is made here without a network call:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
+#![expect(clippy::disallowed_methods, reason = "the home of request signing")]
+
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
@@ -40,7 +42,7 @@ pub struct IamAuth {
 }
 
 /// Time for which a token is accepted, the maximum that AWS allows. An open connection is not checked again.
-const LIFETIME: Duration = Duration::from_secs(900);
+const LIFETIME: Duration = Duration::from_mins(15);
 
 /// All characters except the unreserved ones of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -65,6 +65,7 @@ impl Limit {
     }
 
     /// Returns the lower of both limits.
+    #[must_use]
     pub fn at_most(self, other: Self) -> Self {
         Self(self.0.min(other.0))
     }

@@ -19,12 +19,18 @@ pub fn text(time: SystemTime) -> String {
 }
 
 /// Serializes a timestamp.
+///
+/// # Errors
+/// The year is out of range, or the serializer failed.
 pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let text = OffsetDateTime::from(*time).format(&Iso8601::<FORMAT>).map_err(S::Error::custom)?;
     text.serialize(serializer)
 }
 
 /// Serializes a timestamp or null.
+///
+/// # Errors
+/// As for [`serialize`].
 pub fn serialize_option<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => serialize(time, serializer),

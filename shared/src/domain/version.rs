@@ -30,7 +30,7 @@ impl TryFrom<f64> for Version {
     type Error = InvalidVersion;
 
     fn try_from(number: f64) -> Result<Self, InvalidVersion> {
-        const HIGHEST: f64 = ((1_u64 << 53) - 1) as f64;
+        const HIGHEST: f64 = 9_007_199_254_740_991.0;
         let whole = number.fract() == 0.0 && (1.0..=HIGHEST).contains(&number);
         #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53 fits")]
         whole.then_some(Self(number as i64)).ok_or(InvalidVersion)

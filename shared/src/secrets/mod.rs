@@ -27,7 +27,7 @@ use crate::report::{self, BoxError};
 /// The least time between two fetches, so that tokens with made-up key ids do not cause calls that cost money.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// The longest time for which a replaced key ring is used. A rotation waits for it at each step.
-pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
+pub const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// The signing keys of a function. They are a type, so that a function without keys cannot even name a token.
 pub trait Keys: Sized + Send + Sync + 'static {

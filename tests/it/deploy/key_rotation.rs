@@ -54,7 +54,7 @@ fn signed_with(client: &Client) -> Value {
 /// From a secret to a key pair, and nobody is refused at any moment.
 #[tokio::test]
 async fn a_rotation_is_to_publish_to_sign_and_to_retire() -> Outcome {
-    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
     let old = json!({ "kid": SECRET_ID, "secret": SECRET });
     let new = json!({ "kid": "new", "private_key": private_key() });
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
@@ -112,7 +112,7 @@ impl Fleet {
 
 #[tokio::test]
 async fn keys_are_rotated_on_a_schedule_and_nobody_is_refused() -> Outcome {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const DAY: Duration = Duration::from_hours(24);
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     fleet.deployment.secrets.put(&fleet.deployment.jwt_secret, SECRET)?;
     let old_environment = fleet.environment().await?;
@@ -144,9 +144,9 @@ async fn keys_are_not_rotated_before_everybody_knows_them() -> Outcome {
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     let now = SystemTime::now();
     fleet.rotate(now).await?;
-    let refused = fleet.rotate(now + Duration::from_secs(3600)).await;
+    let refused = fleet.rotate(now + Duration::from_hours(1)).await;
     assert!(matches!(refused, Err(RotationError::Next(NextRingError::TooSoon))), "{refused:?}");
-    fleet.rotate(now + Duration::from_secs(2 * 3600)).await?;
+    fleet.rotate(now + Duration::from_hours(2)).await?;
     let other = Request {
         step: Step::CreateSecret,
         secret_id: fleet.deployment.database_secret.clone(),

@@ -115,7 +115,7 @@ async fn two_runs_at_once_apply_everything_once() -> Outcome {
     database.connect().await.batch_execute("drop schema public cascade; create schema public").await?;
     let (first, second) =
         tokio::join!(migrate::run(migration_app(database.url())), migrate::run(migration_app(database.url())));
-    let mut applied = [first, second].map(|report| report.map(|report| report.applied.len()).unwrap_or(99));
+    let mut applied = [first, second].map(|report| report.map_or(99, |report| report.applied.len()));
     applied.sort_unstable();
     assert_eq!(applied, [0, 11]);
     Ok(())

@@ -108,19 +108,18 @@ impl Rds {
         // AuthenticationCleartextPassword
         client.write_all(&[b'R', 0, 0, 0, 8, 0, 0, 0, 3]).await?;
         assert_eq!(client.read_u8().await?, b'p', "a password");
-        let length = client.read_u32().await?;
-        let mut password = vec![0; length as usize - 4];
+        let mut password = vec![0; client.read_u32().await? as usize - 4];
         client.read_exact(&mut password).await?;
         let token = String::from_utf8_lossy(&password);
         if self.is_valid(token.trim_end_matches('\0'), user) {
             let mut server = TcpStream::connect(("127.0.0.1", self.server)).await?;
-            server.write_u32(startup.len() as u32 + 4).await?;
+            server.write_u32(length).await?;
             server.write_all(&startup).await?;
             copy_bidirectional(&mut client, &mut server).await?;
         } else {
             let fields = format!("SFATAL\0C28000\0MPAM authentication failed for user \"{user}\"\0\0");
             client.write_u8(b'E').await?;
-            client.write_u32(fields.len() as u32 + 4).await?;
+            client.write_u32(u32::try_from(fields.len()).map_err(std::io::Error::other)? + 4).await?;
             client.write_all(fields.as_bytes()).await?;
             client.shutdown().await?;
         }

@@ -46,7 +46,7 @@ async fn upsert_creates_what_does_not_exist() {
     assert_eq!((created.status, created.header("location")), (201, Some("/api/data/a%20key")));
     let replaced = ada.put("/api/data/a%20key?upsert=true", r#"{"value":2,"expires_in":60}"#).await;
     assert_eq!((replaced.status, replaced.header("location")), (200, None));
-    service.clock.advance(Duration::from_secs(60));
+    service.clock.advance(Duration::from_mins(1));
     let after_expiry = ada.put("/api/data/a%20key?upsert=true", r#"{"value":3}"#).await;
     assert_eq!((after_expiry.status, after_expiry.header("etag")), (201, Some("\"3\"")));
     for query in ["upsert=yes", "upsert", "upsert=true&upsert=true"] {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Gateway, Outcome, in_process};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn sessions(client: &Client) -> Vec<Value> {
     let answer = client.get("/api/sessions").await;

@@ -145,7 +145,7 @@ async fn an_access_token_ends_after_an_hour() {
     let service = in_process();
     let ada = service.anybody().sign_up("ada").await;
     assert_eq!(ada.store("key", json!(1)).await.status, 201);
-    service.clock.advance(Duration::from_secs(3600));
+    service.clock.advance(Duration::from_hours(1));
     assert_eq!(ada.get("/api/data/key").await.status, 200, "the leeway");
     service.clock.advance(Duration::from_secs(5));
     assert_eq!(ada.get("/api/data/key").await.outcome(), "401 INVALID_TOKEN");

@@ -13,7 +13,7 @@ pub struct SecretsManager {
     _running: Running,
 }
 
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 impl SecretsManager {
     /// Starts one with no secrets in it.

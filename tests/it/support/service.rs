@@ -50,6 +50,7 @@ impl HandClock {
 }
 
 /// 2026-01-01T00:00:00Z.
+#[expect(clippy::duration_suboptimal_units, reason = "Unix time is in seconds")]
 const START: Duration = Duration::from_secs(1_767_225_600);
 
 /// As deployed, but for bcrypt's cost: its lowest, so that a test waits for what it tests.
@@ -60,9 +61,9 @@ pub fn settings() -> Settings {
         tokens: TokenPolicy {
             issuer: "keyhold".to_owned(),
             audience: "keyhold".to_owned(),
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
         },
-        refresh_lifetime: Duration::from_secs(30 * 24 * 3600),
+        refresh_lifetime: Duration::from_hours(30 * 24),
         quota: Quota { keys: 1000, bytes: 10 * 1024 * 1024 },
     }
 }
@@ -107,7 +108,7 @@ impl Service {
             apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
             apps.with_keys.extend(functions.iter().map(|function| (*function, with_keys.clone())));
         }
-        Arc::new(Self { apps, database, clock })
+        Arc::new(Self { database, clock, apps })
     }
 
     /// The service with other settings on the same database, its clock at the start again.

@@ -17,7 +17,7 @@ pub fn functions() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
     for entry in fs::read_dir(root().join("functions"))? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            names.insert(entry.file_name().into_string().map_err(|name| format!("{name:?} is not UTF-8"))?);
+            names.insert(entry.file_name().into_string().map_err(|name| format!("{} is not UTF-8", name.display()))?);
         }
     }
     Ok(names)
@@ -44,7 +44,7 @@ pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Erro
     for entry in fs::read_dir(root().join("migrations"))? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name that is no text")?.to_owned();
-        if name.ends_with(".sql") {
+        if path.extension().is_some_and(|extension| extension == "sql") {
             files.insert(name, fs::read_to_string(&path)?);
         }
     }

@@ -22,7 +22,7 @@ pub(super) enum Account {
 
 impl Account {
     /// The caller's account, or an unprivileged one if the caller is root.
-    pub fn able_to_run() -> Result<Self, Error> {
+    pub(super) fn able_to_run() -> Result<Self, Error> {
         if !geteuid().is_root() {
             return Ok(Self::Caller);
         }
@@ -42,7 +42,7 @@ impl Account {
     ///
     /// It keeps root's access to files, because the workspace can be in a folder that other accounts cannot enter, such as
     /// `/root`.
-    pub fn command(self, tools: &Tools, program: &Path) -> Command {
+    pub(super) fn command(self, tools: &Tools, program: &Path) -> Command {
         let mut command = match self {
             Self::Caller => tools.command(program),
             Self::Unprivileged { uid, gid } => {
@@ -65,7 +65,7 @@ impl Account {
     }
 
     /// Makes the account the owner of a file, because PostgreSQL requires that it owns its data.
-    pub fn own(self, path: &Path) -> io::Result<()> {
+    pub(super) fn own(self, path: &Path) -> io::Result<()> {
         match self {
             Self::Caller => Ok(()),
             Self::Unprivileged { uid, gid } => lchown(path, Some(uid), Some(gid)),
