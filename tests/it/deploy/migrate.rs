@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
+
 use expect_test::expect;
 
 use crate::support::scenarios::every_statement;
-use crate::support::{Database, Outcome, Service, database, migration_app, postgresql_16, settings};
+use crate::support::{Database, Outcome, Service, database, database_like_dsql, migration_app, postgresql_16, settings};
 
 /// Every table, column and constraint, as the database itself describes them.
 async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error>> {
@@ -9,15 +11,15 @@ async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error
         select concat_ws(' ', c.table_name, c.column_name, c.data_type, c.collation_name,
                          case c.is_nullable when 'NO' then 'not null' end)
         from information_schema.columns c
-        where c.table_schema = 'public' and c.table_name <> 'refinery_schema_history'
+        where c.table_schema = current_schema and c.table_name <> 'refinery_schema_history'
         union all
         select concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid))
         from pg_constraint
-        where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f', 'c')
+        where connamespace = current_schema::regnamespace and contype in ('p', 'u', 'f', 'c')
             and conrelid <> 'refinery_schema_history'::regclass
         union all
         select indexdef from pg_indexes
-        where schemaname = 'public' and indexname not in (select conname from pg_constraint)
+        where schemaname = current_schema and indexname not in (select conname from pg_constraint)
         order by 1";
     let rows = database.connect().await.query(SQL, &[]).await?;
     Ok(rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect())
@@ -94,6 +96,27 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
         users users_username_key UNIQUE (username_canonical)
     "#]].assert_eq(&schema_18);
     assert_eq!(schema(&postgresql_16()).await?, schema_18);
+    Ok(())
+}
+
+#[tokio::test]
+async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outcome {
+    let (on_dsql, on_postgresql) = (schema(&database_like_dsql()).await?, schema(&database()).await?);
+    let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (on_dsql, on_postgresql) = (lines(&on_dsql), lines(&on_postgresql));
+    let removed = on_postgresql.difference(&on_dsql).map(|line| format!("- {line}\n"));
+    let added = on_dsql.difference(&on_postgresql).map(|line| format!("+ {line}\n"));
+    expect![[r#"
+        - CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
+        - data_clock data_clock_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        - data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        - data_store key text C not null
+        - data_usage data_usage_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        - refresh_tokens refresh_tokens_session_fkey FOREIGN KEY (user_id, session_id) REFERENCES sessions(user_id, id) ON DELETE CASCADE
+        - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        + CREATE INDEX data_store_expiry ON keyhold.data_store USING btree (expires_at, user_id)
+        + data_store key text not null
+    "#]].assert_eq(&removed.chain(added).collect::<String>());
     Ok(())
 }
 
