@@ -1,11 +1,15 @@
+//! Migrations on PostgreSQL: the schema that they create, repeated runs, and databases of other versions.
+
 use std::collections::BTreeSet;
 
 use expect_test::expect;
 
 use crate::support::scenarios::every_statement;
-use crate::support::{Database, Outcome, Service, database, database_like_dsql, migration_app, postgresql_16, settings};
+use crate::support::{
+    Database, Outcome, Service, database, database_like_dsql, migration_app, postgresql_16, settings,
+};
 
-/// Every table, column and constraint, as the database itself describes them.
+/// Returns every column, constraint, and index, as the database describes them.
 async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error>> {
     const SQL: &str = "
         select concat_ws(' ', c.table_name, c.column_name, c.data_type, c.collation_name,
@@ -26,7 +30,7 @@ async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error
 }
 
 #[tokio::test]
-async fn the_schema_is_the_same_on_both_versions() -> Outcome {
+async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
     let schema_18 = schema(&database()).await?;
     expect![[r#"
         CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
@@ -121,25 +125,53 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
 }
 
 #[tokio::test]
-async fn every_statement_runs_on_the_older_version_too() -> Outcome {
+async fn every_statement_runs_on_postgresql_16() -> Outcome {
     every_statement(&Service::new(postgresql_16(), settings())).await
 }
 
 #[tokio::test]
-async fn a_second_run_does_nothing() -> Outcome {
+async fn a_second_run_applies_nothing() -> Outcome {
     let database = database();
     assert!(migrate::run(migration_app(database.url())).await.map_err(|error| error.to_string())?.applied.is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn two_runs_at_once_apply_everything_once() -> Outcome {
+async fn concurrent_runs_apply_each_migration_once() -> Outcome {
     let database = database();
     database.connect().await.batch_execute("drop schema public cascade; create schema public").await?;
     let (first, second) =
         tokio::join!(migrate::run(migration_app(database.url())), migrate::run(migration_app(database.url())));
     let mut applied = [first, second].map(|report| report.map(|report| report.applied.len()).unwrap_or(99));
     applied.sort_unstable();
-    assert_eq!(applied, [0, 11]);
+    assert_eq!(applied, [0, 7]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_of_other_files_is_rejected() -> Outcome {
+    let database = database();
+    let client = database.connect().await;
+    let mut messages = String::new();
+    for change in ["name = 'postgresql' where version = 7", "checksum = '1' where version = 1"] {
+        client.batch_execute(&format!("update refinery_schema_history set {change}")).await?;
+        let error = migrate::run(migration_app(database.url())).await.err().ok_or("the run succeeded")?;
+        messages.extend([&error.to_string(), "\n"]);
+    }
+    expect![[r#"
+        this database was migrated with a file V7__postgresql that differs from the file of this version. Use a new database. On a development machine, `cargo dev --fresh` creates one
+        this database was migrated with a file V1__users that differs from the file of this version. Use a new database. On a development machine, `cargo dev --fresh` creates one
+    "#]]
+    .assert_eq(&messages);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_accepted() -> Outcome {
+    let database = database();
+    let newer = "insert into refinery_schema_history values (999, 'newer', '2026-01-01T00:00:00Z', '1')";
+    database.connect().await.batch_execute(newer).await?;
+    let report = migrate::run(migration_app(database.url())).await.map_err(|error| error.to_string())?;
+    assert!(report.applied.is_empty(), "a deployment can be rolled back");
     Ok(())
 }
