@@ -28,8 +28,12 @@ pub enum Database {
 
 impl Database {
     /// Describes what [`Self::open`] does.
-    pub fn open_label() -> &'static str {
-        if given_url().is_some() { "Connect to DATABASE_URL" } else { "Start PostgreSQL" }
+    pub fn open_label(fresh: bool) -> &'static str {
+        match given_url() {
+            Some(_) => "Connect to DATABASE_URL",
+            None if fresh => "Start PostgreSQL with an empty database",
+            None => "Start PostgreSQL",
+        }
     }
 
     /// Checks that a server listens at the address in `DATABASE_URL`, or starts the PostgreSQL in `folder`, which is emptied
@@ -82,7 +86,8 @@ impl Database {
                  `cargo dev --fresh` deletes its data and starts with an empty database."
             }
             (Self::Embedded(_), false) => {
-                "If the data of the database is the cause, `cargo dev --fresh` deletes it and starts with an empty database."
+                "Correct what the output names. If the data of the database is the cause, `cargo dev --fresh` deletes it and \
+                 starts with an empty database."
             }
             (Self::Given(_), true) => {
                 "The database in DATABASE_URL was created by other migrations than those in migrations/. Set DATABASE_URL \
@@ -107,8 +112,15 @@ fn given_url() -> Option<String> {
     env::var("DATABASE_URL").ok().filter(|url| !url.is_empty())
 }
 
-/// Detects an unreachable server early. `migrate` reports everything else that can be wrong, such as the password.
+/// Detects a malformed address and an unreachable server before the functions are built. `migrate` reports everything else
+/// that can be wrong, such as the password.
 fn check(url: &str) -> Result<(), Error> {
+    if !is_address(url) {
+        return Err(Error::new(
+            "DATABASE_URL is not a database address such as postgres://user:password@host:5432/name.",
+            "Correct it, or unset it: `cargo dev` then starts a PostgreSQL itself.",
+        ));
+    }
     let Some((host, port)) = host_and_port(url) else {
         return Ok(());
     };
@@ -118,6 +130,11 @@ fn check(url: &str) -> Result<(), Error> {
             "Start that server, correct the address, or unset DATABASE_URL: `cargo dev` then starts a PostgreSQL itself.",
         )
     })
+}
+
+/// Whether this is a URL or the form `host=… dbname=…`.
+fn is_address(url: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains('=')
 }
 
 fn connect(host: &str, port: u16) -> std::io::Result<()> {
@@ -158,7 +175,7 @@ fn without_password(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{host_and_port, without_password};
+    use super::{host_and_port, is_address, without_password};
 
     #[test]
     fn host_and_port_are_read_from_a_url() {
@@ -172,6 +189,12 @@ mod tests {
         ] {
             assert_eq!(host_and_port(url), address, "{url}");
         }
+    }
+
+    #[test]
+    fn an_address_is_a_url_or_a_list_of_parameters() {
+        assert!(is_address("postgresql:///app") && is_address("host=/run/postgresql dbname=app"));
+        assert!(!is_address("localhost") && !is_address("mysql://localhost/app"));
     }
 
     #[test]

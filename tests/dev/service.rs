@@ -131,7 +131,8 @@ impl Start<'_> {
     fn tools_and_database(&self) -> Result<(Tools, Database), Error> {
         let tools = self.step("Prepare the tools", |_| tools::prepare(self.guard))?;
         let folder = self.folder.join("postgres");
-        let database = self.step(Database::open_label(), |_| Database::open(&tools, &folder, self.options.fresh))?;
+        let database = self
+            .step(Database::open_label(self.options.fresh), |_| Database::open(&tools, &folder, self.options.fresh))?;
         if database.is_given() && self.options.fresh {
             self.screen.print("  --fresh does not empty the database in DATABASE_URL.");
         }

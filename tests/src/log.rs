@@ -91,9 +91,9 @@ pub(crate) fn excerpt(output: &str, file: &Path) -> String {
     let lines: Vec<&str> = output.trim_end().lines().collect();
     let last = &lines[lines.len().saturating_sub(EXCERPT_LINES)..];
     let mut text = match (last.len(), lines.len()) {
-        (_, 0) => return format!("Its output in {file} is empty.\n"),
-        (shown, all) if shown < all => format!("The last {shown} of {all} lines of its output, which is in {file}:\n"),
-        _ => format!("Its output, which is in {file}:\n"),
+        (_, 0) => return format!("The output is empty ({file}).\n"),
+        (shown, all) if shown < all => format!("The last {shown} of {all} lines of the output ({file}):\n"),
+        _ => format!("The output ({file}):\n"),
     };
     for line in last {
         let _ = writeln!(text, "  | {line}");
@@ -113,22 +113,20 @@ mod tests {
     #[test]
     fn a_short_output_is_shown_completely() {
         let text = excerpt("one\ntwo\n\n", Path::new("/logs/output.log"));
-        assert_eq!(text, "Its output, which is in /logs/output.log:\n  | one\n  | two\n");
+        assert_eq!(text, "The output (/logs/output.log):\n  | one\n  | two\n");
     }
 
     #[test]
     fn a_long_output_is_cut_to_its_last_lines() {
         let output: String = (1..=812).map(|line| format!("line {line}\n")).collect();
         let text = excerpt(&output, Path::new("/logs/output.log"));
-        assert!(
-            text.starts_with("The last 30 of 812 lines of its output, which is in /logs/output.log:\n  | line 783\n")
-        );
+        assert!(text.starts_with("The last 30 of 812 lines of the output (/logs/output.log):\n  | line 783\n"));
         assert!(text.ends_with("  | line 812\n"));
     }
 
     #[test]
     fn an_empty_output_is_named_as_such() {
-        assert_eq!(excerpt("\n", Path::new("/logs/output.log")), "Its output in /logs/output.log is empty.\n");
+        assert_eq!(excerpt("\n", Path::new("/logs/output.log")), "The output is empty (/logs/output.log).\n");
     }
 
     #[test]

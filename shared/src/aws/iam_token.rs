@@ -1,6 +1,6 @@
-//! Signing in to a database as whoever AWS says the function is: the password is a signed request that is never sent, made
-//! here without a call to anything (Signature Version 4 in the query:
-//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
+//! Database passwords for sign-in by IAM. The password is a presigned request (Signature Version 4 in the query string) that
+//! is not sent. It is made here without a network call:
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,21 +17,21 @@ use crate::report::BoxError;
 /// The service that checks the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IamService {
-    /// RDS, Aurora and RDS Proxy: what `rds-db:connect` allows.
+    /// RDS, Aurora, and RDS Proxy. Needs the permission `rds-db:connect`.
     Rds,
-    /// Aurora DSQL: what `dsql:DbConnect` allows, or `dsql:DbConnectAdmin` for the user `admin`.
+    /// Aurora DSQL. Needs the permission `dsql:DbConnect`, or `dsql:DbConnectAdmin` for the user `admin`.
     Dsql,
 }
 
-/// A user of a database, at whose sign-in AWS decides.
+/// A database user that signs in by IAM.
 pub struct IamAuth {
-    /// Who checks it.
+    /// The service that checks the token.
     pub service: IamService,
-    /// As whom the function runs, and the region where the name of the host has none.
+    /// The credentials to sign with, and the region if `host` does not contain one.
     pub aws: AwsCredentials,
-    /// The database's own address: another name for it would not fit the signature.
+    /// The address of the database as AWS assigned it. The signature covers it, so an alias fails.
     pub host: String,
-    /// Its port.
+    /// The port of the database.
     pub port: u16,
     /// The name of the database.
     pub database: String,
@@ -39,10 +39,10 @@ pub struct IamAuth {
     pub user: String,
 }
 
-/// Seconds from the signature to the sign-in, the most that there may be. A connection that stands is not looked at again.
+/// Time for which a token is accepted, the maximum that AWS allows. An open connection is not checked again.
 const LIFETIME: Duration = Duration::from_secs(900);
 
-/// All but what RFC 3986 never wants encoded.
+/// All characters except the unreserved ones of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl IamAuth {
@@ -107,7 +107,7 @@ fn append(query: &mut String, name: &str, value: &str) {
     query.extend(utf8_percent_encode(value, ENCODED));
 }
 
-/// The region that an address of AWS's names, which is where the database is: the function may be elsewhere.
+/// Returns the region in an address of AWS. The function may run in another region than the database.
 fn region_of(host: &str) -> Option<&str> {
     let host = host.trim_end_matches('.');
     let is_aws = [".amazonaws.com", ".amazonaws.com.cn", ".on.aws"].iter().any(|end| host.ends_with(end));
@@ -130,7 +130,7 @@ mod tests {
     use super::region_of;
 
     #[test]
-    fn an_address_tells_its_region() {
+    fn the_region_of_an_address_is_found() {
         for (host, region) in [
             ("keyhold.abcdefghijkl.eu-central-1.rds.amazonaws.com", Some("eu-central-1")),
             ("keyhold.proxy-abcdefghijkl.us-gov-west-1.rds.amazonaws.com", Some("us-gov-west-1")),

@@ -2,13 +2,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The number of a write: it grows with every write of a key and no other write of the key ever gets the same one.
+/// The version of a value. It grows with each write of a key and is never used twice for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Version(i64);
 
 impl Version {
-    /// The number as the database keeps it.
+    /// Returns the number as it is stored.
     pub fn number(self) -> i64 {
         self.0
     }
@@ -20,13 +20,12 @@ impl From<i64> for Version {
     }
 }
 
-/// A number that is nobody's version.
+/// A number that cannot be a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("if_version must be a whole number of 1 or more")]
 pub struct InvalidVersion;
 
-/// As JSON has it: a whole number below 2⁵³, from where on others are read as the same one (RFC 8259 §6), and more writes
-/// than anybody makes.
+/// Accepts whole numbers below 2⁵³. Larger numbers in JSON may be read as a neighboring one (RFC 8259 §6).
 impl TryFrom<f64> for Version {
     type Error = InvalidVersion;
 
@@ -44,11 +43,11 @@ impl fmt::Display for Version {
     }
 }
 
-/// Which versions somebody names: those they know, or those they demand.
+/// The versions that a request names in a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VersionMatch {
-    /// Any at all, as long as there is a value.
+    /// Any version.
     Any,
-    /// One of these.
+    /// One of these versions.
     Among(Vec<Version>),
 }

@@ -182,9 +182,9 @@ async fn every_fault_of_a_batch_is_listed() {
         .collect();
     expect![[r#"
         "operations[0].value" "operations[0]: value is required; it may be null"
-        "operations[1].op" "operations[1]: op must be get, create, put or delete"
+        "operations[1].op" "operations[1]: op must be get, create, put, or delete"
         "operations[2].op" "operations[2]: op is required"
-        "operations[3].key" "operations[3]: key must not contain an empty segment, `.` or `..` between its slashes"
+        "operations[3].key" "operations[3]: key must not contain an empty segment, `.`, or `..` between slashes"
         "operations[4]" "operations[4] must be a JSON object"
         "operations[5].if_version" "operations[5]: if_version must be a whole number of 1 or more"
         "operations[5].expires_in" "operations[5]: expires_in must be a whole number of seconds from 1 to 315360000"

@@ -73,7 +73,7 @@ async fn every_fault_of_a_body_is_listed() {
             {
               "code": "INVALID_KEY",
               "field": "key",
-              "message": "key must not contain an empty segment, `.` or `..` between its slashes"
+              "message": "key must not contain an empty segment, `.`, or `..` between slashes"
             },
             {
               "code": "INVALID_VALUE",
@@ -86,7 +86,7 @@ async fn every_fault_of_a_body_is_listed() {
               "message": "expires_in must be a whole number of seconds from 1 to 315360000"
             }
           ],
-          "message": "key must not contain an empty segment, `.` or `..` between its slashes; value is required; it may be null; expires_in must be a whole number of seconds from 1 to 315360000",
+          "message": "key must not contain an empty segment, `.`, or `..` between slashes; value is required; it may be null; expires_in must be a whole number of seconds from 1 to 315360000",
           "request_id": "request-1",
           "status": "error"
         }

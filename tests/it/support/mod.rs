@@ -9,6 +9,7 @@ mod endpoints;
 mod fake_dsql;
 mod forged;
 mod gateway;
+pub mod http_server;
 mod http_service;
 mod keys;
 mod machine;
