@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
 use serde_json::Value;
+use shared::db::Dialect;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -38,15 +39,17 @@ pub fn events_of(function: &str) -> Result<Vec<(String, Value)>, Box<dyn std::er
     Ok(events)
 }
 
-/// The migrations: file and text.
-pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Error>> {
+/// Returns the migrations for a dialect: file names and texts.
+pub fn migrations(dialect: Dialect) -> Result<BTreeMap<String, String>, Box<dyn std::error::Error>> {
+    let folder = match dialect {
+        Dialect::PostgreSql => "migrations/postgresql",
+        Dialect::AuroraDsql => "migrations/dsql",
+    };
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(root().join("migrations"))? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name that is no text")?.to_owned();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            files.insert(name, fs::read_to_string(&path)?);
-        }
+    for entry in fs::read_dir(root().join(folder))? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().map_err(|name| format!("{name:?} is not UTF-8"))?;
+        files.insert(name, fs::read_to_string(entry.path())?);
     }
     Ok(files)
 }
