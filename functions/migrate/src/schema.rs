@@ -20,7 +20,7 @@ mod dsql {
 ///
 /// # Errors
 /// A migration failed, the database was migrated with other files, or it is unavailable.
-pub async fn migrate(connection: &mut MigrationConnection, now: SystemTime) -> Result<Vec<String>, BoxError> {
+pub(crate) async fn migrate(connection: &mut MigrationConnection, now: SystemTime) -> Result<Vec<String>, BoxError> {
     match connection.dialect() {
         Dialect::PostgreSql => migrate_postgresql(connection).await,
         Dialect::AuroraDsql => migrate_dsql(connection, now).await,
