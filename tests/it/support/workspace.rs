@@ -48,7 +48,7 @@ pub fn migrations(dialect: Dialect) -> Result<BTreeMap<String, String>, Box<dyn 
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(root().join(folder))? {
         let entry = entry?;
-        let name = entry.file_name().into_string().map_err(|name| format!("{name:?} is not UTF-8"))?;
+        let name = entry.file_name().into_string().map_err(|name| format!("{} is not UTF-8", name.display()))?;
         files.insert(name, fs::read_to_string(entry.path())?);
     }
     Ok(files)
