@@ -50,10 +50,7 @@ fn main() -> ExitCode {
 
 fn run(command: Vec<OsString>) -> Result<ExitCode, Error> {
     let [program, arguments @ ..] = command.as_slice() else {
-        return Err(Error::new(
-            "The command is missing.",
-            "cargo run -p tests --example gateway -- COMMAND ARGUMENT…",
-        ));
+        return Err(Error::new("The command is missing.", "cargo run -p tests --example gateway -- COMMAND ARGUMENT…"));
     };
     let template = Template::read()?;
     let guard = Guard::this_binary().map_err(|error| Error::start("the gateway", error))?;
@@ -73,10 +70,7 @@ fn run(command: Vec<OsString>) -> Result<ExitCode, Error> {
     let environments = Environments::new(tools.clone(), binaries, log, overrides);
     let gateway = Gateway::new(template, environments);
     let http_server = HttpServer::start(THREADS, move |request| gateway.serve(request)).map_err(|error| {
-        Error::new(
-            format!("The gateway cannot listen: {error}"),
-            "Check that this machine has a loopback interface.",
-        )
+        Error::new(format!("The gateway cannot listen: {error}"), "Check that this machine has a loopback interface.")
     })?;
     let status = Command::new(program)
         .args(arguments)

@@ -43,8 +43,9 @@ impl Template {
     pub fn read() -> Result<Self, Error> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
         let text = fs::read_to_string(&path).map_err(|error| Error::file(&path, error))?;
-        let template: Value = serde_yaml_ng::from_str(&text)
-            .map_err(|error| Error::new(format!("template.yaml is not valid YAML: {error}"), "Run `sam validate` for details."))?;
+        let template: Value = serde_yaml_ng::from_str(&text).map_err(|error| {
+            Error::new(format!("template.yaml is not valid YAML: {error}"), "Run `sam validate` for details.")
+        })?;
         let everywhere = &template["Globals"]["Function"]["Environment"]["Variables"];
         let resources = template["Resources"].as_mapping().into_iter().flatten();
         let functions = resources.filter_map(|(_, resource)| {

@@ -57,7 +57,8 @@ impl Invoked {
     pub fn invoke(&mut self, trace: &str, event: &str) -> Result<Invocation, Box<dyn Error>> {
         let mut response = Response::from_string(event);
         let request_id = uuid::Uuid::now_v7().to_string();
-        for (name, value) in [("aws-request-id", request_id.as_str()), ("deadline-ms", "4102444800000"), ("trace-id", trace)]
+        for (name, value) in
+            [("aws-request-id", request_id.as_str()), ("deadline-ms", "4102444800000"), ("trace-id", trace)]
         {
             let header = Header::from_bytes(format!("lambda-runtime-{name}"), value);
             response.add_header(header.map_err(|()| format!("{name} cannot be sent: {value}"))?);

@@ -1,4 +1,4 @@
-//! Signing in to the database by IAM: the token is the one that AWS's own SDK makes, and a function gets in with it.
+//! Database sign-in with IAM tokens. The tokens equal those of the AWS SDK for Python, and a function signs in with one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::tls::{accept, certified};
 use crate::support::{GatewayRequest, Outcome, account, binaries, emulate, migration_app, tools};
 
-/// Makes the tokens of a list of cases with the SDK for Python each at its instant.
+/// A Python program that prints the token of each case as of the case's instant.
 const BOTOCORE: &str = r#"
 import datetime, json, sys
 import botocore.auth, botocore.session
@@ -38,7 +38,7 @@ for case in json.loads(sys.argv[1]):
 "#;
 
 #[test]
-fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
+fn a_token_equals_that_of_the_sdk_for_python() -> Outcome {
     const RDS: &str = "keyhold.proxy-abcdefghijkl.eu-central-1.rds.amazonaws.com";
     const DSQL: &str = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws";
     let temporary = Some("IQoJb3JpZ2luX2VjE+Q/aDb=//cent==");
@@ -57,7 +57,7 @@ fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
         }));
         let sign_in = IamAuth {
             service: if service == "rds" { IamService::Rds } else { IamService::Dsql },
-            // Where the address names a region, that is where the database is.
+            // A region in the address takes precedence over the function's region.
             aws: aws(if host.ends_with("example") { region } else { "elsewhere-1" }, SECRET, session_token),
             host: host.to_owned(),
             port: 5432,
@@ -68,7 +68,7 @@ fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
     }
     let mut python = Command::new("python");
     python.env("PATH", tools().search_path()).args(["-c", BOTOCORE, &Value::from(told).to_string()]);
-    // Its own signer and not the one in C, whose clock cannot be set.
+    // The signer in Python, because the clock of the one in C cannot be set.
     let output = python.env("BOTO_DISABLE_CRT", "true").output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(made, String::from_utf8(output.stdout)?.lines().collect::<Vec<_>>());
@@ -87,8 +87,8 @@ fn aws(region: &str, secret: &str, session_token: Option<&str>) -> AwsCredential
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// Takes sign-ins as RDS does: TLS, the password in clear, and that is a token of a minute ago at most, for the host and the
-/// user, signed with the right key. What follows goes to a PostgreSQL that trusts whoever comes.
+/// Authenticates like RDS: over TLS, with a token in place of the password. The token must be at most a minute old, be signed
+/// with the right key, and name the host and the user. Forwards authenticated connections to a PostgreSQL without passwords.
 struct Rds {
     acceptor: TlsAcceptor,
     server: u16,
@@ -149,7 +149,7 @@ impl Rds {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_signs_in_with_a_token_and_asks_nobody_for_a_secret() -> Outcome {
+async fn a_function_signs_in_with_a_token_and_reads_no_secret() -> Outcome {
     let server = Server::throw_away(tools(), Options::default())?;
     migrate::run(migration_app(&server.url("postgres"))).await.map_err(|error| error.to_string())?;
     let (superuser, connection) = tokio_postgres::connect(&server.url("postgres"), NoTls).await?;
@@ -180,7 +180,7 @@ async fn a_function_signs_in_with_a_token_and_asks_nobody_for_a_secret() -> Outc
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", secret),
             ("AWS_SESSION_TOKEN", "session/token=="),
-            // Nobody is there: a call would fail, and with it the start.
+            // An unreachable endpoint, so that the function would not start if it called AWS.
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
             ("BCRYPT_COST", "10"),
         ];
@@ -191,7 +191,7 @@ async fn a_function_signs_in_with_a_token_and_asks_nobody_for_a_secret() -> Outc
     let answer = tokio::task::block_in_place(|| register(SECRET, "ada"))?;
     assert_eq!(answer["statusCode"], 201, "{answer}");
     let answer = tokio::task::block_in_place(|| register("another key", "bob"))?;
-    assert_eq!(answer["statusCode"], 503, "whose key is wrong is not let in: {answer}");
+    assert_eq!(answer["statusCode"], 503, "a token with the wrong key is rejected: {answer}");
     fs::remove_file(authority)?;
     let users: i64 = superuser.query_one("select count(*) from users", &[]).await?.get(0);
     assert_eq!(users, 1);

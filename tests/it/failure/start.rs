@@ -1,4 +1,4 @@
-//! A function that cannot do its work does not start, and says what to do.
+//! Invalid settings: the function does not start, and its log states what to set.
 
 use std::process::{Command, Output};
 
@@ -14,12 +14,13 @@ fn start(function: &str, variables: &[(&str, &str)]) -> std::io::Result<Output> 
     Command::new(binaries().path(function)).env_clear().envs(variables.iter().copied()).output()
 }
 
-/// What the function says when it stops, without time and level.
+/// The message with which the function stops, without time and level.
 fn complaint(function: &str, variables: &[(&str, &str)]) -> Result<String, Box<dyn std::error::Error>> {
     let output = start(function, variables)?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let (_, complaint) = text.split_once("the function failed to start: ").ok_or_else(|| format!("nothing in {text:?}"))?;
+    let (_, complaint) =
+        text.split_once("the function failed to start: ").ok_or_else(|| format!("no start failure in {text:?}"))?;
     Ok(complaint.to_owned())
 }
 
@@ -42,7 +43,7 @@ fn missing_settings_are_named_with_advice() -> Outcome {
 }
 
 #[test]
-fn what_signing_in_by_iam_needs_is_named() -> Outcome {
+fn missing_settings_of_iam_sign_in_are_named() -> Outcome {
     let mut variables = vec![("DATABASE_AUTH", "IAM")];
     let mut complaints = String::new();
     for (name, value) in [
@@ -57,7 +58,7 @@ fn what_signing_in_by_iam_needs_is_named() -> Outcome {
         variables.push((name, value));
     }
     complaints += &complaint("register", &variables)?;
-    // What stands in for a secret stands in for a token too.
+    // DATABASE_URL takes precedence over DATABASE_AUTH.
     variables.push(("DATABASE_URL", "nonsense"));
     complaints += &complaint("register", &variables)?;
     expect![[r#"
@@ -74,7 +75,7 @@ fn what_signing_in_by_iam_needs_is_named() -> Outcome {
 }
 
 #[test]
-fn a_signing_secret_that_can_be_guessed_is_refused() -> Outcome {
+fn a_guessable_signing_secret_is_rejected() -> Outcome {
     for secret in ["hunter2", "your-256-bit-secret", "a-string-secret-at-least-256-bits-long", &"x".repeat(64)] {
         let complaint = complaint("token", &[DATABASE, ("JWT_SECRET", secret)])?;
         assert!(complaint.contains("openssl rand -hex 32") && !complaint.contains(secret), "{complaint}");
@@ -83,7 +84,7 @@ fn a_signing_secret_that_can_be_guessed_is_refused() -> Outcome {
 }
 
 #[test]
-fn a_function_asks_for_nothing_that_it_does_not_need() -> Outcome {
+fn a_function_starts_without_the_settings_that_it_does_not_use() -> Outcome {
     for (function, variables) in
         [("health-get", [].as_slice()), ("openapi-get", &[]), ("docs-get", &[]), ("jwks-get", &[SECRET])]
     {
