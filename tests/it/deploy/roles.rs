@@ -1,5 +1,5 @@
-//! Database roles have no more privileges than their functions need. That they have enough is shown by all other tests, which
-//! sign in with them.
+//! Database roles have no more privileges than their functions need. That they have enough is shown by all other tests,
+//! which sign in with them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -119,7 +119,8 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
         for statement in STATEMENTS {
             match outcome(&client, statement).await.as_str() {
                 outcome if outcome.contains("permission denied") => {}
-                // Other errors, such as a null in a required column, show that the privilege exists: it is checked first.
+                // Other errors, such as a null in a required column, show that the privilege exists: it is checked
+                // first.
                 _ => table.extend(["  ", statement, "\n"]),
             }
         }
@@ -226,7 +227,8 @@ async fn the_roles_have_timeouts_for_abandoned_statements() -> Outcome {
     Ok(())
 }
 
-/// A server without access as superuser, as on RDS. The owner of the database `one` may create roles. The owner of `two` may not.
+/// A server without access as superuser, as on RDS. The owner of the database `one` may create roles. The owner of
+/// `two` may not.
 struct Managed {
     server: Server,
     superuser: Client,
@@ -271,17 +273,17 @@ async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
 #[tokio::test]
 async fn missing_roles_are_reported_to_an_owner_who_may_not_create_them() -> Outcome {
     let managed = Managed::start(Version::V16).await?;
-    let (done, said) = managed.run("tenant", "two", "")?;
-    assert!(!done, "{said}");
-    assert!(said.contains("the database lacks the roles keyhold_register, keyhold_passwords, "), "{said}");
-    assert!(said.contains("Have an administrator run `create role keyhold_register login; create role "), "{said}");
-    let (done, said) = managed.run("tenant", "two", "off")?;
+    let (succeeded, log) = managed.run("tenant", "two", "")?;
+    assert!(!succeeded, "{log}");
+    assert!(log.contains("the database lacks the roles keyhold_register, keyhold_passwords, "), "{log}");
+    assert!(log.contains("Have an administrator run `create role keyhold_register login; create role "), "{log}");
+    let (succeeded, log) = managed.run("tenant", "two", "off")?;
     assert!(
-        done && said.ends_with("{\"applied\":[]}\n"),
-        "the schema exists by then, and roles are not managed: {said}"
+        succeeded && log.ends_with("{\"applied\":[]}\n"),
+        "the schema exists by then, and roles are not managed: {log}"
     );
-    let (done, said) = managed.run("tenant", "two", "perhaps")?;
-    assert!(!done && said.contains(r#"DATABASE_ROLES must be make or iam or off, not "perhaps""#), "{said}");
+    let (succeeded, log) = managed.run("tenant", "two", "perhaps")?;
+    assert!(!succeeded && log.contains(r#"DATABASE_ROLES must be make or iam or off, not "perhaps""#), "{log}");
 
     let report = migrate_(&managed.url("master", "one")).await?;
     assert!(report.problems.is_empty(), "an owner who may create roles needs no administrator: {report:?}");
@@ -291,18 +293,15 @@ async fn missing_roles_are_reported_to_an_owner_who_may_not_create_them() -> Out
         .await?;
     let owned = connect(&managed.server.url("two")).await?;
     owned.batch_execute("create table other (); alter table other owner to keyhold_writer").await?;
-    let (done, said) = managed.run("tenant", "two", "make")?;
-    assert!(done, "{said}");
+    let (succeeded, log) = managed.run("tenant", "two", "make")?;
+    assert!(succeeded, "{log}");
     for statement in [
         "alter role keyhold_reader in database two set statement_timeout",
         "alter role keyhold_reader login nosuperuser",
         "revoke pg_monitor from keyhold_sweeper`",
         "alter table other owner to tenant`",
     ] {
-        assert!(
-            said.contains(&format!("this user may not change it. Have an administrator run `{statement}")),
-            "{said}"
-        );
+        assert!(log.contains(&format!("this user may not change it. Have an administrator run `{statement}")), "{log}");
     }
     let reader = connect(&managed.server.url("two").replace("postgres:postgres", "keyhold_reader:role")).await?;
     assert_eq!(outcome(&reader, "select value from data_store").await, "done");
@@ -326,12 +325,15 @@ async fn two_databases_of_a_server_can_be_migrated_at_once() -> Outcome {
 #[tokio::test]
 async fn the_roles_may_sign_in_by_iam_if_requested() -> Outcome {
     let managed = Managed::start(Version::V18).await?;
-    let (done, said) = managed.run("master", "one", "iam")?;
-    assert!(done && said.contains("Have an administrator run `grant rds_iam to keyhold_reader`"), "not on RDS: {said}");
+    let (succeeded, log) = managed.run("master", "one", "iam")?;
+    assert!(
+        succeeded && log.contains("Have an administrator run `grant rds_iam to keyhold_reader`"),
+        "not on RDS: {log}"
+    );
     managed.superuser.batch_execute("create role rds_iam; grant rds_iam to master with admin option").await?;
-    let (done, said) = managed.run("master", "one", "iam")?;
-    assert!(done && said.contains("\"grant rds_iam to keyhold_reader\"") && !said.contains("problems"), "{said}");
-    let (_, said) = managed.run("master", "one", "iam")?;
-    assert!(said.ends_with("{\"applied\":[]}\n"), "{said}");
+    let (succeeded, log) = managed.run("master", "one", "iam")?;
+    assert!(succeeded && log.contains("\"grant rds_iam to keyhold_reader\"") && !log.contains("problems"), "{log}");
+    let (_, log) = managed.run("master", "one", "iam")?;
+    assert!(log.ends_with("{\"applied\":[]}\n"), "{log}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The service on `FakeDsql`: without rejected statements, without foreign keys, and within the limits of a transaction.
+//! The service on `FakeDsql`: without rejected statements, without foreign keys, and within the limits of a
+//! transaction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

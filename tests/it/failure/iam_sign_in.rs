@@ -1,4 +1,5 @@
-//! Database sign-in with IAM tokens. The tokens equal those of the AWS SDK for Python, and a function signs in with one.
+//! Database sign-in with IAM tokens. The tokens equal those of the AWS SDK for Python, and a function signs in with
+//! one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -49,9 +50,9 @@ fn a_token_equals_that_of_the_sdk_for_python() -> Outcome {
         ("dsql", DSQL, "keyhold_writer", "us-east-1", 1_767_225_600, temporary),
         ("dsql", DSQL, "admin", "us-east-1", 1_798_761_599, None),
     ];
-    let (mut told, mut made) = (Vec::new(), Vec::new());
+    let (mut inputs, mut tokens) = (Vec::new(), Vec::new());
     for (service, host, user, region, instant, session_token) in cases {
-        told.push(json!({
+        inputs.push(json!({
             "service": service, "host": host, "port": 5432, "user": user, "region": region, "instant": instant,
             "secret": SECRET, "session_token": session_token,
         }));
@@ -64,14 +65,14 @@ fn a_token_equals_that_of_the_sdk_for_python() -> Outcome {
             database: "postgres".to_owned(),
             user: user.to_owned(),
         };
-        made.push(sign_in.token(UNIX_EPOCH + Duration::from_secs(instant)).to_string());
+        tokens.push(sign_in.token(UNIX_EPOCH + Duration::from_secs(instant)).to_string());
     }
     let mut python = Command::new("python");
-    python.env("PATH", tools().search_path()).args(["-c", BOTOCORE, &Value::from(told).to_string()]);
+    python.env("PATH", tools().search_path()).args(["-c", BOTOCORE, &Value::from(inputs).to_string()]);
     // The signer in Python, because the clock of the one in C cannot be set.
     let output = python.env("BOTO_DISABLE_CRT", "true").output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(made, String::from_utf8(output.stdout)?.lines().collect::<Vec<_>>());
+    assert_eq!(tokens, String::from_utf8(output.stdout)?.lines().collect::<Vec<_>>());
     Ok(())
 }
 
@@ -87,8 +88,9 @@ fn aws(region: &str, secret: &str, session_token: Option<&str>) -> AwsCredential
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// Authenticates like RDS: over TLS, with a token in place of the password. The token must be at most a minute old, be signed
-/// with the right key, and name the host and the user. Forwards authenticated connections to a PostgreSQL without passwords.
+/// Authenticates like RDS: over TLS, with a token in place of the password. The token must be at most a minute old, be
+/// signed with the right key, and name the host and the user. Forwards authenticated connections to a PostgreSQL
+/// without passwords.
 struct Rds {
     acceptor: TlsAcceptor,
     server: u16,
@@ -133,7 +135,7 @@ impl Rds {
             .map(|(name, value)| (name, percent_decode_str(value).decode_utf8_lossy().into_owned()))
             .collect();
         let now = SystemTime::now();
-        let mine = |seconds_ago| {
+        let expected = |seconds_ago| {
             let sign_in = IamAuth {
                 service: IamService::Rds,
                 aws: aws("eu-central-1", SECRET, Some("session/token==")),
@@ -144,7 +146,7 @@ impl Rds {
             };
             sign_in.token(now - Duration::from_secs(seconds_ago)).to_string()
         };
-        parameters["DBUser"] == user && (0..60).any(|seconds_ago| mine(seconds_ago) == token)
+        parameters["DBUser"] == user && (0..60).any(|seconds_ago| expected(seconds_ago) == token)
     }
 }
 

@@ -50,21 +50,21 @@ async fn only_a_server_with_a_valid_certificate_is_trusted() -> Outcome {
     let (port, authority) = tls_in_front_of(database.port(), NAME).await?;
     let (other_port, other_authority) = tls_in_front_of(database.port(), "other.keyhold.invalid").await?;
 
-    let (done, said) = migrate(&url(NAME, port), Some(&authority)).await?;
-    assert!(done, "{said}");
+    let (succeeded, log) = migrate(&url(NAME, port), Some(&authority)).await?;
+    assert!(succeeded, "{log}");
     for (what, url, authorities, reason) in [
         ("an unknown authority", url(NAME, port), None, "invalid peer certificate"),
         ("another authority", url(NAME, port), Some(&other_authority), "invalid peer certificate"),
         ("another name", url(NAME, other_port), Some(&other_authority), "not valid for name"),
         ("no TLS", url(NAME, database.port()), Some(&authority), "TLS"),
     ] {
-        let (done, said) = migrate(&url, authorities).await?;
-        assert!(!done && said.contains(reason), "{what}: {said}");
+        let (succeeded, log) = migrate(&url, authorities).await?;
+        assert!(!succeeded && log.contains(reason), "{what}: {log}");
     }
     for file in [authority, other_authority] {
         fs::remove_file(file)?;
     }
-    let (done, said) = migrate(&format!("{}&sslmode=disable", url(NAME, database.port())), None).await?;
-    assert!(done, "sslmode=disable allows a plaintext connection: {said}");
+    let (succeeded, log) = migrate(&format!("{}&sslmode=disable", url(NAME, database.port())), None).await?;
+    assert!(succeeded, "sslmode=disable allows a plaintext connection: {log}");
     Ok(())
 }

@@ -35,8 +35,8 @@ impl From<ApiGatewayV2httpResponse> for Answer {
 }
 
 impl Answer {
-    /// Appends the response to the file in `ANSWERS_FILE`, if set. `tests/openapi/check.py` compares it with the OpenAPI
-    /// document.
+    /// Appends the response to the file in `ANSWERS_FILE`, if set. `tests/openapi/check.py` compares it with the
+    /// OpenAPI document.
     pub(super) fn record(&self, route: &Route) {
         let Ok(path) = std::env::var("ANSWERS_FILE") else { return };
         let headers: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
@@ -56,7 +56,8 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
 
-    /// The status and the error code, or only the status. Parses nothing else, so that the depth of a body is not limited.
+    /// The status and the error code, or only the status. Parses nothing else, so that the depth of a body is not
+    /// limited.
     pub fn outcome(&self) -> String {
         #[derive(serde::Deserialize)]
         struct Envelope {
@@ -96,8 +97,8 @@ impl Answer {
     }
 }
 
-/// The response for a snapshot. Headers that every response has are checked and left out. Values that differ between runs are
-/// checked and replaced by their kind.
+/// The response for a snapshot. Headers that every response has are checked and left out. Values that differ between
+/// runs are checked and replaced by their kind.
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));

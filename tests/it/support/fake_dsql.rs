@@ -1,5 +1,5 @@
-//! An imitation of Aurora DSQL on PostgreSQL. A proxy rejects the statements that DSQL rejects, and translates those that only
-//! DSQL has. The database rolls back transactions that conflict or exceed the limits of DSQL.
+//! An imitation of Aurora DSQL on PostgreSQL. A proxy rejects the statements that DSQL rejects, and translates those
+//! that only DSQL has. The database rolls back transactions that conflict or exceed the limits of DSQL.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -45,8 +45,8 @@ impl SecretsManager {
         Ok(())
     }
 
-    /// Makes batch requests return the current version. After a change of the current version, moto still returns the previous
-    /// one there.
+    /// Makes batch requests return the current version. After a change of the current version, moto still returns the
+    /// previous one there.
     pub fn settle(&self, arn: &str) -> Result<(), Box<dyn std::error::Error>> {
         let current = self.call("GetSecretValue", &json!({ "SecretId": arn, "VersionStage": "AWSCURRENT" }))?;
         let (text, version) = (&current["SecretString"], &current["VersionId"]);
