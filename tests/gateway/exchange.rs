@@ -1,5 +1,5 @@
-//! Turns HTTP requests into events and results into HTTP responses, as API Gateway's HTTP APIs do with payload format 2.0:
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+//! Turns HTTP requests into events and results into HTTP responses, as API Gateway's HTTP APIs do with payload format
+//! 2.0: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! API Gateway and Lambda on this machine. The routes are those of `template.yaml`. Each function runs under the Lambda
 //! emulator with the variables that the template gives it, on a temporary PostgreSQL.
 //!
-//! `cargo run -p tests --example gateway -- COMMAND ARGUMENT…` runs a command with the service's address in `API` and exits
-//! with the command's status.
+//! `cargo run -p tests --example gateway -- COMMAND ARGUMENT…` runs a command with the service's address in `API` and
+//! exits with the command's status.
 
 #![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
 

@@ -1,5 +1,5 @@
-//! Traces of functions that are built with the feature `otlp`: `cargo test -p tests --features otlp --test traces`. A target
-//! of its own, because it builds the functions a second time.
+//! Traces of functions that are built with the feature `otlp`: `cargo test -p tests --features otlp --test traces`. A
+//! target of its own, because it builds the functions a second time.
 
 #![expect(
     clippy::disallowed_methods,

@@ -1,5 +1,6 @@
-//! Lambda's Runtime API, for two things that the Lambda emulator does not provide: the trace of an invocation, and the moment
-//! at which a function is ready for the next one. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+//! Lambda's Runtime API, for two things that the Lambda emulator does not provide: the trace of an invocation, and the
+//! moment at which a function is ready for the next one.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::error::Error;
 use std::fs::File;

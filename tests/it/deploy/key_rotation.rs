@@ -13,7 +13,7 @@ use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
 use crate::support::deployment::Deployment;
 use crate::support::{Client, Forged, HandClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};
 
-/// Several environments of the functions, each of which fetches the secrets by itself, and one clock for all of them.
+/// Execution environments that read the secrets independently and share a clock.
 struct Fleet {
     deployment: Deployment,
     clock: Arc<HandClock>,
@@ -51,9 +51,9 @@ fn signed_with(client: &Client) -> Value {
     Forged::from(&client.token()).header()["kid"].clone()
 }
 
-/// From a secret to a key pair, and nobody is refused at any moment.
+/// Replaces a shared secret by a key pair. Valid tokens are accepted throughout.
 #[tokio::test]
-async fn a_rotation_is_to_publish_to_sign_and_to_retire() -> Outcome {
+async fn a_new_key_is_published_then_signs_and_then_the_old_key_is_retired() -> Outcome {
     let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
     let old = json!({ "kid": SECRET_ID, "secret": SECRET });
     let new = json!({ "kid": "new", "private_key": private_key() });
@@ -72,12 +72,12 @@ async fn a_rotation_is_to_publish_to_sign_and_to_retire() -> Outcome {
 
     fleet.put(&[old.clone(), new.clone()])?;
     fleet.clock.advance(5 * minute);
-    assert_eq!(published().await, Some(1), "published, before it signs anything");
+    assert_eq!(published().await, Some(1), "the key is published before it signs");
     assert_eq!(signed_with(&signing.anybody().sign_in("ada").await), SECRET_ID);
 
     fleet.put(&[new.clone(), old.clone()])?;
     let meanwhile = signing.anybody().sign_in("ada").await;
-    assert_eq!(signed_with(&meanwhile), SECRET_ID, "this environment does not know yet");
+    assert_eq!(signed_with(&meanwhile), SECRET_ID, "this environment has not read the new keys yet");
     fleet.clock.advance(5 * minute);
     let by_new = signing.anybody().sign_in("ada").await;
     assert_eq!(signed_with(&by_new), "new");
@@ -91,12 +91,16 @@ async fn a_rotation_is_to_publish_to_sign_and_to_retire() -> Outcome {
     fleet.clock.advance(5 * minute);
     assert_eq!(accepted(&by_new).await, "200");
     let unexpired = Forged::from(&meanwhile.token()).with_claim("exp", 2_000_000_000).sign();
-    assert_eq!(accepted(&meanwhile.with_token(&unexpired)).await, "401 INVALID_TOKEN", "a retired key opens nothing");
+    assert_eq!(
+        accepted(&meanwhile.with_token(&unexpired)).await,
+        "401 INVALID_TOKEN",
+        "tokens of a retired key are rejected"
+    );
     Ok(())
 }
 
 impl Fleet {
-    /// Rotates the keys as Secrets Manager has it done, and asks for each step once more.
+    /// Runs the steps of a rotation as Secrets Manager does, each of them twice.
     async fn rotate(&self, now: SystemTime) -> Result<(), RotationError> {
         let client_request_token = uuid::Uuid::now_v7().to_string();
         for step in [Step::CreateSecret, Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
@@ -111,7 +115,7 @@ impl Fleet {
 }
 
 #[tokio::test]
-async fn keys_are_rotated_on_a_schedule_and_nobody_is_refused() -> Outcome {
+async fn tokens_stay_valid_while_keys_are_rotated_on_a_schedule() -> Outcome {
     const DAY: Duration = Duration::from_hours(24);
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     fleet.deployment.secrets.put(&fleet.deployment.jwt_secret, SECRET)?;
@@ -120,7 +124,7 @@ async fn keys_are_rotated_on_a_schedule_and_nobody_is_refused() -> Outcome {
     let mut signed = BTreeSet::new();
     for day in 0..5 {
         let before = old_environment.anybody().sign_in("ada").await;
-        // Secrets Manager's stand-in dates the versions by the machine's clock.
+        // moto dates the versions by the machine's clock.
         fleet.rotate(SystemTime::now() + DAY * day).await?;
         fleet.deployment.secrets.settle(&fleet.deployment.jwt_secret)?;
         let new_environment = fleet.environment().await?;
@@ -135,12 +139,12 @@ async fn keys_are_rotated_on_a_schedule_and_nobody_is_refused() -> Outcome {
         signed.insert(signed_with(&by_new).to_string());
         fleet.clock.advance(DAY);
     }
-    assert_eq!(signed.len(), 5, "each day but the first one has a new key: {signed:?}");
+    assert_eq!(signed.len(), 5, "each day has its own signing key: {signed:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn keys_are_not_rotated_before_everybody_knows_them() -> Outcome {
+async fn keys_are_not_rotated_before_all_environments_have_read_them() -> Outcome {
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     let now = SystemTime::now();
     fleet.rotate(now).await?;

@@ -1,4 +1,4 @@
-//! The tree is the route table, and functions do not lean on each other.
+//! The folders of the functions: the tests know each of them, and no function depends on another.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::support::workspace::{functions, root};
 use crate::support::{Outcome, endpoints};
 
 #[test]
-fn every_folder_is_a_function_that_the_tests_know() -> Outcome {
+fn the_tests_know_the_function_of_every_folder() -> Outcome {
     let known: BTreeSet<String> = endpoints().iter().map(|(name, _)| *name).chain(TASKS).map(str::to_owned).collect();
     assert_eq!(functions()?, known, "add a new function to `support::endpoints` or to `tests::binaries::TASKS`");
     Ok(())
@@ -24,7 +24,10 @@ fn a_function_depends_on_shared_and_on_no_other_function() -> Outcome {
         assert_eq!(manifest["package"]["name"].as_str(), Some(name.as_str()), "the folder's name is the binary's");
         let dependencies = manifest["dependencies"].as_table().ok_or("no dependencies")?;
         assert!(dependencies.contains_key("shared"), "{name}");
-        assert!(dependencies.keys().all(|dependency| !names.contains(dependency)), "{name} leans on another function");
+        assert!(
+            dependencies.keys().all(|dependency| !names.contains(dependency)),
+            "{name} depends on another function"
+        );
     }
     Ok(())
 }

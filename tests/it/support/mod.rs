@@ -1,4 +1,4 @@
-//! The service as its users see it, and the stand-ins for the services that it uses.
+//! The service and its clients in this process, and local replacements for the services that it uses.
 
 mod answer;
 mod client;

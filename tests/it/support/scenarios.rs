@@ -1,4 +1,4 @@
-//! Sequences of requests that several tests run.
+//! Sequences of requests that several tests send.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std:
     Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
 }
 
-/// Has the service run each of its statements.
+/// Sends requests that run every statement of the service.
 pub async fn every_statement(service: &Arc<Service>) -> Outcome {
     let ada = service.anybody().sign_up("ada").await;
     let value = r#"{"value":2}"#;
@@ -72,7 +72,7 @@ pub async fn every_statement(service: &Arc<Service>) -> Outcome {
     Ok(())
 }
 
-/// Has writers race the end of their account, some times.
+/// Races writes and the deletion of their account, several times.
 pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
     let client = service.anybody();
     for round in 0..5 {
@@ -97,7 +97,7 @@ pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
     Ok(())
 }
 
-/// Asserts that nobody has an account, and nobody's values are there.
+/// Asserts that no accounts, sessions, or values are left.
 pub async fn nothing_is_left(service: &Service) -> Outcome {
     let database = service.database.connect().await;
     for table in ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage"] {

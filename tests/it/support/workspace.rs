@@ -30,7 +30,7 @@ pub fn events_of(function: &str) -> Result<Vec<(String, Value)>, Box<dyn std::er
     for entry in fs::read_dir(root().join("events"))? {
         let path = entry?.path();
         let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
-        // `data-create-…` is an event of `data-create` and of no shorter name.
+        // The longest name, so that `data-create-…` belongs to `data-create`.
         let longest = functions()?.into_iter().filter(|known| name.starts_with(known.as_str())).max_by_key(String::len);
         if longest.as_deref() == Some(function) {
             events.push((name.to_owned(), serde_json::from_str(&fs::read_to_string(&path)?)?));
