@@ -6,7 +6,7 @@ use shared::http::Route;
 
 use crate::support::{Answer, Client, Forged, Gateway, endpoints, in_process, password};
 
-/// The routes that anybody may call. This list can only shrink: a new route is protected.
+/// The routes that clients may call without a token. This list can only shrink: a new route is protected.
 const OPEN: [&str; 9] = [
     "POST /api/register",
     "POST /api/token",
@@ -58,7 +58,7 @@ fn the_open_routes_are_the_ones_that_are_listed() {
 async fn without_credentials_there_is_a_bare_challenge() {
     let service = in_process();
     for route in protected() {
-        let answer = call(&service.anybody(), &route).await;
+        let answer = call(&service.anonymous(), &route).await;
         assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{route}");
     }
@@ -72,13 +72,13 @@ async fn without_credentials_there_is_a_bare_challenge() {
           "status": "error"
         }
     "#]]
-    .assert_eq(&service.anybody().get("/api/data/key").await.to_string());
+    .assert_eq(&service.anonymous().get("/api/data/key").await.to_string());
 }
 
 #[tokio::test]
 async fn bad_credentials_are_refused_on_every_route() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     for authorization in [
         "Bearer x",
@@ -92,12 +92,12 @@ async fn bad_credentials_are_refused_on_every_route() {
         "",
     ] {
         for route in protected() {
-            let answer = call(&service.anybody().with_header("authorization", authorization), &route).await;
+            let answer = call(&service.anonymous().with_header("authorization", authorization), &route).await;
             assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route} {authorization:?}");
             assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{authorization:?}");
         }
     }
-    let basic = service.anybody().with_header("authorization", "Basic YWRhOng=").get("/api/data/key").await;
+    let basic = service.anonymous().with_header("authorization", "Basic YWRhOng=").get("/api/data/key").await;
     assert_eq!(
         (basic.status, basic.header("www-authenticate")),
         (401, Some("Bearer")),
@@ -108,13 +108,17 @@ async fn bad_credentials_are_refused_on_every_route() {
 #[tokio::test]
 async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
     let service = in_process();
-    let anybody = service.anybody();
-    let ada = anybody.clone().sign_up("ada").await;
+    let anonymous = service.anonymous();
+    let ada = anonymous.clone().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let token = ada.token();
     let good = Forged::from(&token);
     let now = 1_767_225_600_i64;
-    assert_eq!(call(&anybody.clone().with_token(&good.sign()), &data_get::ROUTE).await.status, 200, "the forge works");
+    assert_eq!(
+        call(&anonymous.clone().with_token(&good.sign()), &data_get::ROUTE).await.status,
+        200,
+        "the forge works"
+    );
 
     let stranger = "01900000-0000-7000-8000-000000000000";
     let bad = [
@@ -168,7 +172,7 @@ async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
     ];
     for (what, token) in &bad {
         for route in protected() {
-            let answer = call(&anybody.clone().with_token(token), &route).await;
+            let answer = call(&anonymous.clone().with_token(token), &route).await;
             assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}: {what}");
         }
     }
@@ -178,7 +182,7 @@ async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
 #[tokio::test]
 async fn what_does_not_matter_does_not_matter() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let token = ada.token();
     let good = Forged::from(&token);
@@ -191,10 +195,10 @@ async fn what_does_not_matter_does_not_matter() {
         ("x5c is not looked at", good.clone().with_header("x5c", json!(["AAAA"])).sign()),
         ("more claims", good.clone().with_claim("scope", "everything").sign()),
     ] {
-        assert_eq!(service.anybody().with_token(&token).get("/api/data/key").await.status, 200, "{what}");
+        assert_eq!(service.anonymous().with_token(&token).get("/api/data/key").await.status, 200, "{what}");
     }
     for scheme in ["bearer", "BEARER", "Bearer "] {
-        let client = service.anybody().with_header("authorization", &format!("{scheme} {token}"));
+        let client = service.anonymous().with_header("authorization", &format!("{scheme} {token}"));
         assert_eq!(client.get("/api/data/key").await.status, 200, "{scheme}");
     }
     assert_eq!(ada.behind(Gateway::CargoLambda).get("/api/data/key").await.status, 200);
@@ -203,18 +207,18 @@ async fn what_does_not_matter_does_not_matter() {
 #[tokio::test]
 async fn a_token_anywhere_else_is_no_token() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let token = ada.token();
-    let answer = service.anybody().get(&format!("/api/data/key?access_token={token}")).await;
+    let answer = service.anonymous().get(&format!("/api/data/key?access_token={token}")).await;
     assert_eq!(answer.outcome(), "401 INVALID_TOKEN");
     let body = json!({ "key": "key", "value": 1, "access_token": token }).to_string();
-    assert_eq!(service.anybody().post("/api/data", &body).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(service.anonymous().post("/api/data", &body).await.outcome(), "401 INVALID_TOKEN");
 }
 
 #[tokio::test]
 async fn a_session_that_is_gone_ends_its_token() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     service.database.connect().await.execute("delete from sessions", &[]).await.expect("a superuser may");
     for route in protected() {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Service, account, in_process};
+use crate::support::{Client, Service, in_process, registration};
 
 async fn signed_in() -> (Arc<Service>, Client) {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     (service, ada)
 }
@@ -103,7 +103,7 @@ async fn texts_that_no_database_takes_are_refused_by_name() {
         assert_eq!(ada.post("/api/data", body).await.outcome(), expected, "{body}");
     }
     let register = |field: &str, json: &str| {
-        let body = account("bob").with(field, "PLACEHOLDER").body();
+        let body = registration("bob").with(field, "PLACEHOLDER").body();
         body.replace("\"PLACEHOLDER\"", json)
     };
     for field in ["username", "email", "full_name", "gender"] {

@@ -7,7 +7,7 @@ use crate::support::{endpoints, in_process};
 #[tokio::test]
 async fn whoever_accepts_problems_gets_errors_as_problems() {
     let service = in_process();
-    let client = service.anybody().with_header("accept", "application/problem+json");
+    let client = service.anonymous().with_header("accept", "application/problem+json");
     let missing = client.get("/api/data/key").await;
     assert_eq!(missing.header("content-type"), Some("application/problem+json"));
     assert_eq!(missing.header("www-authenticate"), Some("Bearer"));
@@ -41,7 +41,7 @@ async fn problems_are_for_those_who_name_them() {
         ("application/problem+jsonx", false),
         (";;,=;q=,", false),
     ] {
-        let answer = service.anybody().with_header("accept", accept).get("/api/account").await;
+        let answer = service.anonymous().with_header("accept", accept).get("/api/account").await;
         assert_eq!(answer.json()["type"].is_string(), problem, "{accept}");
     }
 }
@@ -49,11 +49,11 @@ async fn problems_are_for_those_who_name_them() {
 #[tokio::test]
 async fn head_answers_as_get_does_without_the_body() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", Value::Null).await;
     for (_, route) in endpoints().into_iter().filter(|(_, route)| route.method == "GET") {
         let path = route.path.replace("{key+}", "key");
-        for client in [&ada, &service.anybody()] {
+        for client in [&ada, &service.anonymous()] {
             let (get, head) = (client.get(&path).await, client.head(&path).await);
             assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{route}");
             assert_eq!(head.headers, get.headers, "{route}");

@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Outcome, account, password, served};
+use crate::support::{Outcome, password, registration, served};
 
 /// A client on the wire.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Http {
 fn a_new_user_stores_reads_changes_and_deletes() -> Outcome {
     let service = served(false)?;
     let mut http = Http { base_url: service.base_url(), token: None };
-    let answer = http.send("POST", "/api/register", &[], Some(&account("ada").body()))?;
+    let answer = http.send("POST", "/api/register", &[], Some(&registration("ada").body()))?;
     assert_eq!((answer.status, &answer.body["data"]["username"]), (201, &json!("ada")));
     let sign_in = json!({ "username": "ada", "password": password() }).to_string();
     let answer = http.send("POST", "/api/token", &[], Some(&sign_in))?;

@@ -8,7 +8,7 @@ use crate::support::{Client, Gateway, in_process};
 const GATEWAYS: [Gateway; 2] = [Gateway::ApiGateway, Gateway::CargoLambda];
 
 async fn signed_in(gateway: Gateway) -> Client {
-    in_process().anybody().behind(gateway).sign_up("ada").await
+    in_process().anonymous().behind(gateway).sign_up("ada").await
 }
 
 #[tokio::test]

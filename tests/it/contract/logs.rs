@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::emulator::{self, Emulator};
 
 use crate::support::{
-    Database, GatewayRequest, Outcome, SECRET, account, binaries, database, endpoints, password, tools,
+    Database, GatewayRequest, Outcome, SECRET, binaries, database, endpoints, password, registration, tools,
 };
 
 /// The functions, each started at its first request, and one log for all.
@@ -149,7 +149,7 @@ async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
     ];
     let sign_in = |password: &str| json!({ "username": "ada@example.com", "password": password });
 
-    assert_eq!(run.send("register", "", serde_json::from_str(&account("ada").body())?)?.status, 201);
+    assert_eq!(run.send("register", "", serde_json::from_str(&registration("ada").body())?)?.status, 201);
     let first = run.send("token", "", sign_in(password()))?;
     let (access, refresh) = (first.text("access_token"), first.text("refresh_token"));
     let second = run.send("token-refresh", "", json!({ "refresh_token": refresh }))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Client, Outcome, account, in_process, password, race};
+use crate::support::{Client, Outcome, in_process, password, race, registration};
 
 /// An address from which nobody has signed in.
 const ELSEWHERE: &str = "198.51.100.7";
@@ -31,10 +31,10 @@ fn seconds(seconds: u64) -> Duration {
 #[tokio::test]
 async fn after_five_failures_the_account_is_closed_for_a_while() {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    guess_until_closed(&anybody, "ada").await;
-    let closed = anybody.token_for("ada", password()).await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    guess_until_closed(&anonymous, "ada").await;
+    let closed = anonymous.token_for("ada", password()).await;
     expect![[r#"
         429
         retry-after: 1
@@ -47,19 +47,19 @@ async fn after_five_failures_the_account_is_closed_for_a_while() {
     "#]]
     .assert_eq(&closed.to_string());
     service.clock.advance(seconds(1));
-    assert_eq!(anybody.token_for("ada", password()).await.status, 200);
-    guess_until_closed(&anybody.at(ELSEWHERE), "ada").await;
+    assert_eq!(anonymous.token_for("ada", password()).await.status, 200);
+    guess_until_closed(&anonymous.at(ELSEWHERE), "ada").await;
 }
 
 #[tokio::test]
 async fn a_name_that_nobody_has_is_closed_in_the_same_way() {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
     for step in 0..40 {
-        let known = guess(&anybody, "ada").await;
+        let known = guess(&anonymous, "ada").await;
         for unknown in ["nobody", "nobody@example.com", "no\0body"] {
-            assert_eq!(guess(&anybody, unknown).await, known, "step {step}: {unknown:?}");
+            assert_eq!(guess(&anonymous, unknown).await, known, "step {step}: {unknown:?}");
         }
         service.clock.advance(seconds(step * step));
     }
@@ -68,39 +68,43 @@ async fn a_name_that_nobody_has_is_closed_in_the_same_way() {
 #[tokio::test]
 async fn each_failure_doubles_the_wait_up_to_a_quarter_of_an_hour() {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    guess_until_closed(&anybody, "ada").await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    guess_until_closed(&anonymous, "ada").await;
     for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900] {
-        assert_eq!(guess(&anybody, "ada").await, format!("429 TOO_MANY_ATTEMPTS, {wait} s"));
+        assert_eq!(guess(&anonymous, "ada").await, format!("429 TOO_MANY_ATTEMPTS, {wait} s"));
         service.clock.advance(seconds(wait - 1));
-        assert_eq!(guess(&anybody, "ada").await, "429 TOO_MANY_ATTEMPTS, 1 s", "attempts do not prolong the wait");
+        assert_eq!(guess(&anonymous, "ada").await, "429 TOO_MANY_ATTEMPTS, 1 s", "attempts do not prolong the wait");
         service.clock.advance(seconds(1));
-        assert_eq!(guess(&anybody, "ada").await, "401 INVALID_CREDENTIALS");
+        assert_eq!(guess(&anonymous, "ada").await, "401 INVALID_CREDENTIALS");
     }
     service.clock.advance(seconds(900));
-    assert_eq!(anybody.token_for("ada", password()).await.status, 200, "the owner's turn has come");
+    assert_eq!(anonymous.token_for("ada", password()).await.status, 200, "the owner's turn has come");
 }
 
 #[tokio::test]
 async fn both_names_of_an_account_have_one_count() {
-    let anybody = in_process().anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
+    let anonymous = in_process().anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
     for name in ["ada", "ada@example.com", "ADA", "Ada@Example.com", "ada"] {
-        assert_eq!(guess(&anybody, name).await, "401 INVALID_CREDENTIALS");
+        assert_eq!(guess(&anonymous, name).await, "401 INVALID_CREDENTIALS");
     }
-    assert_eq!(guess(&anybody, "ada@example.com").await, "429 TOO_MANY_ATTEMPTS, 1 s");
+    assert_eq!(guess(&anonymous, "ada@example.com").await, "429 TOO_MANY_ATTEMPTS, 1 s");
 }
 
 #[tokio::test]
 async fn nobody_elsewhere_can_close_the_account_where_its_owner_is_signed_in() {
     let service = in_process();
-    let home = service.anybody().at("203.0.113.5");
+    let home = service.anonymous().at("203.0.113.5");
     home.clone().sign_up("ada").await;
     for address in [ELSEWHERE, "2001:db8::1", "no address", "198.51.100.8", "198.51.100.9"] {
-        assert_eq!(guess(&service.anybody().at(address), "ada").await, "401 INVALID_CREDENTIALS", "one count for all");
+        assert_eq!(
+            guess(&service.anonymous().at(address), "ada").await,
+            "401 INVALID_CREDENTIALS",
+            "one count for all"
+        );
     }
-    let elsewhere = service.anybody().at(ELSEWHERE);
+    let elsewhere = service.anonymous().at(ELSEWHERE);
     assert_eq!(elsewhere.token_for("ada", password()).await.outcome(), "429 TOO_MANY_ATTEMPTS");
     assert_eq!(home.token_for("ada", password()).await.status, 200);
     assert_eq!(elsewhere.token_for("ada", password()).await.outcome(), "429 TOO_MANY_ATTEMPTS", "that changed nothing");
@@ -111,8 +115,8 @@ async fn nobody_elsewhere_can_close_the_account_where_its_owner_is_signed_in() {
 #[tokio::test]
 async fn guesses_that_are_made_at_once_are_counted_one_by_one() {
     let service = in_process();
-    let client = service.anybody();
-    client.post("/api/register", &account("ada").body()).await;
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
     for name in ["ada", "nobody"] {
         let outcomes = race(20, |_| {
             let client = client.clone();
@@ -128,8 +132,8 @@ async fn guesses_that_are_made_at_once_are_counted_one_by_one() {
 #[tokio::test]
 async fn a_right_password_is_of_no_use_once_others_have_closed_the_account() -> Outcome {
     let service = in_process();
-    let client = service.anybody();
-    client.post("/api/register", &account("ada").body()).await;
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
     guess(&client, "ada").await;
     let mut database = service.database.connect().await;
     let others = database.transaction().await?;
@@ -147,8 +151,8 @@ async fn a_right_password_is_of_no_use_once_others_have_closed_the_account() -> 
 #[tokio::test]
 async fn right_passwords_side_by_side_are_all_let_in() {
     let service = in_process();
-    let client = service.anybody();
-    client.post("/api/register", &account("ada").body()).await;
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
     let outcomes = race(20, |_| {
         let client = client.clone();
         async move { client.token_for("ada", password()).await }
@@ -160,7 +164,7 @@ async fn right_passwords_side_by_side_are_all_let_in() {
 #[tokio::test]
 async fn a_password_that_a_signed_in_user_repeats_is_guessed_no_faster() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let delete = json!({ "password": "a wrong guess" }).to_string();
     let change = json!({ "current_password": "a wrong guess", "new_password": "another password" }).to_string();
     for _ in 0..2 {
@@ -180,9 +184,9 @@ async fn a_password_that_a_signed_in_user_repeats_is_guessed_no_faster() {
 #[tokio::test]
 async fn nobody_outside_can_keep_a_signed_in_user_from_changing_the_password() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    guess_until_closed(&service.anybody().at(ELSEWHERE), "ada").await;
-    guess_until_closed(&service.anybody(), "ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    guess_until_closed(&service.anonymous().at(ELSEWHERE), "ada").await;
+    guess_until_closed(&service.anonymous(), "ada").await;
     let on_the_way = ada.at("192.0.2.1");
     let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
     assert_eq!(on_the_way.put("/api/account/password", &change).await.status, 200);
@@ -191,27 +195,27 @@ async fn nobody_outside_can_keep_a_signed_in_user_from_changing_the_password() {
 #[tokio::test]
 async fn a_refresh_tells_where_its_owner_is_now() {
     let service = in_process();
-    service.anybody().post("/api/register", &account("ada").body()).await;
-    let tokens = service.anybody().token_for("ada", password()).await;
-    let moved = service.anybody().at("192.0.2.1");
+    service.anonymous().post("/api/register", &registration("ada").body()).await;
+    let tokens = service.anonymous().token_for("ada", password()).await;
+    let moved = service.anonymous().at("192.0.2.1");
     assert_eq!(moved.refresh(&tokens.text("refresh_token")).await.status, 200);
-    guess_until_closed(&service.anybody().at(ELSEWHERE), "ada").await;
+    guess_until_closed(&service.anonymous().at(ELSEWHERE), "ada").await;
     assert_eq!(moved.token_for("ada", password()).await.status, 200);
 }
 
 #[tokio::test]
 async fn failures_are_forgotten_after_four_hours_and_their_rows_are_removed() -> Outcome {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
     for _ in 0..4 {
-        guess(&anybody, "ada").await;
+        guess(&anonymous, "ada").await;
     }
     for name in 0..30 {
-        guess(&anybody, &format!("nobody-{name}")).await;
+        guess(&anonymous, &format!("nobody-{name}")).await;
     }
     service.clock.advance(seconds(4 * 3600));
-    guess_until_closed(&anybody, "ada").await;
+    guess_until_closed(&anonymous, "ada").await;
     let database = service.database.connect().await;
     let row = database.query_one("select count(*), max(length(subject)) from sign_in_failures", &[]).await?;
     assert_eq!(row.get::<_, i64>(0), 1, "what five failures found to remove is gone");

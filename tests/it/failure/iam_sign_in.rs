@@ -16,7 +16,7 @@ use tokio_postgres::NoTls;
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::tls::{accept, certified};
-use crate::support::{GatewayRequest, Outcome, account, binaries, emulate, migration_app, tools};
+use crate::support::{GatewayRequest, Outcome, binaries, emulate, migration_app, registration, tools};
 
 /// Makes the tokens of a list of cases with the SDK for Python each at its instant.
 const BOTOCORE: &str = r#"
@@ -185,7 +185,7 @@ async fn a_function_signs_in_with_a_token_and_asks_nobody_for_a_secret() -> Outc
             ("BCRYPT_COST", "10"),
         ];
         let function = emulate(&binaries().path("register"), &environment)?;
-        let event = GatewayRequest::new("POST", "/api/register").with_body(account(username).body()).event();
+        let event = GatewayRequest::new("POST", "/api/register").with_body(registration(username).body()).event();
         Ok(serde_json::from_str(&function.invoke(&event.to_string())?)?)
     };
     let answer = tokio::task::block_in_place(|| register(SECRET, "ada"))?;

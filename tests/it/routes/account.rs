@@ -4,7 +4,7 @@ use expect_test::expect;
 use serde_json::json;
 
 use crate::support::scenarios::{nothing_is_left, race_the_end_of_an_account};
-use crate::support::{Client, Outcome, account, in_process, password, race};
+use crate::support::{Client, Outcome, in_process, password, race, registration};
 
 fn repeat(password: &str) -> String {
     json!({ "password": password }).to_string()
@@ -17,7 +17,7 @@ async fn patch(client: &Client, body: &str) -> String {
 
 #[tokio::test]
 async fn an_account_is_what_was_registered() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     expect![[r#"
         200
         {
@@ -39,8 +39,8 @@ async fn an_account_is_what_was_registered() {
 #[tokio::test]
 async fn what_is_named_is_changed_and_the_rest_stays() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    service.anonymous().sign_up("bob").await;
     let changed = ada.patch("/api/account", r#"{"full_name":" Ada King ","age":37}"#).await;
     expect![[r#"
         200
@@ -63,16 +63,16 @@ async fn what_is_named_is_changed_and_the_rest_stays() {
     let account = ada.get("/api/account").await;
     assert_eq!(account.text("email"), "Countess@Example.com");
     assert_eq!((account.text("full_name"), account.text("gender")), ("Ada King".to_owned(), "non-binary".to_owned()));
-    assert_eq!(service.anybody().token_for("countess@example.com", password()).await.status, 200);
-    assert_eq!(service.anybody().token_for("ada@example.com", password()).await.status, 401);
-    assert_eq!(service.anybody().sign_in("bob").await.get("/api/account").await.text("full_name"), "Ada Lovelace");
+    assert_eq!(service.anonymous().token_for("countess@example.com", password()).await.status, 200);
+    assert_eq!(service.anonymous().token_for("ada@example.com", password()).await.status, 401);
+    assert_eq!(service.anonymous().sign_in("bob").await.get("/api/account").await.text("full_name"), "Ada Lovelace");
 }
 
 #[tokio::test]
 async fn a_change_that_is_wrong_in_anything_changes_nothing() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    service.anonymous().sign_up("bob").await;
     let before = ada.get("/api/account").await.body;
     for (body, expected) in [
         ("{}", "400 INVALID_REQUEST"),
@@ -97,12 +97,12 @@ async fn a_change_that_is_wrong_in_anything_changes_nothing() {
 #[tokio::test]
 async fn a_deleted_account_leaves_nothing_and_frees_its_names() -> Outcome {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
-    let other = service.anybody().sign_in("ada").await;
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
+    let other = service.anonymous().sign_in("ada").await;
     for client in [&ada, &bob] {
         client.store("key", json!("value")).await;
     }
-    service.anybody().at("198.51.100.1").token_for("ada", "a wrong guess").await;
+    service.anonymous().at("198.51.100.1").token_for("ada", "a wrong guess").await;
     expect![[r#"
         200
         {
@@ -119,7 +119,7 @@ async fn a_deleted_account_leaves_nothing_and_frees_its_names() -> Outcome {
         let again = client.delete_with("/api/account", &repeat(password())).await;
         assert_eq!(again.outcome(), "401 INVALID_TOKEN");
     }
-    assert_eq!(service.anybody().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
+    assert_eq!(service.anonymous().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
     let database = service.database.connect().await;
     let tables = "select table_name::text from information_schema.tables
         where table_schema = 'public' and table_name <> 'refinery_schema_history' and table_name <> 'sign_in_failures'";
@@ -131,14 +131,14 @@ async fn a_deleted_account_leaves_nothing_and_frees_its_names() -> Outcome {
     let failures = database.query_one("select count(*) from sign_in_failures where length(subject) = 36", &[]).await?;
     assert_eq!(failures.get::<_, i64>(0), 0);
     assert_eq!(bob.get("/api/data/key").await.value_text(), r#""value""#);
-    let new = service.anybody().sign_up("ada").await;
+    let new = service.anonymous().sign_up("ada").await;
     assert_eq!(new.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
     Ok(())
 }
 
 #[tokio::test]
 async fn only_the_password_deletes_an_account() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let refused = ada.delete_with("/api/account", &repeat("wrong")).await;
     expect![[r#"
         403
@@ -168,7 +168,7 @@ async fn writers_that_race_the_end_of_their_account_are_let_through_or_refused()
 #[tokio::test]
 async fn a_write_that_waits_while_its_account_is_deleted_is_refused() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let mut database = service.database.connect().await;
     let transaction = database.transaction().await?;
@@ -190,8 +190,8 @@ async fn of_racing_changes_to_one_address_one_wins() {
     let mut clients = Vec::new();
     for index in 0..6 {
         let name = format!("user-{index}");
-        assert_eq!(service.anybody().post("/api/register", &account(&name).body()).await.status, 201);
-        clients.push(service.anybody().sign_in(&name).await);
+        assert_eq!(service.anonymous().post("/api/register", &registration(&name).body()).await.status, 201);
+        clients.push(service.anonymous().sign_in(&name).await);
     }
     let outcomes = race(6, |index| {
         let client = clients[index].clone();

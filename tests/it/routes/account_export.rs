@@ -8,8 +8,8 @@ use crate::support::{Outcome, in_process};
 #[tokio::test]
 async fn an_export_has_everything_that_is_held_about_a_user() {
     let service = in_process();
-    let ada = service.anybody().with_header("user-agent", "Phone/1.0").sign_up("ada").await;
-    service.anybody().sign_up("bob").await.store("bob", json!(1)).await;
+    let ada = service.anonymous().with_header("user-agent", "Phone/1.0").sign_up("ada").await;
+    service.anonymous().sign_up("bob").await.store("bob", json!(1)).await;
     ada.store("a", json!({ "b": [1, null] })).await;
     ada.post("/api/data", r#"{"key":"b","value":"soon gone","expires_in":60}"#).await;
     service.clock.advance(Duration::from_millis(10_500));
@@ -80,7 +80,7 @@ fn data(body: &str) -> &str {
 #[tokio::test]
 async fn a_batch_takes_back_what_was_exported_page_by_page() -> Outcome {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     let texts = [
         r#""x""#,
         "{\n  \"a\": [\n1,\t2 ]\n}",
@@ -116,7 +116,7 @@ async fn a_batch_takes_back_what_was_exported_page_by_page() -> Outcome {
 #[tokio::test]
 async fn the_largest_page_fits_into_a_batch() {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     for number in 0..6 {
         ada.store(&format!("{number}{}", "k".repeat(254)), json!("\"".repeat(100_000))).await;
     }
@@ -127,7 +127,7 @@ async fn the_largest_page_fits_into_a_batch() {
 
 #[tokio::test]
 async fn a_parameter_that_is_wrong_is_refused() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     for query in ["limit=0", "limit=x", "cursor=x"] {
         assert_eq!(ada.get(&format!("/api/account/export?{query}")).await.outcome(), "400 INVALID_REQUEST", "{query}");
     }

@@ -18,7 +18,7 @@ async fn stored(client: &Client) -> Value {
 
 #[tokio::test]
 async fn operations_are_answered_in_their_order() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     for key in ["read", "changed", "removed"] {
         ada.store(key, json!(key)).await;
     }
@@ -83,7 +83,7 @@ async fn operations_are_answered_in_their_order() {
 
 #[tokio::test]
 async fn a_refused_batch_says_which_operation_and_why_and_changes_nothing() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("a", json!(1)).await;
     ada.store("b", json!(2)).await;
     let answer = batch(
@@ -137,7 +137,7 @@ async fn a_refused_batch_says_which_operation_and_why_and_changes_nothing() {
 
 #[tokio::test]
 async fn guards_that_hold_let_a_batch_through() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     for key in ["a", "b", "c"] {
         ada.store(key, json!(0)).await;
     }
@@ -156,7 +156,7 @@ async fn guards_that_hold_let_a_batch_through() {
 
 #[tokio::test]
 async fn every_fault_of_a_batch_is_listed() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let answer = batch(
         &ada,
         json!([
@@ -196,7 +196,7 @@ async fn every_fault_of_a_batch_is_listed() {
 
 #[tokio::test]
 async fn a_batch_has_1_to_100_operations_and_a_bound_on_its_bytes() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let creates = |count: usize| -> Value {
         (0..count).map(|number| json!({ "op": "create", "key": format!("key-{number:03}"), "value": number })).collect()
     };
@@ -224,7 +224,7 @@ async fn a_batch_has_1_to_100_operations_and_a_bound_on_its_bytes() {
 
 #[tokio::test]
 async fn values_come_back_to_the_byte() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let text = r#"{"b":1.0,"a":100000000000000000000000000001,"a":"\u0000\u00e9\/"}"#;
     let body = format!(r#"{{"operations":[{{"op":"create","key":"k","value":{text}}}]}}"#);
     assert_eq!(ada.post("/api/data/batch", &body).await.status, 200);
@@ -238,7 +238,7 @@ async fn a_batch_over_the_quota_stores_nothing() {
     let mut settings = settings();
     settings.quota.keys = 3;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("a", json!(1)).await;
     let create = |key: &str| json!({ "op": "create", "key": key, "value": 1 });
     let answer = batch(&ada, json!([create("b"), create("c"), create("d")])).await;
@@ -256,7 +256,7 @@ async fn what_has_expired_is_gone_for_a_batch_too() {
     let mut settings = settings();
     settings.quota.keys = 2;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for key in ["a", "b"] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
     }
@@ -278,7 +278,7 @@ async fn what_has_expired_is_gone_for_a_batch_too() {
 #[tokio::test]
 async fn of_racing_batches_each_is_whole() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let keys: Vec<String> = (0..10).map(|number| format!("key-{number}")).collect();
     for key in &keys {
         ada.store(key, json!(0)).await;
@@ -315,7 +315,7 @@ async fn of_racing_batches_each_is_whole() -> Outcome {
 
 #[tokio::test]
 async fn of_racing_guarded_batches_one_wins() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("a", json!(0)).await;
     ada.store("b", json!(0)).await;
     let outcomes = race(8, |index| {

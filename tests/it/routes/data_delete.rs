@@ -5,7 +5,7 @@ use crate::support::in_process;
 
 #[tokio::test]
 async fn a_deleted_value_is_gone() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     expect![[r#"
         200
@@ -22,7 +22,7 @@ async fn a_deleted_value_is_gone() {
 
 #[tokio::test]
 async fn if_match_guards_a_deletion() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let guarded = |tags: &str| ada.clone().with_header("if-match", tags);
     assert_eq!(guarded("\"2\"").delete("/api/data/key").await.outcome(), "412 PRECONDITION_FAILED");

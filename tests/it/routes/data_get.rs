@@ -5,7 +5,7 @@ use crate::support::in_process;
 
 #[tokio::test]
 async fn a_value_comes_back_with_what_is_known_about_it() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.post("/api/data", r#"{"key":"key","value":[1,2],"expires_in":3600}"#).await;
     expect![[r#"
         200
@@ -30,7 +30,7 @@ async fn a_value_comes_back_with_what_is_known_about_it() {
 
 #[tokio::test]
 async fn a_key_that_does_not_exist_is_not_found() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     expect![[r#"
         404
         {
@@ -45,7 +45,7 @@ async fn a_key_that_does_not_exist_is_not_found() {
 
 #[tokio::test]
 async fn a_version_that_the_caller_has_is_not_sent_again() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let known = |tags: &str| ada.clone().with_header("if-none-match", tags);
     expect![[r#"

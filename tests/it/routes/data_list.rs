@@ -42,7 +42,7 @@ async fn store_all(client: &Client, keys: &[&str]) {
 
 #[tokio::test]
 async fn an_empty_list_is_a_list() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     expect![[r#"
         200
         {
@@ -60,8 +60,8 @@ async fn an_empty_list_is_a_list() {
 #[tokio::test]
 async fn a_list_has_the_callers_keys_and_if_asked_their_values() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let bob = service.anonymous().sign_up("bob").await;
     bob.store("bob", json!(1)).await;
     ada.store("b", json!({ "big": [1, 2] })).await;
     ada.post("/api/data", r#"{"key":"a","value":1.0e+5,"expires_in":60}"#).await;
@@ -97,7 +97,7 @@ async fn a_list_has_the_callers_keys_and_if_asked_their_values() {
 
 #[tokio::test]
 async fn keys_come_in_the_order_of_their_bytes() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let ordered = [
         "!", "%", "A", "Z", "_", "a", "a b", "a!", "a/b", "a0", "aa", "b", "~", "é", "z\u{301}", "日本", "\u{ffee}",
         "😀",
@@ -117,7 +117,7 @@ async fn keys_come_in_the_order_of_their_bytes() {
 
 #[tokio::test]
 async fn a_prefix_is_literal() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let all =
         ["a", "a%", "a%b", "a\\", "a_", "a_b", "ab", "abc", "a\u{10ffff}", "a\u{10ffff}b", "b", "😀", "😀a", "😁"];
     store_all(&ada, &all).await;
@@ -134,7 +134,7 @@ async fn a_prefix_is_literal() {
 
 #[tokio::test]
 async fn what_is_there_all_along_is_on_one_page_whatever_is_written_meanwhile() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let stays: Vec<String> = (0..30).map(|number| format!("stays-{number:02}")).collect();
     store_all(&ada, &stays.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (mut seen, mut next) = (Vec::new(), String::new());
@@ -158,7 +158,7 @@ async fn what_is_there_all_along_is_on_one_page_whatever_is_written_meanwhile() 
 #[tokio::test]
 async fn what_has_expired_is_on_no_page() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for (key, seconds) in [("a", 10), ("b", 20), ("c", 10), ("d", 30)] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": seconds }).to_string()).await;
     }
@@ -168,7 +168,7 @@ async fn what_has_expired_is_on_no_page() {
 
 #[tokio::test]
 async fn a_page_with_values_has_about_a_megabyte() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let value = Value::from("x".repeat(200_000));
     for number in 0..12 {
         assert_eq!(ada.store(&format!("big-{number:02}"), value.clone()).await.status, 201);
@@ -181,7 +181,7 @@ async fn a_page_with_values_has_about_a_megabyte() {
 #[tokio::test]
 async fn the_cost_of_a_page_follows_its_size_and_not_the_number_of_keys() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key-0", json!(1)).await;
     let database = service.database.connect().await;
     let many = "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
@@ -206,7 +206,7 @@ async fn the_cost_of_a_page_follows_its_size_and_not_the_number_of_keys() -> Out
 
 #[tokio::test]
 async fn a_parameter_that_is_wrong_is_refused_by_name() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     for query in [
         "limit=0",
         "limit=-1",
@@ -242,8 +242,8 @@ async fn a_parameter_that_is_wrong_is_refused_by_name() {
 #[tokio::test]
 async fn a_cursor_is_good_for_its_own_list_alone() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let bob = service.anonymous().sign_up("bob").await;
     for client in [&ada, &bob] {
         store_all(client, &["a", "b", "c"]).await;
     }

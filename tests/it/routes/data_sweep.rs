@@ -13,7 +13,7 @@ async fn rows(service: &Service) -> Result<i64, Box<dyn std::error::Error>> {
 #[tokio::test]
 async fn what_has_expired_is_removed_and_no_longer_counted() -> Outcome {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     for client in [&ada, &bob] {
         for (key, seconds) in [("soon", 10), ("later", 20)] {
             client.post("/api/data", &json!({ "key": key, "value": "xyz", "expires_in": seconds }).to_string()).await;
@@ -37,7 +37,7 @@ async fn what_has_expired_is_removed_and_no_longer_counted() -> Outcome {
 #[tokio::test]
 async fn many_are_removed_in_steps() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.post("/api/data", r#"{"key":"first","value":1,"expires_in":10}"#).await;
     let many =
         "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
@@ -56,7 +56,7 @@ async fn many_are_removed_in_steps() -> Outcome {
 #[tokio::test]
 async fn it_waits_for_nobody() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for key in ["held", "free"] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
     }
@@ -75,7 +75,7 @@ async fn a_quota_that_expired_values_use_up_makes_room_by_itself() -> Outcome {
     let mut settings = settings();
     settings.quota.keys = 2;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for key in ["a", "b"] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
     }
@@ -93,7 +93,7 @@ async fn racing_writers_all_get_the_room_that_there_is() {
     let mut settings = settings();
     settings.quota.keys = 8;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for number in 0..8 {
         ada.post("/api/data", &json!({ "key": format!("old-{number}"), "value": 1, "expires_in": 10 }).to_string())
             .await;

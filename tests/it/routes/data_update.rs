@@ -8,7 +8,7 @@ use crate::support::{in_process, race};
 #[tokio::test]
 async fn a_new_value_has_a_new_version() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.post("/api/data", r#"{"key":"key","value":1,"expires_in":3600}"#).await;
     service.clock.advance(Duration::from_millis(1500));
     expect![[r#"
@@ -33,7 +33,7 @@ async fn a_new_value_has_a_new_version() {
 
 #[tokio::test]
 async fn a_key_that_does_not_exist_is_not_found() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     assert_eq!(ada.put("/api/data/key", r#"{"value":1}"#).await.outcome(), "404 KEY_NOT_FOUND");
     assert_eq!(ada.put("/api/data/key?upsert=false", r#"{"value":1}"#).await.outcome(), "404 KEY_NOT_FOUND");
 }
@@ -41,7 +41,7 @@ async fn a_key_that_does_not_exist_is_not_found() {
 #[tokio::test]
 async fn upsert_creates_what_does_not_exist() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let created = ada.put("/api/data/a%20key?upsert=true", r#"{"value":1,"expires_in":60}"#).await;
     assert_eq!((created.status, created.header("location")), (201, Some("/api/data/a%20key")));
     let replaced = ada.put("/api/data/a%20key?upsert=true", r#"{"value":2,"expires_in":60}"#).await;
@@ -57,7 +57,7 @@ async fn upsert_creates_what_does_not_exist() {
 
 #[tokio::test]
 async fn if_none_match_creates_and_never_replaces() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let creator = ada.clone().with_header("if-none-match", "*");
     assert_eq!(creator.put("/api/data/key", r#"{"value":1}"#).await.status, 201);
     assert_eq!(creator.put("/api/data/key", r#"{"value":2}"#).await.outcome(), "412 PRECONDITION_FAILED");
@@ -71,7 +71,7 @@ async fn if_none_match_creates_and_never_replaces() {
 
 #[tokio::test]
 async fn if_match_lets_a_write_through_only_on_the_named_version() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let guarded = |tags: &str| ada.clone().with_header("if-match", tags);
     for tags in ["\"2\"", "W/\"1\"", "\"x\"", "\"2\", \"3\""] {
@@ -91,7 +91,7 @@ async fn if_match_lets_a_write_through_only_on_the_named_version() {
 
 #[tokio::test]
 async fn of_racing_guarded_writers_one_wins() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("key", json!("first")).await;
     let outcomes = race(8, |index| {
         let racer = ada.clone().with_header("if-match", "\"1\"");
@@ -103,7 +103,7 @@ async fn of_racing_guarded_writers_one_wins() {
 
 #[tokio::test]
 async fn no_version_is_used_twice_for_a_key() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     let mut versions = Vec::new();
     for _ in 0..3 {
         versions.push(ada.store("key", json!(1)).await.json()["data"]["version"].as_i64());
@@ -115,7 +115,7 @@ async fn no_version_is_used_twice_for_a_key() {
 
 #[tokio::test]
 async fn an_absent_value_is_refused() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     assert_eq!(ada.put("/api/data/key", "{}").await.outcome(), "400 INVALID_VALUE");
     assert_eq!(ada.put("/api/data/key", r#"{"value":null}"#).await.status, 200);

@@ -8,7 +8,7 @@ use crate::support::in_process;
 
 #[tokio::test]
 async fn the_page_is_complete_and_may_run_nothing_but_its_own() {
-    let answer = in_process().anybody().get("/api/docs").await;
+    let answer = in_process().anonymous().get("/api/docs").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -26,9 +26,9 @@ async fn the_page_is_complete_and_may_run_nothing_but_its_own() {
 #[tokio::test]
 async fn a_browser_gets_it_compressed_and_only_when_it_has_changed() {
     let service = in_process();
-    let plain = service.anybody().get("/api/docs").await;
+    let plain = service.anonymous().get("/api/docs").await;
     assert_eq!(plain.header("content-encoding"), None);
-    let browser = service.anybody().with_header("accept-encoding", "gzip, deflate, br, zstd");
+    let browser = service.anonymous().with_header("accept-encoding", "gzip, deflate, br, zstd");
     let compressed = browser.get("/api/docs").await;
     assert_eq!((compressed.status, compressed.header("content-encoding")), (200, Some("gzip")));
     assert!(compressed.body == plain.body, "it is the same page");

@@ -6,7 +6,7 @@ use crate::support::{Database, Service, in_process, settings};
 
 #[tokio::test]
 async fn the_service_says_what_it_is() {
-    let health = in_process().anybody().get("/api/health").await;
+    let health = in_process().anonymous().get("/api/health").await;
     let data = health.json()["data"].clone();
     assert_eq!((health.status, data["version"].as_str()), (200, Some(env!("CARGO_PKG_VERSION"))));
     let commit = data["commit"].as_str().expect("a commit");
@@ -22,14 +22,14 @@ async fn it_is_ready_while_the_database_answers() {
           "status": "success"
         }
     "#]]
-    .assert_eq(&in_process().anybody().get("/api/health/ready").await.to_string());
+    .assert_eq(&in_process().anonymous().get("/api/health/ready").await.to_string());
 }
 
 #[tokio::test]
 async fn without_a_database_it_is_alive_and_not_ready() {
     let nowhere = Database::at("postgres://nobody:x@127.0.0.1:1/none");
-    let anybody = Service::new(nowhere, settings()).anybody();
-    assert_eq!(anybody.get("/api/health").await.status, 200);
-    let ready = anybody.get("/api/health/ready").await;
+    let anonymous = Service::new(nowhere, settings()).anonymous();
+    assert_eq!(anonymous.get("/api/health").await.status, 200);
+    let ready = anonymous.get("/api/health/ready").await;
     assert_eq!((ready.outcome().as_str(), ready.header("retry-after")), ("503 SERVICE_UNAVAILABLE", Some("1")));
 }

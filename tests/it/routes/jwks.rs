@@ -16,7 +16,7 @@ fn point(key: &Value) -> Vec<u8> {
 
 #[tokio::test]
 async fn without_a_key_pair_there_is_nothing_to_publish() {
-    let answer = in_process().anybody().get("/.well-known/jwks.json").await;
+    let answer = in_process().anonymous().get("/.well-known/jwks.json").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"keys":[]}"#));
     assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
     assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"));
@@ -26,8 +26,8 @@ async fn without_a_key_pair_there_is_nothing_to_publish() {
 async fn whoever_has_the_published_key_can_verify_a_token() -> Outcome {
     let service =
         in_process().with_ring(&json!({ "keys": [{ "kid": "pair", "private_key": private_key() }] }).to_string());
-    let ada = service.anybody().sign_up("ada").await;
-    let keys = service.anybody().get("/.well-known/jwks.json").await.json();
+    let ada = service.anonymous().sign_up("ada").await;
+    let keys = service.anonymous().get("/.well-known/jwks.json").await.json();
     let members: Vec<&String> = keys["keys"][0].as_object().ok_or("a key")?.keys().collect();
     expect![[r#"
         [
@@ -54,7 +54,7 @@ async fn whoever_has_the_published_key_can_verify_a_token() -> Outcome {
 #[tokio::test]
 async fn a_private_key_by_itself_is_a_ring() {
     let service = in_process().with_ring(&private_key());
-    assert_eq!(service.anybody().sign_up("ada").await.get("/api/account").await.status, 200);
+    assert_eq!(service.anonymous().sign_up("ada").await.get("/api/account").await.status, 200);
 }
 
 /// RFC 8725 §2.1: whoever verifies must not take the public key for a secret, nor one algorithm for another.
@@ -64,8 +64,8 @@ async fn a_token_that_takes_one_kind_of_key_for_another_is_refused() {
         { "kid": "pair", "private_key": private_key() }, { "kid": SECRET_ID, "secret": SECRET },
     ] });
     let service = in_process().with_ring(&ring.to_string());
-    let ada = service.anybody().sign_up("ada").await;
-    let key = service.anybody().get("/.well-known/jwks.json").await.json()["keys"][0].clone();
+    let ada = service.anonymous().sign_up("ada").await;
+    let key = service.anonymous().get("/.well-known/jwks.json").await.json()["keys"][0].clone();
     let token = ada.token();
     let good = Forged::from(&token);
     let own = good.clone().with_header("alg", "HS256").with_header("kid", SECRET_ID);

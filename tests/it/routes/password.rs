@@ -4,7 +4,7 @@ use expect_test::expect;
 use serde_json::json;
 use shared::domain::PasswordPolicy;
 
-use crate::support::{Answer, Client, Outcome, account, in_process, password, race, settings};
+use crate::support::{Answer, Client, Outcome, in_process, password, race, registration, settings};
 
 const NEW: &str = "staple battery horse";
 
@@ -16,9 +16,9 @@ async fn change(client: &Client, current: &str, new: &str) -> Answer {
 #[tokio::test]
 async fn a_new_password_ends_every_other_session() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let other = service.anybody().token_for("ada", password()).await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let other = service.anonymous().token_for("ada", password()).await;
+    let bob = service.anonymous().sign_up("bob").await;
     expect![[r#"
         200
         {
@@ -28,19 +28,19 @@ async fn a_new_password_ends_every_other_session() {
     "#]]
     .assert_eq(&change(&ada, password(), NEW).await.to_string());
     assert_eq!(ada.get("/api/account").await.status, 200);
-    let other_client = service.anybody().with_token(&other.text("access_token"));
+    let other_client = service.anonymous().with_token(&other.text("access_token"));
     assert_eq!(other_client.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
     assert_eq!(other_client.refresh(&other.text("refresh_token")).await.outcome(), "401 INVALID_TOKEN");
-    assert_eq!(service.anybody().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
-    assert_eq!(service.anybody().token_for("ada", NEW).await.status, 200);
+    assert_eq!(service.anonymous().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
+    assert_eq!(service.anonymous().token_for("ada", NEW).await.status, 200);
     assert_eq!(bob.get("/api/account").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_change_that_is_refused_changes_nothing() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let other = service.anybody().sign_in("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let other = service.anonymous().sign_in("ada").await;
     for (current, new, expected) in [
         ("wrong", NEW, "403 INVALID_CREDENTIALS"),
         (password(), "short", "400 INVALID_PASSWORD"),
@@ -74,13 +74,13 @@ async fn a_change_that_is_refused_changes_nothing() {
     "#]]
     .assert_eq(&missing.to_string());
     assert_eq!(other.get("/api/account").await.status, 200);
-    assert_eq!(service.anybody().token_for("ada", password()).await.status, 200);
+    assert_eq!(service.anonymous().token_for("ada", password()).await.status, 200);
 }
 
 #[tokio::test]
 async fn no_sign_in_with_the_old_password_outlives_a_change() {
     let service = in_process();
-    let client = service.anybody();
+    let client = service.anonymous();
     let mut old = password().to_owned();
     let ada = client.clone().sign_up("ada").await;
     for round in 0..10 {
@@ -108,7 +108,7 @@ async fn no_sign_in_with_the_old_password_outlives_a_change() {
 #[tokio::test]
 async fn a_change_that_waits_for_a_sign_in_ends_its_session() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let mut database = service.database.connect().await;
     let sign_in = database.transaction().await?;
     sign_in.execute("update users set password = password", &[]).await?;
@@ -130,7 +130,7 @@ async fn a_change_that_waits_for_a_sign_in_ends_its_session() -> Outcome {
 #[tokio::test]
 async fn of_racing_changes_one_wins() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let outcomes = race(4, |index| {
         let ada = ada.clone();
         async move { change(&ada, password(), &format!("new password {index}")).await }
@@ -145,7 +145,7 @@ async fn the_least_length_is_a_setting() {
     settings.password_policy = PasswordPolicy { min_chars: 15 };
     let service = in_process().with_settings(settings);
     let register = |password: &str| {
-        let (client, body) = (service.anybody(), account("ada").with("password", password).body());
+        let (client, body) = (service.anonymous(), registration("ada").with("password", password).body());
         async move { client.post("/api/register", &body).await }
     };
     let refused = register(&"y".repeat(14)).await;

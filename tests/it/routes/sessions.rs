@@ -27,10 +27,10 @@ async fn own_id(client: &Client) -> String {
 async fn every_sign_in_is_a_session_that_its_owner_recognises() {
     let service = in_process();
     let phone =
-        service.anybody().with_header("user-agent", "Phone/1.0").at("2001:db8:1:2:3:4:5:6").sign_up("ada").await;
+        service.anonymous().with_header("user-agent", "Phone/1.0").at("2001:db8:1:2:3:4:5:6").sign_up("ada").await;
     service.clock.advance(MINUTE);
-    service.anybody().with_header("user-agent", "Laptop/2.0").sign_in("ada").await;
-    service.anybody().sign_up("bob").await;
+    service.anonymous().with_header("user-agent", "Laptop/2.0").sign_in("ada").await;
+    service.anonymous().sign_up("bob").await;
     expect![[r#"
         200
         {
@@ -65,8 +65,8 @@ async fn every_sign_in_is_a_session_that_its_owner_recognises() {
 #[tokio::test]
 async fn a_session_that_is_ended_stops_at_its_next_request_and_no_other_does() {
     let service = in_process();
-    let phone = service.anybody().sign_up("ada").await;
-    let laptop = service.anybody().sign_in("ada").await;
+    let phone = service.anonymous().sign_up("ada").await;
+    let laptop = service.anonymous().sign_in("ada").await;
     phone.store("key", json!(1)).await;
     let id = own_id(&phone).await;
     for client in [&laptop, &laptop.clone().behind(Gateway::CargoLambda)] {
@@ -89,7 +89,7 @@ async fn a_session_that_is_ended_stops_at_its_next_request_and_no_other_does() {
 
 #[tokio::test]
 async fn a_session_can_end_itself() {
-    let ada = in_process().anybody().sign_up("ada").await;
+    let ada = in_process().anonymous().sign_up("ada").await;
     assert_eq!(ada.delete(&format!("/api/sessions/{}", own_id(&ada).await)).await.outcome(), "200");
     assert_eq!(ada.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
 }
@@ -97,8 +97,8 @@ async fn a_session_can_end_itself() {
 #[tokio::test]
 async fn a_session_of_somebody_else_is_not_found() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let bob = service.anonymous().sign_up("bob").await;
     let id = own_id(&ada).await;
     for id in [id.as_str(), "01900000-0000-7000-8000-000000000000", "x", "%20", "%00", "'", "%ff", "%2Fx"] {
         for client in [bob.clone(), bob.clone().behind(Gateway::CargoLambda)] {
@@ -115,11 +115,11 @@ async fn a_session_of_somebody_else_is_not_found() {
 async fn all_sessions_can_be_ended_at_once() {
     let service = in_process();
     let clients = [
-        service.anybody().sign_up("ada").await,
-        service.anybody().sign_in("ada").await,
-        service.anybody().sign_in("ada").await,
+        service.anonymous().sign_up("ada").await,
+        service.anonymous().sign_in("ada").await,
+        service.anonymous().sign_in("ada").await,
     ];
-    let bob = service.anybody().sign_up("bob").await;
+    let bob = service.anonymous().sign_up("bob").await;
     expect![[r#"
         200
         {
@@ -132,16 +132,16 @@ async fn all_sessions_can_be_ended_at_once() {
         assert_eq!(client.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
     }
     assert_eq!(bob.get("/api/sessions").await.status, 200);
-    assert_eq!(sessions(&service.anybody().sign_in("ada").await).await.len(), 1);
+    assert_eq!(sessions(&service.anonymous().sign_in("ada").await).await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_session_that_has_expired_is_gone_and_removed_at_the_next_sign_in() -> Outcome {
     let service = in_process();
-    let old = service.anybody().sign_up("ada").await;
+    let old = service.anonymous().sign_up("ada").await;
     service.clock.advance(30 * DAY);
     assert_eq!(old.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
-    let new = service.anybody().sign_in("ada").await;
+    let new = service.anonymous().sign_in("ada").await;
     assert_eq!(sessions(&new).await.len(), 1);
     let database = service.database.connect().await;
     for table in ["sessions", "refresh_tokens"] {
@@ -154,16 +154,16 @@ async fn a_session_that_has_expired_is_gone_and_removed_at_the_next_sign_in() ->
 #[tokio::test]
 async fn the_thousand_and_first_session_ends_the_one_that_was_refreshed_longest_ago() -> Outcome {
     let service = in_process();
-    let first = service.anybody().sign_up("ada").await;
+    let first = service.anonymous().sign_up("ada").await;
     service.clock.advance(MINUTE);
-    let second = service.anybody().sign_in("ada").await;
+    let second = service.anonymous().sign_in("ada").await;
     let many = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
         select user_id, gen_random_uuid(), created_at + interval '1 hour', refreshed_at + interval '1 hour', expires_at
         from (select * from sessions limit 1) any_session, generate_series(1, 998)";
     service.database.connect().await.execute(many, &[]).await?;
     assert_eq!(sessions(&first).await.len(), 1000);
     service.clock.advance(MINUTE);
-    let newest = service.anybody().sign_in("ada").await;
+    let newest = service.anonymous().sign_in("ada").await;
     assert_eq!(first.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
     assert_eq!(second.get("/api/sessions").await.status, 200);
     assert_eq!(sessions(&newest).await.len(), 1000);

@@ -3,13 +3,13 @@ use std::time::{Duration, SystemTime};
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Forged, SECRET_ID, account, in_process, password, settings};
+use crate::support::{Forged, SECRET_ID, in_process, password, registration, settings};
 
 #[tokio::test]
 async fn a_sign_in_gives_both_tokens() {
-    let anybody = in_process().anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    let answer = anybody.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
+    let anonymous = in_process().anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    let answer = anonymous.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
     expect![[r#"
         200
         {
@@ -30,9 +30,9 @@ async fn a_sign_in_gives_both_tokens() {
 #[tokio::test]
 async fn the_access_token_says_who_and_until_when() {
     let service = in_process();
-    let anybody = service.anybody();
-    let user_id = anybody.post("/api/register", &account("ada").body()).await.text("user_id");
-    let answer = anybody.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
+    let anonymous = service.anonymous();
+    let user_id = anonymous.post("/api/register", &registration("ada").body()).await.text("user_id");
+    let answer = anonymous.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
     let token = Forged::from(&answer.text("access_token"));
     assert_eq!(*token.header(), json!({ "alg": "HS256", "typ": "at+jwt", "kid": SECRET_ID }));
     let claims = token.claims();
@@ -49,19 +49,20 @@ async fn the_access_token_says_who_and_until_when() {
 
 #[tokio::test]
 async fn the_name_may_be_the_username_or_the_address_in_any_case() {
-    let anybody = in_process().anybody();
-    anybody.post("/api/register", &account("Ada").body()).await;
+    let anonymous = in_process().anonymous();
+    anonymous.post("/api/register", &registration("Ada").body()).await;
     for name in ["Ada", "ada", "ADA", "Ada@example.com", "ada@EXAMPLE.com"] {
-        let answer = anybody.post("/api/token", &json!({ "username": name, "password": password() }).to_string()).await;
+        let answer =
+            anonymous.post("/api/token", &json!({ "username": name, "password": password() }).to_string()).await;
         assert_eq!(answer.status, 200, "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
-    let anybody = in_process().anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    let wrong = anybody.post("/api/token", r#"{"username":"ada","password":"wrong"}"#).await;
+    let anonymous = in_process().anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    let wrong = anonymous.post("/api/token", r#"{"username":"ada","password":"wrong"}"#).await;
     expect![[r#"
         401
         www-authenticate: Bearer
@@ -82,14 +83,14 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
         ("x".repeat(9999).as_str(), "x"),
     ] {
         let unknown =
-            anybody.post("/api/token", &json!({ "username": username, "password": attempt }).to_string()).await;
+            anonymous.post("/api/token", &json!({ "username": username, "password": attempt }).to_string()).await;
         assert_eq!(unknown.to_string(), wrong.to_string(), "{username:?}");
     }
 }
 
 #[tokio::test]
 async fn missing_and_ill_typed_fields_are_told_apart() {
-    let anybody = in_process().anybody();
+    let anonymous = in_process().anonymous();
     for (body, expected) in [
         ("{}", "400 MISSING_FIELDS"),
         (r#"{"username":"ada"}"#, "400 MISSING_FIELDS"),
@@ -99,17 +100,17 @@ async fn missing_and_ill_typed_fields_are_told_apart() {
         (r#"{"username":1,"password":"x"}"#, "400 INVALID_REQUEST"),
         (r#"{"username":"ada","password":["x"]}"#, "400 INVALID_REQUEST"),
     ] {
-        assert_eq!(anybody.post("/api/token", body).await.outcome(), expected, "{body}");
+        assert_eq!(anonymous.post("/api/token", body).await.outcome(), expected, "{body}");
     }
 }
 
 #[tokio::test]
 async fn a_long_password_counts_to_its_last_byte() {
-    let anybody = in_process().anybody();
+    let anonymous = in_process().anonymous();
     let long = format!("{}{}", "x".repeat(100), "tail");
-    anybody.post("/api/register", &account("ada").with("password", long.as_str()).body()).await;
+    anonymous.post("/api/register", &registration("ada").with("password", long.as_str()).body()).await;
     for (attempt, status) in [(long.as_str(), 200), (&long[..103], 401), (&long[..72], 401)] {
-        let answer = anybody.post("/api/token", &json!({ "username": "ada", "password": attempt }).to_string()).await;
+        let answer = anonymous.post("/api/token", &json!({ "username": "ada", "password": attempt }).to_string()).await;
         assert_eq!(answer.status, status, "{} bytes", attempt.len());
     }
 }
@@ -131,19 +132,19 @@ async fn a_hash_of_lower_cost_is_renewed_at_the_next_sign_in() {
     settings.bcrypt_cost = 6;
     let service = service.with_settings(settings);
     let sign_in = |password: &str| json!({ "username": "old", "password": password }).to_string();
-    assert_eq!(service.anybody().post("/api/token", &sign_in("wrong")).await.status, 401);
+    assert_eq!(service.anonymous().post("/api/token", &sign_in("wrong")).await.status, 401);
     assert_eq!(stored().await, hash);
-    assert_eq!(service.anybody().post("/api/token", &sign_in("U*U")).await.status, 200);
+    assert_eq!(service.anonymous().post("/api/token", &sign_in("U*U")).await.status, 200);
     let renewed = stored().await;
     assert!(renewed.starts_with("$2b$06$"), "{renewed}");
-    assert_eq!(service.anybody().post("/api/token", &sign_in("U*U")).await.status, 200);
+    assert_eq!(service.anonymous().post("/api/token", &sign_in("U*U")).await.status, 200);
     assert_eq!(stored().await, renewed, "a renewed hash stays");
 }
 
 #[tokio::test]
 async fn an_access_token_ends_after_an_hour() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     assert_eq!(ada.store("key", json!(1)).await.status, 201);
     service.clock.advance(Duration::from_hours(1));
     assert_eq!(ada.get("/api/data/key").await.status, 200, "the leeway");

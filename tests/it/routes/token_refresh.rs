@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Answer, Client, Forged, Service, account, in_process, password, race};
+use crate::support::{Answer, Client, Forged, Service, in_process, password, race, registration};
 
 const GRACE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
@@ -24,10 +24,10 @@ impl From<Answer> for Tokens {
 }
 
 async fn sign_up(service: &Arc<Service>) -> (Client, Tokens) {
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    let tokens = anybody.token_for("ada", password()).await.into();
-    (anybody, tokens)
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    let tokens = anonymous.token_for("ada", password()).await.into();
+    (anonymous, tokens)
 }
 
 async fn refresh(client: &Client, token: &str) -> Tokens {

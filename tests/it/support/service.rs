@@ -23,26 +23,26 @@ use super::{Client, Database, database};
 /// The functions on a database of their own, each signed in as its role, with a clock that only the test moves.
 pub struct Service {
     pub database: Arc<Database>,
-    pub clock: Arc<HandClock>,
+    pub clock: Arc<ManualClock>,
     apps: Apps,
 }
 
 /// A clock that stands still until it is moved.
-pub struct HandClock(Mutex<SystemTime>);
+pub struct ManualClock(Mutex<SystemTime>);
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
         *self.0.lock().expect("nothing panics with the clock in its hand")
     }
 }
 
-impl Default for HandClock {
+impl Default for ManualClock {
     fn default() -> Self {
         Self(Mutex::new(SystemTime::UNIX_EPOCH + START))
     }
 }
 
-impl HandClock {
+impl ManualClock {
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
         *self.0.lock().expect("nothing panics with the clock in its hand") += by;
@@ -81,7 +81,7 @@ impl Service {
     }
 
     fn with(database: Arc<Database>, settings: Settings, ring: &str) -> Arc<Self> {
-        let clock = Arc::new(HandClock::default());
+        let clock = Arc::new(ManualClock::default());
         let keys_of = |function: &str| {
             let keys = KeyRing::parse(ring).expect("the test's own key ring");
             Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).with_dialect(database.kind()))
@@ -94,7 +94,7 @@ impl Service {
         database: Arc<Database>,
         settings: Settings,
         secrets_of: impl Fn(&str) -> Arc<Secrets<KeyRing>>,
-        clock: Arc<HandClock>,
+        clock: Arc<ManualClock>,
     ) -> Arc<Self> {
         let mut apps = Apps { without_keys: HashMap::new(), with_keys: HashMap::new(), keys: secrets_of("jwks-get") };
         for role in GRANTS.iter().map(|grants| grants.role) {
@@ -122,7 +122,7 @@ impl Service {
     }
 
     /// Somebody who has not signed in.
-    pub fn anybody(self: &Arc<Self>) -> Client {
+    pub fn anonymous(self: &Arc<Self>) -> Client {
         Client::new(Arc::clone(self))
     }
 
