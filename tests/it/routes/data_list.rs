@@ -199,7 +199,7 @@ async fn the_rows_read_for_a_page_depend_on_its_size_and_not_on_the_number_of_ke
         from data_store, generate_series(1, 20000) as number";
     database.execute(insert_keys, &[]).await?;
     database.execute("analyze data_store", &[]).await?;
-    // What a connection has read is found_existing when it ends.
+    // PostgreSQL adds the rows that a connection has read to the statistics when the connection ends.
     let rows_read = async || -> Result<i64, tokio_postgres::Error> {
         let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid()";

@@ -1,4 +1,4 @@
-//! `PUT /api/account/password`, and what a new password has to be.
+//! Tests of `PUT /api/account/password`, and of the password policy.
 
 use expect_test::expect;
 use serde_json::json;
@@ -14,7 +14,7 @@ async fn change(client: &Client, current: &str, new: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_every_other_session() {
+async fn changing_the_password_ends_all_other_sessions() {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     let other = service.anonymous().token_for("ada", password()).await;
@@ -37,7 +37,7 @@ async fn a_new_password_ends_every_other_session() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_refused_changes_nothing() {
+async fn a_rejected_password_change_has_no_effect() {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     let other = service.anonymous().sign_in("ada").await;
@@ -78,7 +78,7 @@ async fn a_change_that_is_refused_changes_nothing() {
 }
 
 #[tokio::test]
-async fn no_sign_in_with_the_old_password_outlives_a_change() {
+async fn a_password_change_ends_concurrent_sign_ins_with_the_old_password() {
     let service = in_process();
     let client = service.anonymous();
     let mut old = password().to_owned();
@@ -99,36 +99,36 @@ async fn no_sign_in_with_the_old_password_outlives_a_change() {
         assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
         service.clock.advance(std::time::Duration::from_mins(1));
         let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
-        assert_eq!(sessions, Some(1), "round {round}: only the session that changed the password");
+        assert_eq!(sessions, Some(1), "round {round}: only the session that changed the password must remain");
         old = new;
     }
 }
 
-/// The one moment of that race which is rarely met: the sign-in has locked the user's row and not yet begun its session.
+/// Forces a rare interleaving of the test above: the sign-in has locked the user's row and not yet created its session.
 #[tokio::test]
-async fn a_change_that_waits_for_a_sign_in_ends_its_session() -> Outcome {
+async fn a_password_change_that_waits_for_a_sign_in_ends_the_new_session() -> Outcome {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     let mut database = service.database.connect().await;
     let sign_in = database.transaction().await?;
     sign_in.execute("update users set password = password", &[]).await?;
-    let waiting = tokio::spawn({
+    let pending_change = tokio::spawn({
         let ada = ada.clone();
         async move { change(&ada, password(), NEW).await }
     });
     service.database.until_a_statement_waits().await;
-    let begin = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
+    let create_session = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
         select user_id, gen_random_uuid(), created_at, refreshed_at, expires_at from sessions";
-    sign_in.execute(begin, &[]).await?;
+    sign_in.execute(create_session, &[]).await?;
     sign_in.commit().await?;
-    assert_eq!(waiting.await?.outcome(), "200");
+    assert_eq!(pending_change.await?.outcome(), "200");
     let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
-    assert_eq!(sessions, Some(1));
+    assert_eq!(sessions, Some(1), "only the session that changed the password must remain");
     Ok(())
 }
 
 #[tokio::test]
-async fn of_racing_changes_one_wins() {
+async fn one_of_several_concurrent_password_changes_succeeds() {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     let outcomes = race(4, |index| {
@@ -140,7 +140,7 @@ async fn of_racing_changes_one_wins() {
 }
 
 #[tokio::test]
-async fn the_least_length_is_a_setting() {
+async fn the_minimum_password_length_is_configurable() {
     let mut settings = settings();
     settings.password_policy = PasswordPolicy { min_chars: 15 };
     let service = in_process().with_settings(settings);
@@ -148,8 +148,8 @@ async fn the_least_length_is_a_setting() {
         let (client, body) = (service.anonymous(), registration("ada").with("password", password).body());
         async move { client.post("/api/register", &body).await }
     };
-    let refused = register(&"y".repeat(14)).await;
-    assert_eq!(refused.outcome(), "400 INVALID_PASSWORD");
-    assert!(refused.body.contains("at least 15 characters"), "{}", refused.body);
+    let too_short = register(&"y".repeat(14)).await;
+    assert_eq!(too_short.outcome(), "400 INVALID_PASSWORD");
+    assert!(too_short.body.contains("at least 15 characters"), "{}", too_short.body);
     assert_eq!(register(&"y".repeat(15)).await.outcome(), "201");
 }

@@ -1,10 +1,12 @@
+//! Tests of `POST /api/register`: response, validation, and unique usernames and email addresses.
+
 use expect_test::expect;
 use serde_json::{Value, json};
 
 use crate::support::{in_process, race, registration};
 
 #[tokio::test]
-async fn a_new_account_comes_back_without_its_password() {
+async fn a_new_account_is_returned_without_its_password() {
     let answer = in_process().anonymous().post("/api/register", &registration("Ada.L").body()).await;
     expect![[r#"
         201
@@ -26,9 +28,8 @@ async fn a_new_account_comes_back_without_its_password() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_body_is_listed_at_once() {
-    let body =
-        json!({ "username": "a b", "email": "nobody", "password": "short", "full_name": " ", "age": 0, "gender": "" });
+async fn every_error_in_a_body_is_reported() {
+    let body = json!({ "username": "a b", "email": "not-an-address", "password": "short", "full_name": " ", "age": 0, "gender": "" });
     let answer = in_process().anonymous().post("/api/register", &body.to_string()).await;
     expect![[r#"
         400
@@ -74,7 +75,7 @@ async fn every_fault_of_a_body_is_listed_at_once() {
 }
 
 #[tokio::test]
-async fn missing_fields_are_named() {
+async fn every_missing_field_is_reported() {
     let answer = in_process().anonymous().post("/api/register", "{}").await;
     expect![[r#"
         400
@@ -120,7 +121,7 @@ async fn missing_fields_are_named() {
 }
 
 #[tokio::test]
-async fn one_fault_has_its_own_code() {
+async fn an_invalid_field_is_reported_with_its_error_code() {
     let anonymous = in_process().anonymous();
     let with = |field: &str, value: Value| registration("ada").with(field, value);
     for (registration, expected) in [
@@ -156,7 +157,7 @@ async fn one_fault_has_its_own_code() {
     assert_eq!(
         anonymous.post("/api/register", &registration("ada").body()).await.status,
         201,
-        "nothing of that was kept"
+        "rejected registrations must not be stored"
     );
 }
 
@@ -179,7 +180,7 @@ async fn ages_and_passwords_at_their_limits_are_accepted() {
 }
 
 #[tokio::test]
-async fn a_name_is_taken_whatever_its_case() {
+async fn usernames_and_email_addresses_are_unique_regardless_of_case() {
     let anonymous = in_process().anonymous();
     anonymous.post("/api/register", &registration("ada").body()).await;
     let again = anonymous.post("/api/register", &registration("ADA").with("email", "other@example.com").body()).await;
@@ -198,7 +199,7 @@ async fn a_name_is_taken_whatever_its_case() {
 }
 
 #[tokio::test]
-async fn of_racing_registrations_one_wins() {
+async fn one_of_several_concurrent_registrations_of_a_username_succeeds() {
     let anonymous = in_process().anonymous();
     let outcomes = race(8, |index| {
         let (anonymous, name) = (anonymous.clone(), if index % 2 == 0 { "racer" } else { "RACER" });

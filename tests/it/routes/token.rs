@@ -1,3 +1,5 @@
+//! Tests of `POST /api/token`: sign-in, access tokens, and password hashes.
+
 use std::time::{Duration, SystemTime};
 
 use expect_test::expect;
@@ -6,7 +8,7 @@ use serde_json::json;
 use crate::support::{Forged, SECRET_ID, in_process, password, registration, settings};
 
 #[tokio::test]
-async fn a_sign_in_gives_both_tokens() {
+async fn a_sign_in_returns_an_access_token_and_a_refresh_token() {
     let anonymous = in_process().anonymous();
     anonymous.post("/api/register", &registration("ada").body()).await;
     let answer = anonymous.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
@@ -28,7 +30,7 @@ async fn a_sign_in_gives_both_tokens() {
 }
 
 #[tokio::test]
-async fn the_access_token_says_who_and_until_when() {
+async fn the_access_token_has_the_expected_header_and_claims() {
     let service = in_process();
     let anonymous = service.anonymous();
     let user_id = anonymous.post("/api/register", &registration("ada").body()).await.text("user_id");
@@ -48,7 +50,7 @@ async fn the_access_token_says_who_and_until_when() {
 }
 
 #[tokio::test]
-async fn the_name_may_be_the_username_or_the_address_in_any_case() {
+async fn a_user_signs_in_with_the_username_or_the_email_address_in_any_case() {
     let anonymous = in_process().anonymous();
     anonymous.post("/api/register", &registration("Ada").body()).await;
     for name in ["Ada", "ada", "ADA", "Ada@example.com", "ada@EXAMPLE.com"] {
@@ -59,7 +61,7 @@ async fn the_name_may_be_the_username_or_the_address_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
+async fn a_wrong_password_and_an_unknown_user_get_the_same_response() {
     let anonymous = in_process().anonymous();
     anonymous.post("/api/register", &registration("ada").body()).await;
     let wrong = anonymous.post("/api/token", r#"{"username":"ada","password":"wrong"}"#).await;
@@ -75,8 +77,8 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
     "#]]
     .assert_eq(&wrong.to_string());
     for (username, attempt) in [
-        ("nobody", "wrong"),
-        ("no\0body", "wrong"),
+        ("unknown", "wrong"),
+        ("unk\0nown", "wrong"),
         ("ada", "a\0b"),
         ("ada", &password()[1..]),
         ("%", "x"),
@@ -89,7 +91,7 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn missing_and_ill_typed_fields_are_told_apart() {
+async fn missing_fields_and_fields_of_the_wrong_type_have_different_error_codes() {
     let anonymous = in_process().anonymous();
     for (body, expected) in [
         ("{}", "400 MISSING_FIELDS"),
@@ -105,7 +107,7 @@ async fn missing_and_ill_typed_fields_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_long_password_counts_to_its_last_byte() {
+async fn every_byte_of_a_long_password_is_checked() {
     let anonymous = in_process().anonymous();
     let long = format!("{}{}", "x".repeat(100), "tail");
     anonymous.post("/api/register", &registration("ada").with("password", long.as_str()).body()).await;
@@ -116,10 +118,10 @@ async fn a_long_password_counts_to_its_last_byte() {
 }
 
 #[tokio::test]
-async fn a_hash_of_lower_cost_is_renewed_at_the_next_sign_in() {
+async fn a_hash_with_a_lower_cost_is_replaced_at_the_next_sign_in() {
     let service = in_process();
     let database = service.database.connect().await;
-    // A row as the original service wrote it, with bcrypt's published test vector as its hash: cost 5, password `U*U`.
+    // A row in the format of the original service. The hash is a published bcrypt test vector: cost 5, password `U*U`.
     let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     let import = "insert into users (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
         values (gen_random_uuid(), 'Old', 'old', 'old@example.com', 'old@example.com', $1, 'Old User', 50, 'male', $2)";
@@ -135,19 +137,19 @@ async fn a_hash_of_lower_cost_is_renewed_at_the_next_sign_in() {
     assert_eq!(service.anonymous().post("/api/token", &sign_in("wrong")).await.status, 401);
     assert_eq!(stored().await, hash);
     assert_eq!(service.anonymous().post("/api/token", &sign_in("U*U")).await.status, 200);
-    let renewed = stored().await;
-    assert!(renewed.starts_with("$2b$06$"), "{renewed}");
+    let replaced = stored().await;
+    assert!(replaced.starts_with("$2b$06$"), "{replaced}");
     assert_eq!(service.anonymous().post("/api/token", &sign_in("U*U")).await.status, 200);
-    assert_eq!(stored().await, renewed, "a renewed hash stays");
+    assert_eq!(stored().await, replaced, "a hash with the configured cost is kept");
 }
 
 #[tokio::test]
-async fn an_access_token_ends_after_an_hour() {
+async fn an_access_token_expires_after_one_hour() {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     assert_eq!(ada.store("key", json!(1)).await.status, 201);
     service.clock.advance(Duration::from_hours(1));
-    assert_eq!(ada.get("/api/data/key").await.status, 200, "the leeway");
+    assert_eq!(ada.get("/api/data/key").await.status, 200, "the token is still valid within the leeway");
     service.clock.advance(Duration::from_secs(5));
     assert_eq!(ada.get("/api/data/key").await.outcome(), "401 INVALID_TOKEN");
     assert_eq!(ada.sign_in("ada").await.get("/api/data/key").await.status, 200);

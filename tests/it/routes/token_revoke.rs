@@ -1,3 +1,5 @@
+//! Tests of `POST /api/token/revoke`.
+
 use expect_test::expect;
 use serde_json::json;
 
@@ -8,7 +10,7 @@ fn body(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_revoked_token_ends_its_session_at_the_next_request() {
+async fn revoking_a_refresh_token_ends_its_session_at_the_next_request() {
     let service = in_process();
     let client = service.anonymous();
     client.post("/api/register", &registration("ada").body()).await;
@@ -29,7 +31,7 @@ async fn a_revoked_token_ends_its_session_at_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_used_token_can_be_revoked_too() {
+async fn revoking_a_used_refresh_token_ends_its_session() {
     let client = in_process().anonymous();
     client.post("/api/register", &registration("ada").body()).await;
     let first = client.token_for("ada", password()).await.text("refresh_token");
@@ -39,7 +41,7 @@ async fn a_used_token_can_be_revoked_too() {
 }
 
 #[tokio::test]
-async fn whoever_revokes_learns_nothing() {
+async fn revoking_an_unknown_token_succeeds_like_any_revocation() {
     let client = in_process().anonymous();
     for token in ["", "x", &"A".repeat(43)] {
         assert_eq!(client.post("/api/token/revoke", &body(token)).await.status, 200, "{token:?}");
