@@ -173,10 +173,10 @@ async fn an_invalid_token_is_rejected_on_every_route() {
         ("nbf huge", good.clone().with_claim("nbf", u64::MAX).sign()),
         ("iat is an array", good.clone().with_claim("iat", json!([now])).sign()),
     ];
-    for (what, token) in &bad {
+    for (case, token) in &bad {
         for route in protected() {
             let answer = call(&anonymous.clone().with_token(token), &route).await;
-            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}: {what}");
+            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}: {case}");
         }
     }
     assert_eq!(ada.get("/api/data/key").await.value_text(), "1", "a rejected request must not change the value");
@@ -189,7 +189,7 @@ async fn a_valid_token_is_accepted_with_additional_members_and_in_other_spelling
     ada.store("key", json!(1)).await;
     let token = ada.token();
     let good = Forged::from(&token);
-    for (what, token) in [
+    for (case, token) in [
         ("nbf within the leeway", good.clone().with_claim("nbf", 1_767_225_605).sign()),
         ("typ as a full media type", good.clone().with_header("typ", "application/AT+JWT").sign()),
         ("jku is not followed", good.clone().with_header("jku", "https://example.com/keys").sign()),
@@ -198,7 +198,7 @@ async fn a_valid_token_is_accepted_with_additional_members_and_in_other_spelling
         ("x5c is ignored", good.clone().with_header("x5c", json!(["AAAA"])).sign()),
         ("an additional claim", good.clone().with_claim("scope", "everything").sign()),
     ] {
-        assert_eq!(service.anonymous().with_token(&token).get("/api/data/key").await.status, 200, "{what}");
+        assert_eq!(service.anonymous().with_token(&token).get("/api/data/key").await.status, 200, "{case}");
     }
     for scheme in ["bearer", "BEARER", "Bearer "] {
         let client = service.anonymous().with_header("authorization", &format!("{scheme} {token}"));

@@ -75,7 +75,7 @@ async fn bodies_over_the_limits_of_size_and_depth_are_rejected() {
     let long = |bytes: usize| json!({ "key": "long", "value": "x".repeat(bytes - 2) }).to_string();
     let many: Value =
         (0..200).map(|index| (format!("member{index}"), json!(1))).collect::<serde_json::Map<_, _>>().into();
-    for (what, body, expected) in [
+    for (case, body, expected) in [
         ("the maximum depth", deep(128), "201"),
         ("above the maximum depth", deep(129), "400 INVALID_VALUE"),
         ("a depth of 100,000", deep(100_000), "400 INVALID_VALUE"),
@@ -85,7 +85,7 @@ async fn bodies_over_the_limits_of_size_and_depth_are_rejected() {
         ("200 unknown members", many.to_string(), "400 INVALID_REQUEST"),
         ("1 MiB of spaces", " ".repeat(1024 * 1024), "413 PAYLOAD_TOO_LARGE"),
     ] {
-        assert_eq!(ada.post("/api/data", &body).await.outcome(), expected, "{what}");
+        assert_eq!(ada.post("/api/data", &body).await.outcome(), expected, "{case}");
     }
     let long_credentials = json!({ "username": "x".repeat(300_000), "password": "x".repeat(100_000) }).to_string();
     assert_eq!(ada.post("/api/token", &long_credentials).await.outcome(), "401 INVALID_CREDENTIALS");
@@ -119,14 +119,14 @@ async fn base64_bodies_are_decoded_and_invalid_ones_rejected() {
     let (_service, ada) = signed_in().await;
     // This is {"key":"base64","value":1}.
     assert_eq!(ada.post_base64("/api/data", "eyJrZXkiOiJiYXNlNjQiLCJ2YWx1ZSI6MX0=").await.status, 201);
-    for (base64, what) in [
+    for (base64, case) in [
         ("/w==", "invalid UTF-8"),
         ("7aCA", "a surrogate"),
         ("e30", "missing padding"),
         ("%%%", "invalid base64"),
         ("", "an empty body"),
     ] {
-        assert_eq!(ada.post_base64("/api/data", base64).await.outcome(), "400 INVALID_REQUEST", "{what}");
+        assert_eq!(ada.post_base64("/api/data", base64).await.outcome(), "400 INVALID_REQUEST", "{case}");
     }
 }
 

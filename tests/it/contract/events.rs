@@ -1,4 +1,5 @@
-//! Sends every event in `events/` to its function, which runs as in Lambda, under the Runtime Interface Emulator.
+//! Tests that every event in `events/` succeeds. Each one is sent to the binary of its function, which runs under the
+//! Runtime Interface Emulator.
 
 use std::fs;
 
@@ -8,8 +9,7 @@ use tests::emulator::Emulator;
 use crate::support::workspace::{events_of, functions, root};
 use crate::support::{Forged, Outcome, ResponseUrl, SECRET, SecretsManager, binaries, database, emulate, tools};
 
-/// The functions in the order in which their events are sent: an account is created before its sign-in, and a value before
-/// its change.
+/// The functions in the order in which their events are sent: for example, `register` creates the account for `token`.
 const ORDER: [&str; 26] = [
     "migrate",
     "health-get",

@@ -57,7 +57,7 @@ async fn a_single_private_key_is_accepted_as_a_key_ring() {
     assert_eq!(service.anonymous().sign_up("ada").await.get("/api/account").await.status, 200);
 }
 
-/// RFC 8725 §2.1: verification must not use a public key as a secret, or accept another algorithm than that of the key.
+/// RFC 8725 §2.1: verification must not use a public key as a secret, or accept an algorithm other than the key's.
 #[tokio::test]
 async fn a_token_signed_with_the_wrong_kind_of_key_is_rejected() {
     let ring = json!({ "keys": [
@@ -76,7 +76,7 @@ async fn a_token_signed_with_the_wrong_kind_of_key_is_rejected() {
     );
     let hs256 = good.clone().with_header("alg", "HS256");
     let (message, signature) = token.rsplit_once('.').expect("three parts");
-    for (what, forged) in [
+    for (case, forged) in [
         ("signed with the public key as the secret", hs256.clone().with_secret(&point(&key)).sign()),
         ("signed with the JWK as the secret", hs256.clone().with_secret(key.to_string().as_bytes()).sign()),
         ("signed with the secret of another key", hs256.sign()),
@@ -91,6 +91,6 @@ async fn a_token_signed_with_the_wrong_kind_of_key_is_rejected() {
         ("a jwk in the header", good.clone().with_header("jwk", key.clone()).with_header("alg", "HS256").sign()),
     ] {
         let answer = ada.clone().with_token(&forged).get("/api/account").await;
-        assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{what}");
+        assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{case}");
     }
 }
