@@ -1,4 +1,4 @@
-//! A test module imports from `support` and from no other test module.
+//! Tests that test modules import from `support` and not from other test modules.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::Outcome;
 use crate::support::workspace::root;
 
-/// Every Rust file in a folder and the folders below it.
+/// Returns the Rust files in a folder and the folders below it.
 fn rust_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -28,9 +28,9 @@ fn test_modules_import_from_support_only() -> Outcome {
         for line in fs::read_to_string(file)?.lines().map(str::trim_start) {
             let Some(path) = line.strip_prefix("use crate::") else { continue };
             imports += 1;
-            assert!(path.starts_with("support::"), "{}: `{line}`: move what both need to support/", file.display());
+            assert!(path.starts_with("support::"), "{}: `{line}`: move the shared items to support/", file.display());
         }
     }
-    assert!(imports > 40, "only {imports} imports were found: this test looks in the wrong folder");
+    assert!(imports > 40, "only {imports} imports were found: this test probably reads the wrong folder");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Promises that span several routes, and lists that must agree.
+//! Tests of rules that hold for several routes, and of lists that must agree.
 
 mod authorization;
 mod bad_input;
