@@ -92,7 +92,7 @@ pub enum SecretsError {
 
 /// The current credentials and keys, and the way to newer ones.
 pub struct Secrets<K> {
-    /// Where newer ones come from; none, if they do not come from Secrets Manager.
+    /// The sources of newer secrets. `None` if they do not come from Secrets Manager.
     sources: Option<Sources>,
     current: RwLock<Current<K>>,
     refreshed_at: Mutex<Option<SystemTime>>,

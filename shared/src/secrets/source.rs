@@ -1,4 +1,4 @@
-//! Where the database credentials and the signing keys are read from.
+//! The sources of the database credentials and the signing keys.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use crate::db::Dialect;
 use crate::env::{self, EnvError};
 use crate::report;
 
-/// Where a secret is read from.
+/// The source of a secret.
 pub(super) enum SecretSource {
     /// The text itself, from the environment.
     Environment(Zeroizing<String>),

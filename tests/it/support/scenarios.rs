@@ -51,7 +51,7 @@ pub async fn every_statement(service: &Arc<Service>) -> Outcome {
     let revoke = json!({ "refresh_token": tokens.text("refresh_token") }).to_string();
     assert_eq!(service.anonymous().post("/api/token/revoke", &revoke).await.outcome(), "200");
     for expected in ["401 INVALID_CREDENTIALS"; 5].into_iter().chain(["429 TOO_MANY_ATTEMPTS"]) {
-        assert_eq!(service.anonymous().token_for("nobody", "a wrong guess").await.outcome(), expected);
+        assert_eq!(service.anonymous().token_for("unknown", "a wrong guess").await.outcome(), expected);
     }
     assert_eq!(ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len), Some(1));
     assert_eq!(ada.patch("/api/account", r#"{"age":50}"#).await.outcome(), "200");
