@@ -4,7 +4,6 @@ mod authorization;
 mod bad_input;
 mod events;
 mod forms;
-mod imports;
 mod journey;
 mod keys_and_values;
 mod logs;
