@@ -10,7 +10,7 @@ use std::time::SystemTime;
 pub use self::tokens::Tokens;
 use crate::auth::key_ring::KeyRing;
 use crate::clock::Clock;
-use crate::db::Database;
+use crate::db::{Database, PoolSettings};
 use crate::secrets::{Keys, Secrets};
 use crate::settings::Settings;
 
@@ -31,9 +31,9 @@ impl<K: Keys> Clone for App<K> {
 }
 
 impl<K: Keys> App<K> {
-    /// Puts the parts together. `connections` is the number of requests that the process serves at a time.
-    pub fn new(settings: Settings, secrets: Arc<Secrets<K>>, clock: Arc<dyn Clock>, connections: usize) -> Self {
-        let database = Database::new(Arc::clone(&secrets) as _, Arc::clone(&clock), connections);
+    /// Puts the parts together.
+    pub fn new(settings: Settings, secrets: Arc<Secrets<K>>, clock: Arc<dyn Clock>, pool: PoolSettings) -> Self {
+        let database = Database::new(Arc::clone(&secrets) as _, Arc::clone(&clock), pool);
         Self(Arc::new(Parts { database, settings, secrets, clock }))
     }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
 use super::dialect::{DSQL_SCHEMA, Dialect};
-use super::{Credentials, tls};
+use super::{Credentials, pooler, tls};
 use crate::clock::Stopwatch;
 use crate::telemetry::{spans, stats};
 
@@ -27,6 +28,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 pub(super) struct Connector {
     credentials: Arc<dyn Credentials>,
     tls: Arc<OnceLock<MakeRustlsConnect>>,
+    /// Set to false when a connection leads to a pooler. `None` if that does not matter.
+    prepares: Option<Arc<AtomicBool>>,
 }
 
 type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
@@ -48,8 +51,8 @@ impl Connect for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(credentials: Arc<dyn Credentials>) -> Self {
-        Self { credentials, tls: Arc::default() }
+    pub(super) fn new(credentials: Arc<dyn Credentials>, prepares: Option<Arc<AtomicBool>>) -> Self {
+        Self { credentials, tls: Arc::default(), prepares }
     }
 
     /// Connects; if the server rejects the credentials, once more with newer ones.
@@ -79,6 +82,9 @@ impl Connector {
         if self.credentials.dialect() == Dialect::AuroraDsql {
             // DSQL has no settings of roles, and whether it accepts a search path at the start is undocumented.
             opened.0.batch_execute(&format!("set search_path = {DSQL_SCHEMA}")).await?;
+        }
+        if let Some(prepares) = self.prepares.as_ref().filter(|prepares| prepares.load(Ordering::Relaxed)) {
+            prepares.store(pooler::is_direct(&opened.0).await?, Ordering::Relaxed);
         }
         Ok(opened)
     }

@@ -1,7 +1,7 @@
 //! PostgreSQL: all SQL of the service, each statement beside the function that runs it. This module does not know HTTP.
 //!
-//! A request is one statement; the few exceptions give their reason. It is sent unnamed (`query_typed`), which takes one
-//! round trip and works with every proxy. Its first part checks the session.
+//! A request is one statement; the few exceptions give their reason. Each connection prepares its statements once, in the round trip
+//! of their first execution. Its first part checks the session.
 
 pub mod admin;
 mod connector;
@@ -9,9 +9,11 @@ mod credentials;
 pub mod data;
 mod dialect;
 mod pool;
+mod pooler;
 mod role;
 pub mod sessions;
 pub mod sign_in;
+mod statement;
 mod tls;
 pub mod users;
 
@@ -21,8 +23,9 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 
 pub use self::credentials::Credentials;
 pub use self::dialect::Dialect;
-pub use self::pool::{Database, ping};
+pub use self::pool::{Database, PoolSettings, ping};
 pub use self::role::Role;
+pub use self::statement::Preparation;
 use crate::report::BoxError;
 
 /// Why a statement has no result. The modules below translate violations of named constraints.

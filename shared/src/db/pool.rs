@@ -2,16 +2,17 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, Row};
+use tokio_postgres::{Config, Row};
 use tracing::Instrument;
 
 use super::connector::Connector;
+use super::statement::{Connection, Preparation, Statement, is_outdated, is_unknown};
 use super::{Credentials, Dialect, Effect, Error, Parameters, is_conflict, rejected};
 use crate::clock::{Clock, Stopwatch};
 use crate::report::{self, BoxError};
@@ -35,11 +36,22 @@ const CONFLICT_ATTEMPTS_ON_DSQL: usize = 12;
 const FIRST_PAUSE_ON_DSQL: Duration = Duration::from_millis(8);
 const LONGEST_PAUSE_ON_DSQL: Duration = Duration::from_millis(256);
 
+/// The settings of the pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSettings {
+    /// Number of connections: the number of requests that the process serves at a time.
+    pub connections: usize,
+    /// Whether statements are prepared.
+    pub preparation: Preparation,
+}
+
 /// A pool of connections, one for each request that the process serves at a time.
 pub struct Database {
     pool: Pool,
     dialect: Dialect,
     clock: Arc<dyn Clock>,
+    /// Whether statements are prepared. It becomes false when a pooler is found.
+    prepares: Arc<AtomicBool>,
     /// Time of the last response in milliseconds since 1970. The monotonic clock would not advance during a freeze.
     answered_at: AtomicU64,
 }
@@ -56,26 +68,10 @@ pub(super) trait Work: Sync {
         None
     }
 
-    fn run(&self, client: &Client) -> impl Future<Output = Result<Self::Output, tokio_postgres::Error>> + Send;
-}
-
-/// One statement.
-pub(super) struct Statement<'a> {
-    pub(super) sql: &'a str,
-    pub(super) parameters: &'a Parameters<'a>,
-}
-
-impl Work for Statement<'_> {
-    type Output = Vec<Row>;
-
-    fn text(&self) -> Option<&str> {
-        Some(self.sql)
-    }
-
-    async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let parameters = self.parameters.iter().map(|(value, kind)| (*value, kind.clone()));
-        client.query_typed(self.sql, &parameters.collect::<Vec<_>>()).await
-    }
+    fn run(
+        &self,
+        connection: &Connection<'_>,
+    ) -> impl Future<Output = Result<Self::Output, tokio_postgres::Error>> + Send;
 }
 
 /// Discards the connection on drop unless [`ConnectionGuard::complete`] returned it to the pool: after a cancelled or failed
@@ -83,7 +79,7 @@ impl Work for Statement<'_> {
 struct ConnectionGuard(Option<Object>);
 
 impl ConnectionGuard {
-    fn client(&self) -> &Client {
+    fn client(&self) -> &Object {
         // Only `complete` and `drop` empty the guard, and both consume it.
         self.0.as_ref().unwrap_or_else(|| unreachable!("the guard holds a connection"))
     }
@@ -110,14 +106,19 @@ enum Attempt<T> {
     /// The connection is useless, and the work was not done.
     NotExecuted(BoxError),
     Rejected(tokio_postgres::Error),
+    /// A prepared statement could not be executed. The connection is discarded, and with it all prepared statements.
+    StatementLost(tokio_postgres::Error),
 }
 
 impl Database {
-    pub(crate) fn new(credentials: Arc<dyn Credentials>, clock: Arc<dyn Clock>, connections: usize) -> Self {
+    pub(crate) fn new(credentials: Arc<dyn Credentials>, clock: Arc<dyn Clock>, settings: PoolSettings) -> Self {
+        let PoolSettings { connections, preparation } = settings;
         let dialect = credentials.dialect();
+        let prepares = Arc::new(AtomicBool::new(preparation.is_on(dialect)));
+        let prepares_unless_pooled = (preparation == Preparation::Auto).then(|| Arc::clone(&prepares));
         let manager = Manager::from_connect(
             Config::new(),
-            Connector::new(credentials),
+            Connector::new(credentials, prepares_unless_pooled),
             // `Clean` would send `discard all`, on which RDS Proxy pins the connection.
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
@@ -129,7 +130,7 @@ impl Database {
             .build();
         // The builder fails only for timeouts without a runtime.
         let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { pool, dialect, clock, answered_at: AtomicU64::new(0) }
+        Self { pool, dialect, clock, prepares, answered_at: AtomicU64::new(0) }
     }
 
     /// Returns the kind of server.
@@ -189,6 +190,7 @@ impl Database {
     async fn run_with_retries<W: Work>(&self, effect: Effect, work: &W) -> Result<W::Output, Error> {
         let mut conflicts = 0;
         let mut lost_connections = 0;
+        let mut lost_statements = 0;
         loop {
             let stale = self.may_be_stale() && lost_connections == 0;
             let (probe, time_limit) = match effect {
@@ -197,7 +199,8 @@ impl Database {
                 _ => (stale, STATEMENT_TIMEOUT),
             };
             let client = self.connection(probe).await?;
-            match attempt(client, work, time_limit).await {
+            let prepares = self.prepares.load(Ordering::Relaxed);
+            match attempt(client, work, prepares, time_limit).await {
                 Attempt::Completed(output) => {
                     self.record_response();
                     return Ok(output);
@@ -211,7 +214,17 @@ impl Database {
                     conflicts += 1;
                     self.back_off(conflicts).await;
                 }
-                Attempt::Rejected(error) => return Err(rejected(error)),
+                Attempt::StatementLost(error) if lost_statements == 0 => {
+                    lost_statements += 1;
+                    if is_unknown(&error) {
+                        tracing::warn!(
+                            "a connection pooler lost a prepared statement, so statements are not prepared any more: set \
+                             DATABASE_PREPARE=off"
+                        );
+                        self.prepares.store(false, Ordering::Relaxed);
+                    }
+                }
+                Attempt::StatementLost(error) | Attempt::Rejected(error) => return Err(rejected(error)),
             }
         }
     }
@@ -274,10 +287,11 @@ pub async fn ping(db: &Database) -> Result<(), Error> {
     }
 }
 
-async fn attempt<W: Work>(client: Object, work: &W, time_limit: Duration) -> Attempt<W::Output> {
+async fn attempt<W: Work>(client: Object, work: &W, prepares: bool, time_limit: Duration) -> Attempt<W::Output> {
     let guard = ConnectionGuard(Some(client));
     let span = spans::database(W::NAME, work.text());
-    let outcome = timeout(time_limit, work.run(guard.client())).instrument(span.clone()).await;
+    let connection = Connection { client: guard.client(), prepares };
+    let outcome = timeout(time_limit, work.run(&connection)).instrument(span.clone()).await;
     match &outcome {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => spans::record_failure(&span, error.code().map(SqlState::code)),
@@ -296,6 +310,7 @@ async fn attempt<W: Work>(client: Object, work: &W, time_limit: Duration) -> Att
         Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             Attempt::NotExecuted(Box::new(error))
         }
+        Ok(Err(error)) if prepares && (is_unknown(&error) || is_outdated(&error)) => Attempt::StatementLost(error),
         Ok(Err(error)) => {
             guard.complete();
             Attempt::Rejected(error)

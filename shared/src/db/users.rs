@@ -3,14 +3,15 @@
 use std::time::SystemTime;
 
 use futures_util::future::join4;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::data::delete_all_of;
 use super::dialect::{Sql, sql, tokens_of_ended};
-use super::pool::{Statement, Work};
+use super::pool::Work;
 use super::sign_in::VerifiedPassword;
+use super::statement::{Connection, Statement};
 use super::{Database, Dialect, Effect, Parameters, column};
 use crate::db;
 use crate::domain::{Account, Profile, ProfileChange, Session, UserId};
@@ -170,7 +171,7 @@ impl Work for PasswordChange<'_> {
 
     const NAME: Option<&'static str> = Some("password change");
 
-    async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+    async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
         const CHANGE: Sql = sql!(
             "
@@ -199,8 +200,9 @@ impl Work for PasswordChange<'_> {
         ];
         let change = Statement { sql: self.dialect.choose(CHANGE), parameters };
         // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
-        let (begin, commit) = (client.batch_execute("begin"), client.batch_execute("commit"));
-        let (begun, locked, changed, committed) = join4(begin, lock.run(client), change.run(client), commit).await;
+        let (begin, commit) = (connection.command("begin"), connection.command("commit"));
+        let (begun, locked, changed, committed) =
+            join4(begin, lock.run(connection), change.run(connection), commit).await;
         begun.and(locked)?;
         let rows = changed?;
         committed?;

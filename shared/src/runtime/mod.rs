@@ -19,6 +19,7 @@ pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
 use crate::auth::key_ring::KeyRing;
 use crate::clock::{Stopwatch, SystemClock};
+use crate::db::{PoolSettings, Preparation};
 use crate::env::{self, EnvError};
 use crate::error::ApiError;
 use crate::http::{Payload, Reply, Request, Route};
@@ -41,10 +42,10 @@ impl<K: Keys> Context for App<K> {
     /// An unavailable database does not fail the start.
     async fn start() -> Result<Self, BoxError> {
         let settings = Settings::from_env()?;
-        let connections = max_concurrency()?;
+        let pool = PoolSettings { connections: max_concurrency()?, preparation: Preparation::from_env()? };
         let clock = Arc::new(SystemClock);
         let secrets = Arc::new(Secrets::load(clock.clone()).await?);
-        let app = Self::new(settings, secrets, clock, connections);
+        let app = Self::new(settings, secrets, clock, pool);
         app.db().warm_up().await;
         Ok(app)
     }

@@ -4,6 +4,7 @@ mod database_gone;
 mod dsql;
 mod iam_sign_in;
 mod panics;
+mod prepared_statements;
 mod secrets;
 mod start;
 mod tls;

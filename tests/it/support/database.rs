@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::endpoints::roles;
 use super::fake_dsql::{BEFORE, FakeDsql, LIMITS};
+use super::service::{pool, settings};
 use super::tools;
 
 /// An empty, migrated database on a server that all tests share. Dropping it drops the database on the server.
@@ -150,7 +151,7 @@ impl Database {
         let clock = Arc::new(SystemClock);
         let secrets = Secrets::fixed(self.as_seen().parse().expect("an address"), NoKeys, clock.clone())
             .with_dialect(self.kind());
-        App::new(super::service::settings(), Arc::new(secrets), clock, 1)
+        App::new(settings(), Arc::new(secrets), clock, pool(1))
     }
 
     /// The address for the superuser, through the imitation of DSQL if any.

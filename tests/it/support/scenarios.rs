@@ -7,6 +7,7 @@ use serde_json::json;
 use shared::App;
 use shared::secrets::{NoKeys, Secrets};
 
+use super::service::pool;
 use super::{Forged, Outcome, Service, password, race, settings};
 
 /// Runs the scheduled task `data-sweep`.
@@ -14,7 +15,9 @@ pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std:
     let clock = service.clock.clone();
     let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
     let secrets = secrets.with_dialect(service.database.kind());
-    Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
+    Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, pool(1)))
+        .await
+        .map_err(|error| error.to_string())?)
 }
 
 /// Sends requests that run every statement of the service.

@@ -9,6 +9,7 @@ use shared::auth::access_token::TokenPolicy;
 use shared::auth::key_ring::KeyRing;
 use shared::clock::Clock;
 use shared::db::admin::roles::GRANTS;
+use shared::db::{PoolSettings, Preparation};
 use shared::domain::PasswordPolicy;
 use shared::domain::Quota;
 use shared::http::Route;
@@ -73,6 +74,11 @@ pub fn in_process() -> Arc<Service> {
     Service::new(database(), settings())
 }
 
+/// Settings of a pool with a number of connections, as functions have them.
+pub fn pool(connections: usize) -> PoolSettings {
+    PoolSettings { connections, preparation: Preparation::Auto }
+}
+
 impl Service {
     /// The service on a database with the given settings.
     pub fn new(database: impl Into<Arc<Database>>, settings: Settings) -> Arc<Self> {
@@ -103,8 +109,8 @@ impl Service {
             let Some(first) = functions.first() else { continue };
             let secrets =
                 Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.kind());
-            let without_keys = App::new(settings.clone(), Arc::new(secrets), clock.clone(), 1);
-            let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), 4);
+            let without_keys = App::new(settings.clone(), Arc::new(secrets), clock.clone(), pool(1));
+            let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), pool(4));
             apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
             apps.with_keys.extend(functions.iter().map(|function| (*function, with_keys.clone())));
         }

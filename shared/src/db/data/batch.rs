@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use futures_util::future::{try_join, try_join3};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
 
 use super::purge::Reclaim;
 use super::{Error, PAGE_BYTES, TABLE, value};
-use crate::db::pool::{Statement, Work};
+use crate::db::pool::Work;
+use crate::db::statement::{Connection, Statement};
 use crate::db::{self, Database, Effect, Parameters, column};
 use crate::domain::{Action, Entry, Key, Operation, Quota, Session};
 
@@ -99,22 +100,22 @@ impl Work for Transaction<'_> {
 
     const NAME: Option<&'static str> = Some("batch");
 
-    async fn run(&self, client: &Client) -> Result<Self::Output, tokio_postgres::Error> {
+    async fn run(&self, connection: &Connection<'_>) -> Result<Self::Output, tokio_postgres::Error> {
         if !self.writes {
-            let (session, rows) = try_join(self.clock(client), self.rows(client)).await?;
+            let (session, rows) = try_join(self.clock(connection), self.rows(connection)).await?;
             return Ok(self.decide(&session, &rows).map(|(results, _)| results));
         }
         // Sent in this order without waiting for responses.
-        let begun = try_join3(client.batch_execute("begin"), self.clock(client), self.rows(client)).await;
+        let begun = try_join3(connection.command("begin"), self.clock(connection), self.rows(connection)).await;
         let done = match begun {
             Ok(((), clock, rows)) => match self.decide(&clock, &rows) {
-                Ok((results, writes)) => self.commit(client, &writes).await.map(|()| Ok(results)),
+                Ok((results, writes)) => self.commit(connection, &writes).await.map(|()| Ok(results)),
                 Err(error) => Ok(Err(error)),
             },
             Err(error) => Err(error),
         };
-        if !matches!(done, Ok(Ok(_))) && !client.is_closed() {
-            client.batch_execute("rollback").await?;
+        if !matches!(done, Ok(Ok(_))) && !connection.is_closed() {
+            connection.command("rollback").await?;
         }
         done
     }
@@ -123,7 +124,7 @@ impl Work for Transaction<'_> {
 impl Transaction<'_> {
     /// Checks the session. If the batch writes, also locks the user's row and reserves a version for each operation; the row has
     /// the last one.
-    async fn clock(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+    async fn clock(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         const LOCK: &str = "
             with session as (
                 select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -139,11 +140,11 @@ impl Transaction<'_> {
             (&self.now, Type::TIMESTAMPTZ),
             (&(self.operations.len() as i64), Type::INT8),
         ];
-        Statement { sql: if self.writes { LOCK } else { LOOK }, parameters }.run(client).await
+        Statement { sql: if self.writes { LOCK } else { LOOK }, parameters }.run(connection).await
     }
 
     /// Reads what is stored under the keys, and keeps it from changing if anything is to be written.
-    async fn rows(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+    async fn rows(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         let sql = format!(
             "
             with named as (
@@ -166,7 +167,7 @@ impl Transaction<'_> {
             (&keys(gets), Type::TEXT_ARRAY),
             (&(PAGE_BYTES as i64), Type::INT8),
         ];
-        Statement { sql: &sql, parameters }.run(client).await
+        Statement { sql: &sql, parameters }.run(connection).await
     }
 
     fn decide(&self, clock: &[Row], rows: &[Row]) -> Result<(Vec<BatchResult>, Writes<'_>), BatchError> {
@@ -192,7 +193,7 @@ impl Transaction<'_> {
         if failed.is_empty() { Ok((results, writes)) } else { Err(BatchError::Operations(failed)) }
     }
 
-    async fn commit(&self, client: &Client, writes: &Writes<'_>) -> Result<(), tokio_postgres::Error> {
+    async fn commit(&self, connection: &Connection<'_>, writes: &Writes<'_>) -> Result<(), tokio_postgres::Error> {
         const WRITE: &str = "
             with written as (
                 insert into data_store as d
@@ -229,7 +230,7 @@ impl Transaction<'_> {
             (&self.quota.bytes, Type::INT8),
         ];
         // After a failed statement, `commit` rolls back.
-        try_join(Statement { sql: WRITE, parameters }.run(client), client.batch_execute("commit")).await?;
+        try_join(Statement { sql: WRITE, parameters }.run(connection), connection.command("commit")).await?;
         Ok(())
     }
 }

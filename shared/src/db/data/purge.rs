@@ -18,9 +18,7 @@ const MAX_PURGES: usize = 3;
 macro_rules! expired {
     () => {
         "
-            select user_id, key from data_store
-            where expires_at <= $1 and ($2::uuid is null or user_id = $2)
-            "
+            select user_id, key from data_store where expires_at <= $1 and "
     };
 }
 
@@ -49,7 +47,7 @@ pub async fn purge_expired(db: &Database, now: SystemTime) -> Result<i64, Error>
         postgresql("expired as (")
         dsql("first as (")
         expired!()
-        "order by expires_at limit $3"
+        "$2::uuid is null order by expires_at limit $3"
         postgresql(" for update skip locked")
         ")"
         dsql(at_most_8_mib!())
@@ -80,7 +78,7 @@ impl Reclaim {
             postgresql("expired as (")
             dsql("first as (")
             expired!()
-            "order by key limit $3"
+            "user_id = $2 order by key limit $3"
             postgresql(" for update")
             ")"
             dsql(at_most_8_mib!())

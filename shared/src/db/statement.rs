@@ -1,0 +1,117 @@
+//! Statements: prepared once per connection and then executed by name, or sent unnamed.
+//!
+//! The server parses and plans an unnamed statement at each execution, which takes longer than executing it.
+
+use deadpool_postgres::ClientWrapper;
+use futures_util::FutureExt;
+use futures_util::future::join;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
+
+use super::pool::Work;
+use super::{Dialect, Parameters};
+use crate::env::{self, EnvError};
+
+/// Whether statements are prepared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preparation {
+    /// They are, unless a connection leads to a connection pooler or to Aurora DSQL.
+    #[default]
+    Auto,
+    /// They are. A pooler must support prepared statements.
+    On,
+    /// They are not.
+    Off,
+}
+
+impl Preparation {
+    /// Reads `DATABASE_PREPARE`: `auto` (the default), `on`, or `off`.
+    ///
+    /// # Errors
+    /// The variable has another value.
+    pub fn from_env() -> Result<Self, EnvError> {
+        env::choice("DATABASE_PREPARE", &[("auto", Self::Auto), ("on", Self::On), ("off", Self::Off)])
+    }
+
+    /// Whether statements are prepared as long as no pooler has been found.
+    pub(super) fn is_on(self, dialect: Dialect) -> bool {
+        match self {
+            Self::Auto => dialect == Dialect::PostgreSql,
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
+}
+
+/// A connection on which work runs.
+pub(super) struct Connection<'a> {
+    pub(super) client: &'a ClientWrapper,
+    /// Whether statements are prepared.
+    pub(super) prepares: bool,
+}
+
+impl Connection<'_> {
+    /// Runs a command without parameters, such as `begin`.
+    pub(super) async fn command(&self, command: &str) -> Result<(), Error> {
+        self.client.batch_execute(command).await
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Runs a statement. The first poll sends all messages, so that joined statements are pipelined in their order.
+    async fn query(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
+        if !self.prepares {
+            return self.query_unnamed(sql, parameters).await;
+        }
+        let types: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
+        let mut preparing = Box::pin(self.client.prepare_typed_cached(sql, &types));
+        match preparing.as_mut().now_or_never() {
+            Some(Ok(statement)) => {
+                let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
+                self.client.query(&statement, &values).await
+            }
+            Some(Err(error)) => Err(error),
+            // The first execution on a connection does not wait for the preparation, which follows in the same round trip. If
+            // the preparation fails, the next execution tries it again.
+            None => join(preparing, self.query_unnamed(sql, parameters)).await.1,
+        }
+    }
+
+    async fn query_unnamed(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
+        let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+        self.client.query_typed(sql, &parameters.collect::<Vec<_>>()).await
+    }
+}
+
+/// One statement.
+pub(super) struct Statement<'a> {
+    pub(super) sql: &'a str,
+    pub(super) parameters: &'a Parameters<'a>,
+}
+
+impl Work for Statement<'_> {
+    type Output = Vec<Row>;
+
+    fn text(&self) -> Option<&str> {
+        Some(self.sql)
+    }
+
+    async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, Error> {
+        connection.query(self.sql, self.parameters).await
+    }
+}
+
+/// Whether the server does not know a prepared statement, or another one has its name. It was not executed.
+pub(super) fn is_unknown(error: &Error) -> bool {
+    matches!(error.code(), Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT))
+}
+
+/// Whether a migration has changed the columns that a prepared statement returns. It was not executed.
+pub(super) fn is_outdated(error: &Error) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        *error.code() == SqlState::FEATURE_NOT_SUPPORTED && error.routine() == Some("RevalidateCachedQuery")
+    })
+}
