@@ -87,7 +87,7 @@ fn chosen_port() -> Result<u16, Error> {
     ))
 }
 
-/// What the steps of the start need.
+/// Dependencies of the start steps.
 struct Start<'a> {
     screen: &'a Screen,
     output: &'a Output,

@@ -27,7 +27,7 @@ use tests::port;
 use collector::{Collector, Span};
 use runtime_api::Invoked;
 use support::{
-    Database, GatewayRequest, Outcome, SECRET, account, binaries, database, emulate, guard, password, tools,
+    Database, GatewayRequest, Outcome, SECRET, binaries, database, emulate, guard, password, registration, tools,
 };
 
 const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
@@ -62,7 +62,7 @@ impl Run {
         traced("token");
         let database = database();
         let register = emulate(&binaries().path("register"), &[("DATABASE_URL", database.url())])?;
-        let registration = GatewayRequest::new("POST", "/api/register").with_body(account("ada").body());
+        let registration = GatewayRequest::new("POST", "/api/register").with_body(registration("ada").body());
         let created = register.invoke(&registration.event().to_string())?;
         assert!(created.contains("201"), "{created}");
         // A removed file exists until its last handle is closed.

@@ -94,7 +94,7 @@ pub enum SecretsError {
 
 /// The current credentials and keys, and the way to newer ones.
 pub struct Secrets<K> {
-    /// The sources of newer ones, or `None` if they cannot change.
+    /// The sources of newer secrets. `None` if they do not come from Secrets Manager.
     sources: Option<Sources>,
     current: RwLock<Current<K>>,
     refreshed_at: Mutex<Option<SystemTime>>,

@@ -21,7 +21,7 @@ const METRICS_BY_ROUTE: [&str; 3] = ["server_errors", "duration_ms", "db_ms"];
 /// The metric that is counted for each error code, and not without one.
 const METRIC_BY_CODE: &str = "errors";
 
-/// What identifies a request.
+/// The fields that identify a request.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestInfo<'a> {
     /// The route, as in `GET /api/data/{key+}`.

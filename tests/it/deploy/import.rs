@@ -42,7 +42,7 @@ async fn imported() -> Result<Arc<Service>, Box<dyn std::error::Error>> {
 #[tokio::test]
 async fn imported_users_sign_in_with_their_passwords_and_read_their_values() -> Outcome {
     let service = imported().await?;
-    let ada = service.anybody().sign_in("ada").await;
+    let ada = service.anonymous().sign_in("ada").await;
     assert_eq!(ada.get("/api/account").await.text("full_name"), "Ada Lovelace");
     assert_eq!(ada.get("/api/data/motto").await.value_text(), r#""that brain of mine""#);
     assert_eq!(ada.get("/api/data/quoted").await.json()["data"]["value"], "a \"quote\" \\ and a\nline");
@@ -59,17 +59,17 @@ async fn imported_users_sign_in_with_their_passwords_and_read_their_values() -> 
 #[tokio::test]
 async fn imported_accounts_may_break_the_rules_for_new_ones() -> Outcome {
     let service = imported().await?;
-    let account = service.anybody().sign_in("ada@example.com").await.get("/api/account").await;
+    let account = service.anonymous().sign_in("ada@example.com").await.get("/api/account").await;
     assert_eq!(account.text("email"), "b@example.com", "a username has precedence over an email address");
     assert_eq!(account.json()["data"]["age"], 200);
-    assert_eq!(service.anybody().sign_in("C D").await.get("/api/account").await.text("username"), "c d");
+    assert_eq!(service.anonymous().sign_in("C D").await.get("/api/account").await.text("username"), "c d");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_first_sign_in_renews_the_hash_and_concurrent_sign_ins_succeed() -> Outcome {
     let service = imported().await?;
-    let client = service.anybody();
+    let client = service.anonymous();
     let outcomes = race(4, |_| {
         let client = client.clone();
         async move { client.token_for("ada", password()).await }

@@ -11,12 +11,12 @@ use shared::secrets::Secrets;
 use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
 
 use crate::support::deployment::Deployment;
-use crate::support::{Client, Forged, HandClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};
+use crate::support::{Client, Forged, ManualClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};
 
 /// Execution environments that read the secrets independently and share a clock.
 struct Fleet {
     deployment: Deployment,
-    clock: Arc<HandClock>,
+    clock: Arc<ManualClock>,
 }
 
 impl Fleet {
@@ -60,33 +60,33 @@ async fn a_new_key_is_published_then_signs_and_then_the_old_key_is_retired() -> 
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     let (signing, verifying) = (fleet.environment().await?, fleet.environment().await?);
     let published = async || {
-        let keys = verifying.anybody().get("/.well-known/jwks.json").await.json();
+        let keys = verifying.anonymous().get("/.well-known/jwks.json").await.json();
         keys["keys"].as_array().map(Vec::len)
     };
     let accepted = async |client: &Client| {
-        let client = verifying.anybody().with_token(&client.token());
+        let client = verifying.anonymous().with_token(&client.token());
         client.get("/api/account").await.outcome()
     };
-    let by_old = signing.anybody().sign_up("ada").await;
+    let by_old = signing.anonymous().sign_up("ada").await;
     assert_eq!((signed_with(&by_old), published().await), (json!(SECRET_ID), Some(0)));
 
     fleet.put(&[old.clone(), new.clone()])?;
     fleet.clock.advance(5 * minute);
     assert_eq!(published().await, Some(1), "the key is published before it signs");
-    assert_eq!(signed_with(&signing.anybody().sign_in("ada").await), SECRET_ID);
+    assert_eq!(signed_with(&signing.anonymous().sign_in("ada").await), SECRET_ID);
 
     fleet.put(&[new.clone(), old.clone()])?;
-    let meanwhile = signing.anybody().sign_in("ada").await;
+    let meanwhile = signing.anonymous().sign_in("ada").await;
     assert_eq!(signed_with(&meanwhile), SECRET_ID, "this environment has not read the new keys yet");
     fleet.clock.advance(5 * minute);
-    let by_new = signing.anybody().sign_in("ada").await;
+    let by_new = signing.anonymous().sign_in("ada").await;
     assert_eq!(signed_with(&by_new), "new");
     for client in [&by_old, &meanwhile, &by_new] {
         assert_eq!(accepted(client).await, "200");
     }
 
     fleet.clock.advance(hour);
-    let by_new = signing.anybody().sign_in("ada").await;
+    let by_new = signing.anonymous().sign_in("ada").await;
     fleet.put(&[new])?;
     fleet.clock.advance(5 * minute);
     assert_eq!(accepted(&by_new).await, "200");
@@ -120,19 +120,19 @@ async fn tokens_stay_valid_while_keys_are_rotated_on_a_schedule() -> Outcome {
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     fleet.deployment.secrets.put(&fleet.deployment.jwt_secret, SECRET)?;
     let old_environment = fleet.environment().await?;
-    old_environment.anybody().sign_up("ada").await;
+    old_environment.anonymous().sign_up("ada").await;
     let mut signed = BTreeSet::new();
     for day in 0..5 {
-        let before = old_environment.anybody().sign_in("ada").await;
+        let before = old_environment.anonymous().sign_in("ada").await;
         // moto dates the versions by the machine's clock.
         fleet.rotate(SystemTime::now() + DAY * day).await?;
         fleet.deployment.secrets.settle(&fleet.deployment.jwt_secret)?;
         let new_environment = fleet.environment().await?;
         let (by_old, by_new) =
-            (old_environment.anybody().sign_in("ada").await, new_environment.anybody().sign_in("ada").await);
+            (old_environment.anonymous().sign_in("ada").await, new_environment.anonymous().sign_in("ada").await);
         for environment in [&old_environment, &new_environment] {
             for client in [&before, &by_old, &by_new] {
-                let client = environment.anybody().with_token(&client.token());
+                let client = environment.anonymous().with_token(&client.token());
                 assert_eq!(client.get("/api/account").await.outcome(), "200", "day {day}");
             }
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::postgres::{Options, Server};
 
 use crate::support::{
-    Database, Outcome, Proxy, Service, account, database, in_process, migration_app, settings, tools,
+    Database, Outcome, Proxy, Service, database, in_process, migration_app, registration, settings, tools,
 };
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn requests_get_503_until_the_database_is_available_again() -> Outcome {
     let mut server = Server::throw_away(tools(), Options::default())?;
     migrate::run(migration_app(&server.url("postgres"))).await.map_err(|error| error.to_string())?;
     let service = Service::new(Database::at(&server.url("postgres")), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     server.stop();
     expect![[r#"
@@ -35,7 +35,7 @@ async fn requests_get_503_until_the_database_is_available_again() -> Outcome {
         ada.put("/api/data/key", r#"{"value":2}"#).await,
         ada.delete("/api/data/key").await,
         ada.post("/api/token", r#"{"username":"ada","password":"x"}"#).await,
-        ada.post("/api/register", &account("bob").body()).await,
+        ada.post("/api/register", &registration("bob").body()).await,
     ] {
         assert_eq!(answer.outcome(), "503 SERVICE_UNAVAILABLE");
     }
@@ -48,7 +48,7 @@ async fn requests_get_503_until_the_database_is_available_again() -> Outcome {
 #[tokio::test]
 async fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let superuser = service.database.connect().await;
     let terminate = async || {
         let connections = "from pg_stat_activity where datname = current_database() and application_name = 'keyhold'";
@@ -69,7 +69,7 @@ async fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
 #[tokio::test]
 async fn a_read_whose_connection_is_being_closed_is_sent_again() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let superuser = service.database.connect().await;
     let terminate = "select pg_terminate_backend(pid) from pg_stat_activity
@@ -87,7 +87,7 @@ async fn dead_connections_are_detected_quickly_after_a_freeze() {
     let database = database();
     let proxy = Proxy::to(database.port()).await;
     let service = Service::new(database.through(proxy.port()), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     assert_eq!(ada.store("key", json!(1)).await.status, 201);
     for (what, key) in [("a read", None), ("a write", Some("other")), ("another read", None)] {
         proxy.cut();
@@ -105,7 +105,7 @@ async fn dead_connections_are_detected_quickly_after_a_freeze() {
 #[tokio::test]
 async fn a_statement_that_takes_too_long_gets_503() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let superuser = service.database.connect().await;
     superuser.batch_execute("begin; lock table data_store in access exclusive mode").await.expect("a superuser may");
     let started = Instant::now();
@@ -120,7 +120,7 @@ async fn a_statement_that_takes_too_long_gets_503() {
 #[tokio::test]
 async fn a_missing_table_is_a_500_without_details() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     service.database.connect().await.batch_execute("drop table data_store").await.expect("a superuser may");
     let answer = ada.get("/api/data/key").await;
     expect![[r#"
@@ -139,7 +139,7 @@ async fn a_missing_table_is_a_500_without_details() {
 #[tokio::test]
 async fn a_transaction_whose_request_was_cancelled_is_rolled_back() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let mut database = service.database.connect().await;
     let holder = database.transaction().await?;
@@ -155,7 +155,7 @@ async fn a_transaction_whose_request_was_cancelled_is_rolled_back() -> Outcome {
     holder.rollback().await?;
     assert_eq!(ada.store("other", json!(3)).await.status, 201);
     let other = service.with_settings(settings());
-    let list = other.anybody().with_token(&ada.token()).get("/api/data?values=true").await.json();
+    let list = other.anonymous().with_token(&ada.token()).get("/api/data?values=true").await.json();
     let values: Vec<_> = list["data"]["items"].as_array().into_iter().flatten().map(|item| &item["value"]).collect();
     assert_eq!(values, [&json!(1), &json!(3)], "the completed writes are stored, and the cancelled one is not");
     Ok(())

@@ -58,23 +58,23 @@ async fn every_statement_runs_and_none_is_rejected() -> Outcome {
 #[tokio::test]
 async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let tokens = |answer: Answer| answer.text("refresh_token");
-    let sign_in = || async { tokens(service.anybody().token_for("ada", password()).await) };
+    let sign_in = || async { tokens(service.anonymous().token_for("ada", password()).await) };
     let count = || async { rows(&service.database).await.map(|rows| (rows["sessions"], rows["refresh_tokens"])) };
     assert_eq!(count().await?, (1, 1));
     let token = sign_in().await;
-    let next = tokens(service.anybody().refresh(&token).await);
+    let next = tokens(service.anonymous().refresh(&token).await);
     assert_eq!(count().await?, (2, 3));
     let revoke = json!({ "refresh_token": next }).to_string();
-    assert_eq!(service.anybody().post("/api/token/revoke", &revoke).await.outcome(), "200");
+    assert_eq!(service.anonymous().post("/api/token/revoke", &revoke).await.outcome(), "200");
     assert_eq!(count().await?, (1, 1), "revoked");
 
     let token = sign_in().await;
-    let next = tokens(service.anybody().refresh(&token).await);
-    tokens(service.anybody().refresh(&next).await);
+    let next = tokens(service.anonymous().refresh(&token).await);
+    tokens(service.anonymous().refresh(&next).await);
     service.clock.advance(Duration::from_mins(2));
-    assert_eq!(service.anybody().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(service.anonymous().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
     assert_eq!(count().await?, (1, 1), "reused");
 
     let token = sign_in().await;
@@ -84,7 +84,7 @@ async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
     });
     assert_eq!(ada.delete(&format!("/api/sessions/{}", other.ok_or("no other session")?)).await.outcome(), "200");
     assert_eq!(count().await?, (1, 1), "revoked by another session");
-    assert_eq!(service.anybody().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(service.anonymous().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
 
     sign_in().await;
     sign_in().await;
@@ -92,9 +92,9 @@ async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
     assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
     assert_eq!(count().await?, (1, 1), "the password was changed");
     service.clock.advance(Duration::from_hours(31 * 24));
-    let last = service.anybody().token_for("ada", "another password").await;
+    let last = service.anonymous().token_for("ada", "another password").await;
     assert_eq!(count().await?, (1, 1), "expired");
-    let last = service.anybody().with_token(&last.text("access_token"));
+    let last = service.anonymous().with_token(&last.text("access_token"));
     let body = json!({ "password": "another password" }).to_string();
     assert_eq!(last.delete_with("/api/account", &body).await.outcome(), "200");
     assert_eq!(rows(&service.database).await?, BTreeMap::new());
@@ -106,8 +106,8 @@ async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
 async fn an_account_is_deleted_regardless_of_how_much_it_has_stored() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
     for (values, bytes) in [(3500, 10), (60, 250_000)] {
-        let ada = service.anybody().sign_up("ada").await;
-        let bob = service.anybody().sign_up("bob").await;
+        let ada = service.anonymous().sign_up("ada").await;
+        let bob = service.anonymous().sign_up("bob").await;
         for client in [&ada, &bob] {
             assert_eq!(client.store("kept", json!(1)).await.outcome(), "201");
         }
@@ -127,7 +127,7 @@ async fn an_account_is_deleted_regardless_of_how_much_it_has_stored() -> Outcome
 #[tokio::test]
 async fn a_sweep_removes_the_orphans_of_an_account() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     bob.store("kept", json!(1)).await;
     ada.store("first", json!(1)).await;
     let database = service.database.connect().await;
@@ -164,7 +164,7 @@ async fn expired_values_are_removed_regardless_of_their_number_and_size() -> Out
     let mut settings = settings();
     settings.quota.keys = 3501;
     let service = Service::new(database_like_dsql(), settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let database = service.database.connect().await;
     for (values, bytes) in [(3500, 10), (60, 250_000)] {
         assert_eq!(ada.store("first", json!(1)).await.outcome(), "201");
@@ -179,7 +179,7 @@ async fn expired_values_are_removed_regardless_of_their_number_and_size() -> Out
             )
             .await?;
         service.clock.advance(Duration::from_secs(3601));
-        let ada = service.anybody().sign_in("ada").await;
+        let ada = service.anonymous().sign_in("ada").await;
         if values == 3500 {
             assert_eq!(ada.store("new", json!(1)).await.outcome(), "201", "room is made for a write");
             assert_eq!(ada.delete("/api/data/new").await.outcome(), "200");
@@ -195,7 +195,7 @@ async fn expired_values_are_removed_regardless_of_their_number_and_size() -> Out
 #[tokio::test]
 async fn conflicting_requests_are_served() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for round in 0..3 {
         let outcomes = race(8, |index| {
             let ada = ada.clone();
@@ -215,7 +215,7 @@ async fn conflicting_requests_are_served() -> Outcome {
 #[tokio::test]
 async fn a_statement_that_conflicts_at_its_commit_is_retried() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let database = service.database.connect().await;
     database
         .batch_execute(

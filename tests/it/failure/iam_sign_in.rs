@@ -17,7 +17,7 @@ use tokio_postgres::NoTls;
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::tls::{accept, certified};
-use crate::support::{GatewayRequest, Outcome, account, binaries, emulate, migration_app, tools};
+use crate::support::{GatewayRequest, Outcome, binaries, emulate, migration_app, registration, tools};
 
 /// A Python program that prints the token of each case as of the case's instant.
 const BOTOCORE: &str = r#"
@@ -187,7 +187,7 @@ async fn a_function_signs_in_with_a_token_and_reads_no_secret() -> Outcome {
             ("BCRYPT_COST", "10"),
         ];
         let function = emulate(&binaries().path("register"), &environment)?;
-        let event = GatewayRequest::new("POST", "/api/register").with_body(account(username).body()).event();
+        let event = GatewayRequest::new("POST", "/api/register").with_body(registration(username).body()).event();
         Ok(serde_json::from_str(&function.invoke(&event.to_string())?)?)
     };
     let answer = tokio::task::block_in_place(|| register(SECRET, "ada"))?;

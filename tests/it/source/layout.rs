@@ -1,11 +1,11 @@
-//! The folders of the functions: the tests know each of them, and no function depends on another.
+//! The folders: the tests know each function, functions do not depend on each other, and neither do test modules.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use tests::binaries::TASKS;
 
-use crate::support::workspace::{functions, root};
+use crate::support::workspace::{functions, root, rust_files};
 use crate::support::{Outcome, endpoints};
 
 #[test]
@@ -29,5 +29,20 @@ fn a_function_depends_on_shared_and_on_no_other_function() -> Outcome {
             "{name} depends on another function"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn test_modules_import_from_support_only() -> Outcome {
+    let folder = root().join("tests/it");
+    let mut imports = 0;
+    for file in rust_files(&folder)?.iter().filter(|file| !file.starts_with("support")) {
+        for line in fs::read_to_string(folder.join(file))?.lines().map(str::trim_start) {
+            let Some(path) = line.strip_prefix("use crate::") else { continue };
+            imports += 1;
+            assert!(path.starts_with("support::"), "{}: `{line}`: move the shared items to support/", file.display());
+        }
+    }
+    assert!(imports > 40, "only {imports} imports were found: this test probably reads the wrong folder");
     Ok(())
 }

@@ -33,7 +33,7 @@ pub struct Client {
 pub struct Registration(Value);
 
 /// A valid registration.
-pub fn account(username: &str) -> Registration {
+pub fn registration(username: &str) -> Registration {
     Registration(json!({
         "username": username,
         "email": format!("{username}@example.com"),
@@ -119,7 +119,7 @@ impl Client {
 
     /// Registers `username` and signs in.
     pub async fn sign_up(self, username: &str) -> Self {
-        let registered = self.post("/api/register", &account(username).body()).await;
+        let registered = self.post("/api/register", &registration(username).body()).await;
         assert_eq!(registered.status, 201, "{}", registered.body);
         self.sign_in(username).await
     }

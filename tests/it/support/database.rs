@@ -14,7 +14,7 @@ use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::endpoints::roles;
-use super::fake_dsql::{BEFORE, LIMITS, LookAlike};
+use super::fake_dsql::{BEFORE, FakeDsql, LIMITS};
 use super::tools;
 
 /// An empty, migrated database on a server that all tests share. Dropping it drops the database on the server.
@@ -23,7 +23,7 @@ pub struct Database {
     /// Whether the functions' roles have passwords.
     roles: bool,
     /// The proxy to it that imitates Aurora DSQL, if any.
-    look_alike: Option<LookAlike>,
+    fake_dsql: Option<FakeDsql>,
     shared: Option<Shared>,
 }
 
@@ -60,7 +60,7 @@ pub fn database_like_dsql() -> Database {
     // As on DSQL, a transaction that changes a row of a concurrent one fails with a conflict.
     let isolation = format!("alter database {name} set default_transaction_isolation = 'repeatable read'");
     apart(CLUSTER_18.execute(&isolation));
-    database.look_alike = Some(LookAlike::to(database.port()));
+    database.fake_dsql = Some(FakeDsql::to(database.port()));
     database
 }
 
@@ -95,7 +95,7 @@ impl Cluster {
                 superuser.batch_execute(statement).await.expect("the superuser's statement");
             }
             let mut database = Database::at(&url);
-            database.look_alike = Some(LookAlike::to(database.port()));
+            database.fake_dsql = Some(FakeDsql::to(database.port()));
             migrate::run(database.migration_app()).await.expect("the migrations");
             assert_eq!(database.refusals(), [""; 0]);
             superuser.batch_execute(LIMITS).await.expect("the superuser's statement");
@@ -114,7 +114,7 @@ impl Cluster {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         apart(self.execute(&format!("create database {name} template {template} strategy file_copy")));
-        Database { url: self.0.url(&name), roles: true, look_alike: None, shared: Some(Shared { name, cluster: self }) }
+        Database { url: self.0.url(&name), roles: true, fake_dsql: None, shared: Some(Shared { name, cluster: self }) }
     }
 
     async fn execute(&self, sql: &str) {
@@ -125,24 +125,24 @@ impl Cluster {
 impl Database {
     /// A database on the test's own server.
     pub fn at(url: &str) -> Self {
-        Self { url: url.to_owned(), roles: false, look_alike: None, shared: None }
+        Self { url: url.to_owned(), roles: false, fake_dsql: None, shared: None }
     }
 
     /// The same database, reached through another port.
     pub fn through(&self, port: u16) -> Self {
         let own = self.port().to_string();
         let url = self.url.replacen(&own, &port.to_string(), 1);
-        Self { url, roles: self.roles, look_alike: None, shared: None }
+        Self { url, roles: self.roles, fake_dsql: None, shared: None }
     }
 
     /// The kind of server that the service detects.
     pub fn kind(&self) -> Dialect {
-        if self.look_alike.is_some() { Dialect::AuroraDsql } else { Dialect::PostgreSql }
+        if self.fake_dsql.is_some() { Dialect::AuroraDsql } else { Dialect::PostgreSql }
     }
 
     /// The statements of the service that Aurora DSQL would reject.
     pub fn refusals(&self) -> Vec<String> {
-        self.look_alike.as_ref().map(LookAlike::refusals).unwrap_or_default()
+        self.fake_dsql.as_ref().map(FakeDsql::refusals).unwrap_or_default()
     }
 
     /// The context of `migrate` for this database.
@@ -155,8 +155,8 @@ impl Database {
 
     /// The address for the superuser, through the imitation of DSQL if any.
     pub fn as_seen(&self) -> String {
-        match &self.look_alike {
-            Some(look_alike) => self.url.replacen(&self.port().to_string(), &look_alike.port().to_string(), 1),
+        match &self.fake_dsql {
+            Some(fake_dsql) => self.url.replacen(&self.port().to_string(), &fake_dsql.port().to_string(), 1),
             None => self.url.clone(),
         }
     }
@@ -218,7 +218,7 @@ impl Database {
     /// A direct connection as the superuser, to inspect or damage the database.
     pub async fn connect(&self) -> Client {
         let client = connect(&self.url).await;
-        if self.look_alike.is_some() {
+        if self.fake_dsql.is_some() {
             client.batch_execute("set search_path = keyhold").await.expect("a setting");
         }
         client

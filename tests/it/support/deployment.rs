@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tests::emulator::Emulator;
 
 use super::{
-    Database, GatewayRequest, SECRET, SECRET_ID, SecretsManager, account, binaries, database, emulate, password, tools,
+    Database, GatewayRequest, SECRET, SECRET_ID, SecretsManager, binaries, database, emulate, password, registration,
+    tools,
 };
 
 /// A deployment whose functions get the ARNs of their secrets in place of the secrets.
@@ -44,7 +45,7 @@ impl Deployment {
 
     /// Registers ada and signs her in. Returns her access token.
     pub fn sign_up(&self) -> Result<String, Box<dyn std::error::Error>> {
-        let registered = post(&self.start("register")?, "/api/register", None, &account("ada").body())?;
+        let registered = post(&self.start("register")?, "/api/register", None, &registration("ada").body())?;
         assert_eq!(registered.0, 201, "{}", registered.1);
         let sign_in = json!({ "username": "ada", "password": password() }).to_string();
         let (status, body) = post(&self.start("token")?, "/api/token", None, &sign_in)?;

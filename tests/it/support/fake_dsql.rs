@@ -11,7 +11,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use super::sql::{Statement, refused, statements};
 
 /// The proxy.
-pub struct LookAlike {
+pub struct FakeDsql {
     address: SocketAddr,
     refusals: Arc<Mutex<Vec<String>>>,
 }
@@ -28,8 +28,8 @@ pub const BEFORE: [&str; 3] = [
 pub const LIMITS: &str = "
     create function public.count_change() returns trigger language plpgsql as $$
     declare
-        changed int := coalesce(nullif(current_setting('look_alike.rows', true), ''), '0')::int + 1;
-        bytes bigint := coalesce(nullif(current_setting('look_alike.bytes', true), ''), '0')::bigint
+        changed int := coalesce(nullif(current_setting('fake_dsql.rows', true), ''), '0')::int + 1;
+        bytes bigint := coalesce(nullif(current_setting('fake_dsql.bytes', true), ''), '0')::bigint
             + coalesce(octet_length(new::text), octet_length(old::text));
     begin
         if changed > 3000 then
@@ -37,7 +37,7 @@ pub const LIMITS: &str = "
         elsif bytes > 10 * 1024 * 1024 then
             raise exception 'transaction size limit 10mb exceeded' using errcode = '54000';
         end if;
-        perform set_config('look_alike.rows', changed::text, true), set_config('look_alike.bytes', bytes::text, true);
+        perform set_config('fake_dsql.rows', changed::text, true), set_config('fake_dsql.bytes', bytes::text, true);
         return coalesce(new, old);
     end $$;
     do $$ declare name text; begin
@@ -47,7 +47,7 @@ pub const LIMITS: &str = "
         end loop;
     end $$";
 
-impl LookAlike {
+impl FakeDsql {
     /// Starts a proxy on a free port of this machine. It runs as long as the test's runtime.
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -23,26 +23,26 @@ use super::{Client, Database, database};
 /// The functions on their own database, each signed in as its role, with a clock that only the test advances.
 pub struct Service {
     pub database: Arc<Database>,
-    pub clock: Arc<HandClock>,
+    pub clock: Arc<ManualClock>,
     apps: Apps,
 }
 
 /// A clock that only `advance` moves.
-pub struct HandClock(Mutex<SystemTime>);
+pub struct ManualClock(Mutex<SystemTime>);
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
         *self.0.lock().expect("no panic while the clock is locked")
     }
 }
 
-impl Default for HandClock {
+impl Default for ManualClock {
     fn default() -> Self {
         Self(Mutex::new(SystemTime::UNIX_EPOCH + START))
     }
 }
 
-impl HandClock {
+impl ManualClock {
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         *self.0.lock().expect("no panic while the clock is locked") += by;
@@ -81,7 +81,7 @@ impl Service {
     }
 
     fn with(database: Arc<Database>, settings: Settings, ring: &str) -> Arc<Self> {
-        let clock = Arc::new(HandClock::default());
+        let clock = Arc::new(ManualClock::default());
         let keys_of = |function: &str| {
             let keys = KeyRing::parse(ring).expect("the test's own key ring");
             Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).with_dialect(database.kind()))
@@ -94,7 +94,7 @@ impl Service {
         database: Arc<Database>,
         settings: Settings,
         secrets_of: impl Fn(&str) -> Arc<Secrets<KeyRing>>,
-        clock: Arc<HandClock>,
+        clock: Arc<ManualClock>,
     ) -> Arc<Self> {
         let mut apps = Apps { without_keys: HashMap::new(), with_keys: HashMap::new(), keys: secrets_of("jwks-get") };
         for role in GRANTS.iter().map(|grants| grants.role) {
@@ -122,7 +122,7 @@ impl Service {
     }
 
     /// A client without a token.
-    pub fn anybody(self: &Arc<Self>) -> Client {
+    pub fn anonymous(self: &Arc<Self>) -> Client {
         Client::new(Arc::clone(self))
     }
 
