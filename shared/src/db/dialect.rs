@@ -1,25 +1,27 @@
-//! Where PostgreSQL and Aurora DSQL need different statements: which of them the database is, and how a statement's two
-//! texts are written as one.
+//! The two kinds of server, PostgreSQL and Aurora DSQL, and the macro [`sql!`], which writes a statement for both.
 //!
-//! DSQL has no cascades, knows one lock of rows only, `for update` (which makes a transaction fail at its end and has nobody
-//! wait), and changes at most 3000 rows at once:
-//! <https://docs.aws.amazon.com/aurora-dsql/latest/userguide/CHAP_quotas.html>.
+//! Aurora DSQL differs in three ways:
+//!
+//! - It has no foreign keys, so a statement deletes dependent rows itself.
+//! - Its only row lock is `for update`. It does not block: of two conflicting transactions, one fails when it commits.
+//! - A transaction changes at most 3000 rows and 10 MiB:
+//!   <https://docs.aws.amazon.com/aurora-dsql/latest/userguide/CHAP_quotas.html>.
 
-/// What kind of server the database is. The setting `DATABASE_AUTH` tells: nobody has to ask the server.
+/// The kind of server. It follows from the setting `DATABASE_AUTH`, without asking the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// PostgreSQL, in all its forms.
+    /// PostgreSQL, including RDS and Aurora PostgreSQL.
     #[default]
     PostgreSql,
     /// Aurora DSQL.
     AuroraDsql,
 }
 
-/// The schema that the tables are in on DSQL, where nobody but `admin` gets at `public` and nobody can be let in. Each
-/// connection is told to look there; on PostgreSQL they are wherever the user's search path leads.
+/// The schema of the tables on DSQL, which reserves `public` for its role `admin`. Each connection sets it as the search path.
+/// On PostgreSQL the search path of the role decides.
 pub(super) const DSQL_SCHEMA: &str = "keyhold";
 
-/// A statement's texts. Made by [`sql!`].
+/// The texts of one statement. The macro [`sql!`] makes it.
 #[derive(Clone, Copy)]
 pub(super) struct Sql {
     pub postgresql: &'static str,
@@ -27,6 +29,7 @@ pub(super) struct Sql {
 }
 
 impl Dialect {
+    /// Returns the text for this kind of server.
     pub(super) fn choose(self, sql: Sql) -> &'static str {
         match self {
             Self::PostgreSql => sql.postgresql,
@@ -35,21 +38,22 @@ impl Dialect {
     }
 }
 
-/// A statement in parts: a text, or a macro that is one, is in both, `postgresql(…)` and `dsql(…)` in one.
+/// Makes an [`Sql`] from parts. A literal, or a macro that expands to one, is part of both texts; `postgresql(…)` and
+/// `dsql(…)` are part of one.
 macro_rules! sql {
-    (@one $own:ident: [$($done:expr),*]) => { concat!($($done),*) };
+    (@one $dialect:ident: [$($done:expr),*]) => { concat!($($done),*) };
     (@one postgresql: [$($done:expr),*] postgresql($text:expr) $($rest:tt)*) => {
         sql!(@one postgresql: [$($done,)* $text] $($rest)*)
     };
     (@one dsql: [$($done:expr),*] dsql($text:expr) $($rest:tt)*) => { sql!(@one dsql: [$($done,)* $text] $($rest)*) };
-    (@one $own:ident: [$($done:expr),*] $other:ident($text:expr) $($rest:tt)*) => {
-        sql!(@one $own: [$($done),*] $($rest)*)
+    (@one $dialect:ident: [$($done:expr),*] $other:ident($text:expr) $($rest:tt)*) => {
+        sql!(@one $dialect: [$($done),*] $($rest)*)
     };
-    (@one $own:ident: [$($done:expr),*] $text:ident!() $($rest:tt)*) => {
-        sql!(@one $own: [$($done,)* $text!()] $($rest)*)
+    (@one $dialect:ident: [$($done:expr),*] $text:ident!() $($rest:tt)*) => {
+        sql!(@one $dialect: [$($done,)* $text!()] $($rest)*)
     };
-    (@one $own:ident: [$($done:expr),*] $text:literal $($rest:tt)*) => {
-        sql!(@one $own: [$($done,)* $text] $($rest)*)
+    (@one $dialect:ident: [$($done:expr),*] $text:literal $($rest:tt)*) => {
+        sql!(@one $dialect: [$($done,)* $text] $($rest)*)
     };
     ($($parts:tt)*) => {
         $crate::db::dialect::Sql {
@@ -60,26 +64,29 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// The part of a statement that removes the refresh tokens of the sessions that its part `ended` has removed; on PostgreSQL
-/// they go by their foreign key. No more than may go at once: what is left opens nothing, and a sweep removes it.
-macro_rules! tokens_of_ended {
+/// Deletes the refresh tokens of the sessions that the CTE `ended` of the same statement has deleted. Only DSQL needs it: on
+/// PostgreSQL the foreign key cascades.
+///
+/// The limit keeps the transaction within DSQL's. Tokens beyond it are useless without their session, and
+/// [`super::data::remove_orphans`] removes them.
+macro_rules! delete_tokens_of_ended {
     () => {
-        ", tokens as (
+        ", ended_tokens as (
             select r.digest from ended join refresh_tokens r on r.user_id = ended.user_id and r.session_id = ended.id
             limit 1000
-        ), forgotten_with_it as (
-            delete from refresh_tokens r using tokens where r.digest = tokens.digest
+        ), deleted_tokens as (
+            delete from refresh_tokens r using ended_tokens t where r.digest = t.digest
         )"
     };
 }
-pub(super) use tokens_of_ended;
+pub(super) use delete_tokens_of_ended;
 
 #[cfg(test)]
 mod tests {
     use super::{Dialect, Sql};
 
     #[test]
-    fn a_statement_in_parts_has_two_texts() {
+    fn a_statement_has_a_text_for_each_dialect() {
         const SQL: Sql = sql!("select 1" postgresql(" + 2") dsql(" + 3") " from t" dsql(" limit 1"));
         assert_eq!(Dialect::PostgreSql.choose(SQL), "select 1 + 2 from t");
         assert_eq!(Dialect::AuroraDsql.choose(SQL), "select 1 + 3 from t limit 1");

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::dialect::{Sql, sql, tokens_of_ended};
+use super::dialect::{Sql, delete_tokens_of_ended, sql};
 use super::sign_in::VerifiedPassword;
 use super::{Database, Effect, Parameters, column};
 use crate::auth::refresh_token::{RefreshTokenDigest, RefreshTokenState, SealedToken};
@@ -64,7 +64,7 @@ pub async fn start(
             where s.user_id = begun.user_id and (s.expires_at <= $4 or s.id in (select id from surplus))"
         dsql(" returning s.user_id, s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select true as begun from begun"
     );
@@ -160,7 +160,7 @@ pub async fn refresh(
             where s.user_id = shown.user_id and s.id = shown.session_id and shown.state = 'reused'"
         dsql(" returning s.user_id, s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select shown.user_id, shown.session_id, shown.state, shown.successor,
             shown.state = 'repeated' and next.digest is null as successor_unseen,
@@ -213,7 +213,7 @@ pub async fn revoke(db: &Database, token: &RefreshTokenDigest) -> Result<Option<
         where r.digest = $1 and s.user_id = r.user_id and s.id = r.session_id
         returning s.user_id, s.id"
         dsql(")")
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         dsql(" select user_id, id from ended")
     );
     let row = db.query_opt(Effect::Write, db.dialect().choose(SQL), &[(&token.as_str(), Type::TEXT)]).await?;
@@ -272,7 +272,7 @@ pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime
             returning s.user_id"
         dsql(", s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id"
     );
@@ -300,7 +300,7 @@ pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result
             delete from sessions s using session where s.user_id = session.user_id"
         dsql(" returning s.user_id, s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select true as ended from session"
     );

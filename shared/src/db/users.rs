@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::data::delete_all_of;
-use super::dialect::{Sql, sql, tokens_of_ended};
+use super::dialect::{Sql, delete_tokens_of_ended, sql};
 use super::pool::{Statement, Work};
 use super::sign_in::VerifiedPassword;
 use super::{Database, Dialect, Effect, Parameters, column};
@@ -184,7 +184,7 @@ impl Work for PasswordChange<'_> {
                 delete from sessions s using changed where s.user_id = changed.id and s.id <> $2"
             dsql(" returning s.user_id, s.id")
             ")"
-            dsql(tokens_of_ended!())
+            dsql(delete_tokens_of_ended!())
             "
             select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
         );
@@ -253,7 +253,7 @@ pub async fn delete(
         ), uncounted as (
             delete from sign_in_failures f using counted where f.subject = counted.subject and f.origin = counted.origin
         )")
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
     );

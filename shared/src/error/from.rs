@@ -86,7 +86,7 @@ impl From<db::data::BatchError> for ApiError {
                 let message = format!("the requested values exceed {limit} bytes: request fewer at once");
                 Self::invalid("operations", Code::PayloadTooLarge, message)
             }
-            db::data::BatchError::Batch(error) => error.into(),
+            db::data::BatchError::Data(error) => error.into(),
         }
     }
 }

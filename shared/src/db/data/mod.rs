@@ -1,9 +1,10 @@
-//! The tables `data_store`, `data_clock` and `data_usage`.
+//! Values: the tables `data_store`, `data_clock`, and `data_usage`.
 //!
-//! Every statement, or the first of a transaction, begins with the caller's session, so that a session that has ended reads
-//! and writes nothing. Writers of values of one user queue up at their row of `data_clock`, which numbers their writes; what
-//! they find after that is what the one before them left. Rows of one user are locked in this order: `data_clock`,
-//! `data_store` by key, `data_usage`. A sweep through all users takes none that is locked.
+//! Each request checks the session in its first statement, so that an ended session reads and writes nothing.
+//!
+//! Writers of one user are serialized by the user's row of `data_clock`, which also numbers their writes. To avoid deadlocks,
+//! all statements lock the rows of a user in this order: `data_clock`, `data_store` by key, `data_usage`. The purge of all
+//! users skips locked rows.
 
 mod batch;
 mod orphans;
@@ -25,20 +26,20 @@ use crate::domain::{Entry, Key, Value, VersionMatch};
 
 const TABLE: &str = "data_store";
 
-/// Why a data request was refused.
+/// Why a value was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user has no such key.
+    /// The user has no value under this key.
     #[error("the key does not exist")]
     NotFound,
-    /// The user has such a key already.
+    /// The user already has a value under this key.
     #[error("the key exists")]
     Exists,
-    /// What is stored has none of the versions that were named.
-    #[error("the value has another version")]
+    /// The stored version is not one of those that the request names.
+    #[error("the stored version does not match")]
     VersionMismatch,
-    /// The user would have more than the quota allows.
-    #[error("the quota is used up")]
+    /// The write would exceed the user's quota.
+    #[error("the write would exceed the quota")]
     QuotaExceeded,
     /// Anything else.
     #[error(transparent)]
@@ -54,19 +55,20 @@ impl From<db::Error> for Error {
     }
 }
 
-/// The numbers to look for; null stands for any.
-fn numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
+/// Returns the version numbers as a parameter; null matches every version.
+fn version_numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
     match versions {
         VersionMatch::Any => None,
         VersionMatch::Among(versions) => Some(versions.iter().map(|version| version.number()).collect()),
     }
 }
 
-/// A value as it is stored.
-fn value(text: String) -> Result<Value, db::Error> {
+/// Parses a stored value.
+fn parse_value(text: String) -> Result<Value, db::Error> {
     Value::from_stored(text).map_err(|error| db::Error::Corrupt { table: TABLE, source: Box::new(error) })
 }
 
+/// Makes an entry of the row's timestamps and the given parts.
 fn entry(row: &Row, key: Key, value: Option<Value>, version: i64) -> Result<Entry, db::Error> {
     Ok(Entry {
         key,

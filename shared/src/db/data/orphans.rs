@@ -1,7 +1,9 @@
-//! Rows whose owner is gone. PostgreSQL has none: foreign keys refuse and remove them. On DSQL they are what the end of an
-//! account leaves over, and what a first write leaves that was under way at that moment.
+//! Orphans: values of deleted users and refresh tokens of ended sessions.
+//!
+//! On PostgreSQL, foreign keys prevent them. On DSQL they remain when a deletion exceeds the limits of a transaction, or when
+//! a user's first write commits while the account is deleted.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -9,138 +11,153 @@ use uuid::Uuid;
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::{UserId, uuid_v7};
 
-/// Values that one statement removes at most, and their bytes: DSQL takes 3000 rows and 10 MiB.
+/// Maximum number of values that one statement deletes. DSQL allows 3000 rows in a transaction.
 const STEP: i64 = 1000;
+/// Maximum bytes of values that one statement deletes. DSQL allows 10 MiB in a transaction.
 const STEP_BYTES: i64 = 8 * 1024 * 1024;
-/// Rows that one statement looks at.
+/// Rows that one statement examines.
 const PAGE: i64 = 1000;
-/// Pages of a table that one run looks at.
+/// Pages of each table that a run examines.
 const MAX_PAGES: usize = 5;
-/// Users that are gone whose values one run removes, of each page, and the statements that it spends on one of them.
+/// Deleted users of a page whose values a run removes.
 const MAX_USERS: usize = 20;
+/// Statements that a run spends on the values of one deleted user.
 const MAX_STEPS: usize = 50;
-/// Before the first account, 2026-01-01: from here to now a run picks where it begins.
-const FIRST: u64 = 1_767_225_600;
+/// 2026-01-01 in seconds since 1970. No account is older.
+const FIRST_ACCOUNT: u64 = 1_767_225_600;
 
-/// What a run removed.
+/// The numbers of rows that a run removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OrphansRemoved {
-    /// Values of users that are gone.
+    /// Values of deleted users.
     pub values: i64,
     /// Refresh tokens of sessions that have ended.
     pub refresh_tokens: i64,
 }
 
-/// Removes values of users that are gone and refresh tokens of sessions that have ended, as far as it comes across them: it
-/// looks at some thousand rows, from a place that chance decides, so that run by run it gets to all of them.
+/// Removes orphans among some thousand rows and returns how many it removed. On PostgreSQL it does nothing.
 ///
-/// On PostgreSQL there are none, and it does not look.
+/// Each run starts at a random position, so that repeated runs reach all rows.
 ///
 /// # Errors
-/// The database is out of reach.
+/// The database is unavailable.
 pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRemoved, Error> {
-    let mut removed = OrphansRemoved::default();
     if db.dialect() == Dialect::PostgreSql {
-        return Ok(removed);
+        return Ok(OrphansRemoved::default());
     }
-    let mut after = somewhere(now);
-    let mut wrapped = false;
+    Ok(OrphansRemoved {
+        values: remove_values(db, random_user_id(now)).await?,
+        refresh_tokens: remove_refresh_tokens(db, random_user_id(now)).await?,
+    })
+}
+
+/// Removes values of deleted users, from the user `start` on and then from the beginning of the table.
+async fn remove_values(db: &Database, start: Uuid) -> Result<i64, Error> {
+    let (mut after, mut wrapped, mut removed) = (start, false, 0);
     for _ in 0..MAX_PAGES {
-        let Some(page) = users(db, after).await? else {
+        let Some(page) = user_page(db, after).await? else {
             if wrapped {
                 break;
             }
             (after, wrapped) = (Uuid::nil(), true);
             continue;
         };
-        for user in page.gone.into_iter().take(MAX_USERS) {
-            removed.values += delete_all_of(db, user, MAX_STEPS).await?;
+        for user in page.deleted.into_iter().take(MAX_USERS) {
+            removed += delete_all_of(db, user, MAX_STEPS).await?;
         }
         after = page.last;
-    }
-    let mut after = Place { user: somewhere(now), session: Uuid::nil(), digest: String::new() };
-    let mut wrapped = false;
-    for _ in 0..MAX_PAGES {
-        let Some((last, refresh_tokens)) = forget_tokens(db, &after).await? else {
-            if wrapped {
-                break;
-            }
-            (after, wrapped) = (Place { user: Uuid::nil(), session: Uuid::nil(), digest: String::new() }, true);
-            continue;
-        };
-        removed.refresh_tokens += refresh_tokens;
-        after = last;
     }
     Ok(removed)
 }
 
-/// An id as a user might have who registered at any moment until now.
-fn somewhere(now: SystemTime) -> Uuid {
-    let first = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(FIRST);
+/// Removes refresh tokens of ended sessions, from the user `start` on and then from the beginning of the table.
+async fn remove_refresh_tokens(db: &Database, start: Uuid) -> Result<i64, Error> {
+    let (mut after, mut wrapped, mut removed) = (TokenPosition::before(start), false, 0);
+    for _ in 0..MAX_PAGES {
+        let Some(page) = remove_refresh_tokens_of_page(db, &after).await? else {
+            if wrapped {
+                break;
+            }
+            (after, wrapped) = (TokenPosition::before(Uuid::nil()), true);
+            continue;
+        };
+        removed += page.removed;
+        after = page.last;
+    }
+    Ok(removed)
+}
+
+/// Returns the id that a user would have who registered at a random time. Ids begin with the time of registration.
+fn random_user_id(now: SystemTime) -> Uuid {
+    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_ACCOUNT);
     let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
     // The second half of an id is random.
     let (_, random) = uuid_v7(now).as_u64_pair();
-    uuid_v7(first + std::time::Duration::from_secs(random % span))
+    uuid_v7(first + Duration::from_secs(random % span))
 }
 
-struct Users {
-    gone: Vec<UserId>,
+/// A page of the users that have a row in `data_clock`.
+struct UserPage {
+    /// Those of them whose account is deleted.
+    deleted: Vec<UserId>,
+    /// The last user of the page.
     last: Uuid,
 }
 
-/// The next users who have written: those of them that are gone.
-async fn users(db: &Database, after: Uuid) -> Result<Option<Users>, Error> {
+/// Reads the page that follows the user `after`; none at the end of the table.
+async fn user_page(db: &Database, after: Uuid) -> Result<Option<UserPage>, Error> {
     const SQL: &str = "
         with page as (
             select user_id from data_clock where user_id > $1 order by user_id limit $2
         )
-        select p.user_id, u.id is null as gone from page p left join users u on u.id = p.user_id order by p.user_id";
+        select p.user_id, u.id is null as deleted from page p left join users u on u.id = p.user_id order by p.user_id";
     let parameters: &Parameters<'_> = &[(&after, Type::UUID), (&PAGE, Type::INT8)];
     let rows = db.query(Effect::Read, SQL, parameters).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     let last = column(last, "data_clock", "user_id")?;
-    let mut gone = Vec::new();
+    let mut deleted = Vec::new();
     for row in &rows {
-        if column(row, "data_clock", "gone")? {
-            gone.push(column::<Uuid>(row, "data_clock", "user_id")?.into());
+        if column(row, "data_clock", "deleted")? {
+            deleted.push(column::<Uuid>(row, "data_clock", "user_id")?.into());
         }
     }
-    Ok(Some(Users { gone, last }))
+    Ok(Some(UserPage { deleted, last }))
 }
 
-/// Removes the values of a user who is gone, in at most so many steps, and when none are left what was counted of them: how
-/// many values.
+/// Deletes the values of a deleted user in at most `max_steps` statements, and then the user's rows of `data_usage` and
+/// `data_clock`. Returns the number of deleted values.
 ///
-/// The row of `data_clock` goes last. By it a sweep finds what is left, and a write that is under way fails at it.
+/// The row of `data_clock` is deleted last: [`remove_orphans`] finds remaining values by it, and its deletion makes a
+/// concurrent write fail.
 ///
 /// # Errors
-/// The database is out of reach.
-pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usize) -> Result<i64, Error> {
+/// The database is unavailable.
+pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, max_steps: usize) -> Result<i64, Error> {
     const VALUES: &str = "
         with first as (
             select key, octet_length(key) + octet_length(value) as bytes from data_store
             where user_id = $1 order by key limit $2
-        ), step as (
+        ), measured as (
             select key, sum(bytes) over (order by key) as bytes_so_far from first
         ), removed as (
-            delete from data_store d using step
-            where d.user_id = $1 and d.key = step.key and step.bytes_so_far <= $3
+            delete from data_store d using measured m
+            where d.user_id = $1 and d.key = m.key and m.bytes_so_far <= $3
             returning d.key
         )
         select count(*) as removed from removed";
-    // A write that was under way may have come in between: its values need their row of `data_clock` to be found.
-    const COUNTS: &str = "
+    // A concurrent write may have stored values since. Without the row of `data_clock` no run would find them.
+    const COUNTERS: &str = "
         with usage as (
             delete from data_usage where user_id = $1
         )
         delete from data_clock where user_id = $1 and not exists (select from data_store where user_id = $1)";
     let mut removed = 0;
-    for _ in 0..steps {
+    for _ in 0..max_steps {
         let parameters: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&STEP, Type::INT8), (&STEP_BYTES, Type::INT8)];
         let row = db.query_one(Effect::Write, VALUES, parameters).await?;
         let step: i64 = column(&row, "data_store", "removed")?;
         if step == 0 {
-            db.query(Effect::Write, COUNTS, &[(&user.uuid(), Type::UUID)]).await?;
+            db.query(Effect::Write, COUNTERS, &[(&user.uuid(), Type::UUID)]).await?;
             break;
         }
         removed += step;
@@ -148,25 +165,41 @@ pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usi
     Ok(removed)
 }
 
-/// Where in the order of sessions and their tokens.
-struct Place {
+/// A position in the order of `refresh_tokens` by user, session, and digest.
+struct TokenPosition {
     user: Uuid,
     session: Uuid,
     digest: String,
 }
 
-/// Removes those of the next refresh tokens whose session has ended: the last one it looked at, and how many.
-async fn forget_tokens(db: &Database, after: &Place) -> Result<Option<(Place, i64)>, Error> {
+impl TokenPosition {
+    /// Returns the position before the first token of a user.
+    fn before(user: Uuid) -> Self {
+        Self { user, session: Uuid::nil(), digest: String::new() }
+    }
+}
+
+/// A page of `refresh_tokens`.
+struct TokenPage {
+    /// The number of tokens that were removed from the page.
+    removed: i64,
+    /// The last token of the page.
+    last: TokenPosition,
+}
+
+/// Removes refresh tokens of ended sessions from the page that follows `after`; none at the end of the table.
+async fn remove_refresh_tokens_of_page(db: &Database, after: &TokenPosition) -> Result<Option<TokenPage>, Error> {
+    const TABLE: &str = "refresh_tokens";
     const SQL: &str = "
         with page as (
             select user_id, session_id, digest from refresh_tokens
             where (user_id, session_id, digest) > ($1, $2, $3)
             order by user_id, session_id, digest limit $4
-        ), over as (
+        ), orphans as (
             select p.digest from page p left join sessions s on s.user_id = p.user_id and s.id = p.session_id
             where s.id is null
         ), removed as (
-            delete from refresh_tokens r using over where r.digest = over.digest
+            delete from refresh_tokens r using orphans where r.digest = orphans.digest
             returning r.digest
         )
         select user_id, session_id, digest, (select count(*) from removed) as removed from page
@@ -174,11 +207,10 @@ async fn forget_tokens(db: &Database, after: &Place) -> Result<Option<(Place, i6
     let parameters: &Parameters<'_> =
         &[(&after.user, Type::UUID), (&after.session, Type::UUID), (&after.digest, Type::TEXT), (&PAGE, Type::INT8)];
     let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else { return Ok(None) };
-    const TABLE: &str = "refresh_tokens";
-    let last = Place {
+    let last = TokenPosition {
         user: column(&row, TABLE, "user_id")?,
         session: column(&row, TABLE, "session_id")?,
         digest: column(&row, TABLE, "digest")?,
     };
-    Ok(Some((last, column(&row, TABLE, "removed")?)))
+    Ok(Some(TokenPage { removed: column(&row, TABLE, "removed")?, last }))
 }

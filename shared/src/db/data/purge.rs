@@ -1,3 +1,5 @@
+//! Purging of expired values. They are invisible to all routes, but take up space and count against their owner's quota.
+
 use std::time::SystemTime;
 
 use tokio_postgres::types::Type;
@@ -6,17 +8,17 @@ use crate::db::dialect::{Sql, sql};
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::UserId;
 
-/// Rows that one statement of a sweep through all users removes at most: some milliseconds, after which everybody else has
-/// their turn.
+/// Maximum number of values that one statement removes from all users. It holds their locks for some milliseconds.
 const STEP: i64 = 500;
-/// Rows that one statement removes at most for a user whose write waits for it.
+/// Maximum number of values that one statement removes from one user, whose write waits for it.
 const STEP_OF_ONE_USER: i64 = 5000;
-/// The same on DSQL, which changes 3000 rows at once.
+/// The same on DSQL, which allows 3000 rows in a transaction.
 const STEP_OF_ONE_USER_ON_DSQL: i64 = 1000;
-/// How often a write that is over its quota has expired values removed and is tried again.
-const MAX_SWEEPS: usize = 3;
+/// Maximum number of purges for one write that would exceed the quota.
+const MAX_RECLAIMS: usize = 3;
 
-macro_rules! expired {
+/// Selects the expired values of user `$2`, or of all users if it is null.
+macro_rules! select_expired {
     () => {
         "
             select user_id, key from data_store
@@ -25,8 +27,8 @@ macro_rules! expired {
     };
 }
 
-/// Of the first values those that have 8 MiB together: DSQL changes 10 at once.
-macro_rules! few_enough {
+/// Limits the CTE `first` to 8 MiB, as the CTE `expired`: DSQL allows 10 MiB in a transaction.
+macro_rules! limit_bytes {
     () => {
         ", measured as (
             select f.user_id, f.key, sum(octet_length(d.key) + octet_length(d.value)) over (order by f.user_id, f.key) as bytes
@@ -37,64 +39,63 @@ macro_rules! few_enough {
     };
 }
 
-/// Removes some values that have expired, the oldest first: how many, and none if there were none. Nobody can see them any
-/// more; they take up space and count against their owner's quota.
+/// Removes some expired values, the oldest first, and returns how many: 0 if there are none.
 ///
-/// On PostgreSQL it passes over rows that somebody is about to replace; on DSQL it is undone and tried again. Those whose
-/// values it removes wait for it if they write.
+/// On PostgreSQL it skips rows that a concurrent write has locked. On DSQL it conflicts with such a write and is retried.
 ///
 /// # Errors
-/// The database is out of reach.
+/// The database is unavailable.
 pub async fn purge_expired(db: &Database, now: SystemTime) -> Result<i64, Error> {
     const EXPIRED: Sql = sql!(
         postgresql("expired as (")
         dsql("first as (")
-        expired!()
+        select_expired!()
         "order by expires_at limit $3"
         postgresql(" for update skip locked")
         ")"
-        dsql(few_enough!())
+        dsql(limit_bytes!())
     );
     remove(db, None, now, db.dialect().choose(EXPIRED), STEP).await
 }
 
-/// What is known about a write that is over its quota.
+/// The purges for one write that would exceed the quota.
 pub(super) struct Reclaim {
     user: UserId,
-    sweeps: usize,
+    runs: usize,
 }
 
 impl Reclaim {
     pub(super) fn new(user: UserId) -> Self {
-        Self { user, sweeps: 0 }
+        Self { user, runs: 0 }
     }
 
-    /// Makes room by removing what has expired: whether it makes sense to try again. It does once even if there was nothing to
-    /// remove: another request may just have done it.
+    /// Removes expired values of the user and returns whether to retry the write. The first run always says yes: a concurrent
+    /// request may have removed them.
     pub(super) async fn run(&mut self, db: &Database, now: SystemTime) -> Result<bool, Error> {
-        if self.sweeps == MAX_SWEEPS {
+        if self.runs == MAX_RECLAIMS {
             return Ok(false);
         }
-        self.sweeps += 1;
-        // In the order in which writers lock them, and waiting for them: what they leave is what counts.
+        self.runs += 1;
+        // Locks rows in the same order as writers and waits for them, so that it does not miss a value that they hold.
         const EXPIRED: Sql = sql!(
             postgresql("expired as (")
             dsql("first as (")
-            expired!()
+            select_expired!()
             "order by key limit $3"
             postgresql(" for update")
             ")"
-            dsql(few_enough!())
+            dsql(limit_bytes!())
         );
         let step = match db.dialect() {
             Dialect::PostgreSql => STEP_OF_ONE_USER,
             Dialect::AuroraDsql => STEP_OF_ONE_USER_ON_DSQL,
         };
         let removed = remove(db, Some(self.user), now, db.dialect().choose(EXPIRED), step).await?;
-        Ok(removed > 0 || self.sweeps == 1)
+        Ok(removed > 0 || self.runs == 1)
     }
 }
 
+/// Deletes the values of the CTE `expired` and updates the usage of their users. Returns the number of values.
 async fn remove(
     db: &Database,
     user: Option<UserId>,

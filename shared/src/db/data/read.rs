@@ -1,24 +1,26 @@
+//! Reads of single values and of pages.
+
 use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{Error, TABLE, entry, numbers, value};
+use super::{Error, TABLE, entry, parse_value, version_numbers};
 use crate::db::{self, Database, Effect, Parameters, column};
 use crate::domain::{Entry, Key, KeyPrefix, Limit, Session, Version, VersionMatch};
 
-/// What a read found.
+/// The result of a conditional read.
 pub enum Lookup {
-    /// The value, and it is not one that the caller has already.
+    /// The entry; the caller does not have its version.
     Modified(Entry),
-    /// The value has this version, which the caller has already.
+    /// The version of the entry; the caller has it.
     NotModified(Version),
 }
 
-/// Reads the value under `key`. Its text is left out if its version is one that the caller knows.
+/// Reads the value under `key`, unless its version is one of `known`.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, or the database is out of reach.
+/// `NotFound`, the session has ended, or the database is unavailable.
 pub async fn find(
     db: &Database,
     session: Session,
@@ -44,7 +46,7 @@ pub async fn find(
                 (&session.id.uuid(), Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
                 (&key.as_str(), Type::TEXT),
-                (&numbers(known), Type::INT8_ARRAY),
+                (&version_numbers(known), Type::INT8_ARRAY),
             ],
         )
         .await?
@@ -55,41 +57,41 @@ pub async fn find(
     let Some(text) = column::<Option<String>>(&row, TABLE, "value")? else {
         return Ok(Lookup::NotModified(version.into()));
     };
-    Ok(Lookup::Modified(entry(&row, key.clone(), Some(value(text)?), version)?))
+    Ok(Lookup::Modified(entry(&row, key.clone(), Some(parse_value(text)?), version)?))
 }
 
-/// Which part of a user's values to read.
+/// The parameters of a page.
 pub struct PageRequest<'a> {
-    /// What the keys begin with.
+    /// The prefix of the keys.
     pub prefix: &'a KeyPrefix,
-    /// The key that the page before ended with.
+    /// The last key of the previous page.
     pub after: Option<&'a Key>,
-    /// How many at most.
+    /// Maximum number of entries.
     pub limit: Limit,
-    /// Whether with their values.
+    /// Whether the entries contain their values.
     pub values: bool,
 }
 
-/// A part of a user's values, in the order of their keys' bytes.
+/// A page of a user's entries, ordered by the bytes of their keys.
 pub struct Page {
-    /// The values.
+    /// The entries.
     pub entries: Vec<Entry>,
-    /// The key to go on after, if there are more.
+    /// The last key of the page, if more entries follow.
     pub next: Option<Key>,
 }
 
-/// Bytes of values in one answer, unless a single one has more. An invocation's answer may have 6 MB in all, in which every
+/// Maximum bytes of values in a response, unless its only value has more. Lambda limits a response to 6 MB, in which each
 /// quote and backslash is escaped: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
-/// Reads a page. It takes the time of as many rows as were asked for, however many there are: it begins at its place in the
-/// index, and looks at no others but such as have expired and are not swept away yet.
+/// Reads a page. The time depends on its number of rows, not on their total number: the index scan starts at `after` and skips
+/// only expired rows that have not been purged.
 ///
 /// # Errors
-/// `SessionEnded`, or the database is out of reach.
+/// The session has ended, or the database is unavailable.
 pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: SystemTime) -> Result<Page, Error> {
-    // One row more than asked for tells whether there are more. A join with the session would hide from the planner that
-    // the index has the rows in order, and cost a sort of all of the user's rows.
+    // One row more than the limit tells whether more follow. `exists (select from session)` instead of a join lets the planner
+    // use the order of the index; with a join it would sort all rows of the user.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -125,18 +127,18 @@ pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: S
         return Ok(Page { entries: Vec::new(), next: None });
     };
     rows.truncate(limit.number().try_into().unwrap_or(usize::MAX));
-    let entries = rows.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
-    let more = usize::try_from(found).is_ok_and(|found| found > entries.len());
-    let next = entries.last().filter(|_| more).map(|entry| entry.key.clone());
+    let entries = rows.iter().map(page_entry).collect::<Result<Vec<_>, _>>()?;
+    let has_more = usize::try_from(found).is_ok_and(|found| found > entries.len());
+    let next = entries.last().filter(|_| has_more).map(|entry| entry.key.clone());
     Ok(Page { entries, next })
 }
 
-fn listed(row: &Row) -> Result<Entry, db::Error> {
+fn page_entry(row: &Row) -> Result<Entry, db::Error> {
     let text = column::<Option<String>>(row, TABLE, "value")?;
     entry(
         row,
         Key::from_stored(column(row, TABLE, "key")?),
-        text.map(value).transpose()?,
+        text.map(parse_value).transpose()?,
         column(row, TABLE, "version")?,
     )
 }

@@ -1,35 +1,37 @@
+//! Writes and deletions of single values.
+
 use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::purge::Reclaim;
-use super::{Error, TABLE, entry, numbers};
+use super::{Error, TABLE, entry, version_numbers};
 use crate::db::{self, Database, Effect, column};
 use crate::domain::{Condition, Entry, Key, Quota, Session, Value, VersionMatch};
 
-/// A value to be written.
+/// A value to write.
 pub struct NewEntry {
-    /// Where it goes.
+    /// The key.
     pub key: Key,
-    /// What it is.
+    /// The value.
     pub value: Value,
-    /// When it will be gone, if it ever will. A write without it makes the value last.
+    /// Time at which it expires. Without it the value does not expire, even if it replaces one that did.
     pub expires_at: Option<SystemTime>,
 }
 
-/// What a write left behind.
+/// The result of a write.
 pub struct Written {
-    /// The entry as it now stands.
+    /// The stored entry.
     pub entry: Entry,
-    /// Whether the key came into being by this write.
+    /// Whether the write created the key.
     pub created: bool,
 }
 
-/// Writes a value if the condition holds for what is stored.
+/// Writes a value if the condition holds. If the quota does not allow it, purges expired values of the user and retries.
 ///
 /// # Errors
-/// `SessionEnded`, what the condition says, `QuotaExceeded`, or the database is out of reach.
+/// The error that `condition` names, `QuotaExceeded`, the session has ended, or the database is unavailable.
 pub async fn write(
     db: &Database,
     session: Session,
@@ -40,15 +42,15 @@ pub async fn write(
 ) -> Result<Written, Error> {
     let mut reclaim = Reclaim::new(session.user);
     loop {
-        let written = match condition {
+        let outcome = match condition {
             Condition::Absent => insert(db, session, &new, Replace::Never, quota, now).await,
             Condition::None => insert(db, session, &new, Replace::Always, quota, now).await,
             Condition::Present(versions) => update(db, session, &new, versions, quota, now).await,
         };
-        match written {
+        match outcome {
             Err(Error::QuotaExceeded) if reclaim.run(db, now).await? => {}
-            written => {
-                let (row, created) = written?;
+            outcome => {
+                let (row, created) = outcome?;
                 let version = column(&row, TABLE, "version")?;
                 return Ok(Written { entry: entry(&row, new.key, Some(new.value), version)?, created });
             }
@@ -56,14 +58,14 @@ pub async fn write(
     }
 }
 
-/// What an insert does to a value that is there already.
+/// Whether an insert replaces a value that has not expired. It always replaces an expired one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Replace {
     Never,
     Always,
 }
 
-/// Inserts a value, over one that has expired in any case: what is known about it, and whether the key is new.
+/// Inserts or replaces a value. Returns the row of the entry and whether the key is new.
 async fn insert(
     db: &Database,
     session: Session,
@@ -72,7 +74,7 @@ async fn insert(
     quota: Quota,
     now: SystemTime,
 ) -> Result<(Row, bool), Error> {
-    // `octet_length` of a stored text does not fetch or unpack it.
+    // `octet_length` of a stored text does not read or decompress it.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -135,7 +137,7 @@ async fn insert(
     Ok((row, created))
 }
 
-/// Changes a value that exists in such a version.
+/// Replaces a value that has one of the versions. Returns the row of the entry and `false`: the key is not new.
 async fn update(
     db: &Database,
     session: Session,
@@ -144,7 +146,8 @@ async fn update(
     quota: Quota,
     now: SystemTime,
 ) -> Result<(Row, bool), Error> {
-    // `target` is what there was when the statement began; whether `written` found it unchanged, the row lock decides.
+    // `target` reads the snapshot from the start of the statement. `written` waits for the row lock and then checks the
+    // current version.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -190,7 +193,7 @@ async fn update(
                 (&key.as_str(), Type::TEXT),
                 (&value.as_str(), Type::TEXT),
                 (&expires_at, Type::TIMESTAMPTZ),
-                (&numbers(versions), Type::INT8_ARRAY),
+                (&version_numbers(versions), Type::INT8_ARRAY),
                 (&quota.keys, Type::INT8),
                 (&quota.bytes, Type::INT8),
             ],
@@ -203,10 +206,10 @@ async fn update(
     Ok((row, false))
 }
 
-/// Deletes a value that exists in such a version.
+/// Deletes a value that has one of the versions.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, `VersionMismatch`, or the database is out of reach.
+/// `NotFound`, `VersionMismatch`, the session has ended, or the database is unavailable.
 pub async fn delete(
     db: &Database,
     session: Session,
@@ -242,7 +245,7 @@ pub async fn delete(
                 (&session.id.uuid(), Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
                 (&key.as_str(), Type::TEXT),
-                (&numbers(versions), Type::INT8_ARRAY),
+                (&version_numbers(versions), Type::INT8_ARRAY),
             ],
         )
         .await?
@@ -250,8 +253,8 @@ pub async fn delete(
     if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(why_unchanged(&row, versions)?) }
 }
 
-/// Why a statement that found its session changed nothing: there was no value, or not in a version that was named. A value
-/// that vanished while the statement waited counts as one in another version, if a version was named.
+/// Returns why a statement of a valid session changed no row: the value does not exist or has another version. If the request
+/// names versions, a value that was deleted while the statement waited counts as one of another version.
 fn why_unchanged(row: &Row, versions: &VersionMatch) -> Result<Error, db::Error> {
     let found = column(row, TABLE, "found")? && *versions != VersionMatch::Any;
     Ok(if found { Error::VersionMismatch } else { Error::NotFound })
