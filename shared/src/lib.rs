@@ -1,9 +1,9 @@
-//! The library of the functions: the rules of the contract, sign-in, the database, and the way from an event to a response.
+//! The library of all functions: the rules of the API, sign-in, the database, and the conversion of events into responses.
 //!
 //! # Modules
 //!
-//! From top to bottom. A module imports from modules below it only, and only from those that its line names; `domain`,
-//! `report`, `env` and `clock` may be imported everywhere above them. The test `layout` holds this table.
+//! A module imports only from modules further down in this table, and only from those that its line names. `domain`, `report`,
+//! `env`, and `clock` may be imported by all modules above them. The test `layout` checks this.
 //!
 //! | module | contains | imports |
 //! |---|---|---|
@@ -23,21 +23,21 @@
 //!
 //! # Invariants
 //!
-//! The check that holds an invariant is in brackets.
+//! The check of an invariant is in brackets.
 //!
 //! - `domain`, `auth`, and `db` do not know HTTP, and `domain` does no I/O. \[test `layout`\]
 //! - A function depends on `shared` and on no other function. \[test `layout`\]
 //! - Only [`http`] makes responses, and only [`error`] knows the status of an error.
-//! - Each hazard has one home: the environment in [`env`], the clock in [`clock`], bcrypt in [`auth::password_hash`],
+//! - Each of these is used in one module: the environment in [`env`], the clock in [`clock`], bcrypt in [`auth::password_hash`],
 //!   `jsonwebtoken` in [`auth`], the AWS SDK in [`aws`], the Lambda runtime in [`runtime`]. \[clippy `disallowed-methods`\]
 //! - A route is in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README, and the watch router
 //!   in `Cargo.toml`. \[test `routes`\]
-//! - A setting that the code reads is in `shared/README.md`, and so is each one that `template.yaml` sets. \[test `settings`\]
+//! - Each setting that the code reads or `template.yaml` sets is in `shared/README.md`. \[test `settings`\]
 //! - A function signs in to the database as its [`db::Role`], which has the privileges that its statements need and no
 //!   others. \[test `roles`\]
-//! - No input from a client panics; if one did, only its request would fail. \[test `panics`\]
+//! - No input of a client causes a panic. If one did, only its request would fail. \[test `panics`\]
 //! - A request for values is one statement or, as a batch, one transaction, and checks the session itself.
-//! - Every response is one that the OpenAPI document describes. \[`tests/openapi/check.py`\]
+//! - The OpenAPI document describes every response. \[`tests/openapi/check.py`\]
 
 pub mod app;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! Conversions of the errors of other modules into errors of the contract.
+//! Conversions of the errors of other modules into errors of the API.
 
 use super::{ApiError, Code, Fault};
 use crate::auth::password_hash::HashError;
@@ -12,7 +12,7 @@ impl From<InvalidKey> for ApiError {
     }
 }
 
-/// No session has a malformed id.
+/// Reports a malformed id like an unknown one.
 impl From<InvalidId> for ApiError {
     fn from(_: InvalidId) -> Self {
         Self::SessionNotFound
@@ -91,10 +91,11 @@ impl From<db::data::BatchError> for ApiError {
     }
 }
 
+/// Makes the fault of a failed operation of a batch.
 fn operation_fault(index: usize, error: db::data::Error) -> Fault {
     let error = ApiError::from(error);
     let message = error.message();
-    // Messages of several faults are joined by semicolons.
+    // The response joins the messages of several faults by semicolons.
     let message = message.trim_end_matches('.');
     Fault::new(format!("operations[{index}]"), error.code(), format!("operation {index}: {message}"))
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use shared::auth::key_rotation::NextRingError;
+use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
 use shared::aws::AwsCredentials;
 use shared::secrets::Secrets;
-use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
 
 use crate::support::deployment::Deployment;
 use crate::support::{Client, Forged, HandClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};

@@ -19,8 +19,7 @@ fn complaint(function: &str, variables: &[(&str, &str)]) -> Result<String, Box<d
     let output = start(function, variables)?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let (_, complaint) =
-        text.split_once("the function failed to start: ").ok_or_else(|| format!("nothing in {text:?}"))?;
+    let (_, complaint) = text.split_once("the function failed to start: ").ok_or_else(|| format!("nothing in {text:?}"))?;
     Ok(complaint.to_owned())
 }
 

@@ -148,8 +148,8 @@ impl Database {
     /// The context of `migrate` for this database.
     pub fn migration_app(&self) -> App<NoKeys> {
         let clock = Arc::new(SystemClock);
-        let secrets = Secrets::fixed(self.as_seen().parse().expect("an address"), NoKeys, clock.clone())
-            .with_dialect(self.kind());
+        let secrets =
+            Secrets::fixed(self.as_seen().parse().expect("an address"), NoKeys, clock.clone()).with_dialect(self.kind());
         App::new(super::service::settings(), Arc::new(secrets), clock, 1)
     }
 

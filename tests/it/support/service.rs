@@ -8,12 +8,12 @@ use shared::App;
 use shared::auth::access_token::TokenPolicy;
 use shared::auth::key_ring::KeyRing;
 use shared::clock::Clock;
+use shared::domain::Quota;
+use shared::settings::Settings;
 use shared::db::admin::roles::GRANTS;
 use shared::domain::PasswordPolicy;
-use shared::domain::Quota;
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets};
-use shared::settings::Settings;
 
 use super::answer::Answer;
 use super::endpoints::{Apps, answer, roles};
@@ -100,8 +100,7 @@ impl Service {
             let functions: Vec<&str> = roles().filter(|(_, of)| *of == role).map(|(function, _)| function).collect();
             // Functions of one role share their connections, because all tests together would need too many.
             let Some(first) = functions.first() else { continue };
-            let secrets =
-                Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.kind());
+            let secrets = Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.kind());
             let without_keys = App::new(settings.clone(), Arc::new(secrets), clock.clone(), 1);
             let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), 4);
             apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
