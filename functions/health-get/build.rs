@@ -1,6 +1,6 @@
-//! Tells the function which commit it was built from: `KEYHOLD_COMMIT`, or what git says.
+//! Passes the commit of the build to the function: `KEYHOLD_COMMIT`, or else the commit of the git checkout.
 
-#![expect(clippy::disallowed_methods, reason = "the environment of a build is nobody's settings")]
+#![expect(clippy::disallowed_methods, reason = "the variable is a setting of the build, not of the function")]
 
 use std::process::Command;
 
