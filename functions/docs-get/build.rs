@@ -1,5 +1,5 @@
-//! Inserts Swagger UI and the files of `page/` into one HTML page, compresses it, and passes the digests of its script and style
-//! to the function, which needs them for the Content-Security-Policy.
+//! Inserts Swagger UI and the files of `page/` into one HTML page, compresses it, and passes the digests of its script
+//! and style to the function, which needs them for the Content-Security-Policy.
 
 #![expect(clippy::disallowed_methods, reason = "Cargo passes settings to build scripts by environment variables")]
 
@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={file}");
     }
     let style = concatenate(&STYLES)?;
-    // In a page these would end the script or hide its end (HTML, 13.2.5.20). JavaScript has them only in strings and regular
-    // expressions, where `\x3C` is the same character.
+    // In a page these would end the script or hide its end (HTML, 13.2.5.20). JavaScript has them only in strings and
+    // regular expressions, where `\x3C` is the same character.
     let script = concatenate(&SCRIPTS)?
         .replace("<!--", r"\x3C!--")
         .replace("<script", r"\x3Cscript")

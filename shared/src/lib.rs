@@ -1,9 +1,10 @@
-//! The library of all functions: the rules of the API, sign-in, the database, and the conversion of events into responses.
+//! The library of all functions: the rules of the API, sign-in, the database, and the conversion of events into
+//! responses.
 //!
 //! # Modules
 //!
-//! A module imports only from modules further down in this table, and only from those that its line names. `domain`, `report`,
-//! `env`, and `clock` may be imported by all modules above them. The test `layout` checks this.
+//! A module imports only from modules further down in this table, and only from those that its line names. `domain`,
+//! `report`, `env`, and `clock` may be imported by all modules above them. The test `layout` checks this.
 //!
 //! | module | contains | imports |
 //! |---|---|---|
@@ -19,7 +20,7 @@
 //! | [`auth`] | passwords and tokens: rules and cryptography | |
 //! | [`telemetry`] | log, metrics, traces | |
 //! | [`domain`] | value types | |
-//! | [`env`], [`clock`], [`report`] | environment variables, time, error chains | |
+//! | [`mod@env`], [`clock`], [`report`] | environment variables, time, error chains | |
 //!
 //! # Invariants
 //!
@@ -28,10 +29,11 @@
 //! - `domain`, `auth`, and `db` do not know HTTP, and `domain` does no I/O. \[test `layout`\]
 //! - A function depends on `shared` and on no other function. \[test `layout`\]
 //! - Only [`http`] makes responses, and only [`error`] knows the status of an error.
-//! - Each of these is used in one module: the environment in [`env`], the clock in [`clock`], bcrypt in [`auth::password_hash`],
-//!   `jsonwebtoken` in [`auth`], the AWS SDK in [`aws`], the Lambda runtime in [`runtime`]. \[clippy `disallowed-methods`\]
-//! - A route is in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README, and the watch router
-//!   in `Cargo.toml`. \[test `routes`\]
+//! - Each of these is used in one module: the environment in [`mod@env`], the clock in [`clock`], bcrypt in
+//!   [`auth::password_hash`], `jsonwebtoken` in [`auth`], the AWS SDK in [`aws`], the Lambda runtime in [`runtime`].
+//!   \[clippy `disallowed-methods`\]
+//! - A route is in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README, and the watch
+//!   router in `Cargo.toml`. \[test `routes`\]
 //! - Each setting that the code reads or `template.yaml` sets is in `shared/README.md`. \[test `settings`\]
 //! - A function signs in to the database as its [`db::Role`], which has the privileges that its statements need and no
 //!   others. \[test `roles`\]

@@ -16,8 +16,8 @@ pub const ROUTE: Route = Route::post("/api/data/batch");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Writer;
 
-/// Maximum size of a body in bytes. A Lambda event is limited to 6 MB, and it contains the body with each quote and backslash
-/// escaped.
+/// Maximum size of a body in bytes. A Lambda event is limited to 6 MB, and it contains the body with each quote and
+/// backslash escaped.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Serialize)]

@@ -19,8 +19,8 @@ struct List {
     next_cursor: Option<String>,
 }
 
-/// Returns 200 with a page of the keys that start with `prefix`, in byte order. Concurrent writes do not cause a key to be
-/// repeated or skipped, unless they create or delete that key.
+/// Returns 200 with a page of the keys that start with `prefix`, in byte order. Concurrent writes do not cause a key to
+/// be repeated or skipped, unless they create or delete that key.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let query = Query::of(&request);

@@ -9,7 +9,8 @@ use shared::secrets::NoKeys;
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Sweeper;
 
-/// Maximum number of purges in one run. Each removes up to 500 values, so that a run of 100 000 ends before its timeout.
+/// Maximum number of purges in one run. Each removes up to 500 values, so that a run of 100 000 ends before its
+/// timeout.
 const MAX_STEPS: usize = 200;
 
 /// The result of a run.
@@ -19,7 +20,8 @@ pub struct Report {
     pub removed: i64,
     /// Whether no expired values remain, except for those that were locked by a writer. If not, the next run continues.
     pub finished: bool,
-    /// Values of deleted users that were removed. Only Aurora DSQL has such values; on PostgreSQL, foreign keys cascade.
+    /// Values of deleted users that were removed. Only Aurora DSQL has such values; on PostgreSQL, foreign keys
+    /// cascade.
     #[serde(skip_serializing_if = "is_zero")]
     pub orphans: i64,
 }

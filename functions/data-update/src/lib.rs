@@ -49,9 +49,9 @@ fn condition(request: &Request, upsert: bool) -> Result<Condition, ApiError> {
     }
 }
 
-/// Converts an error into a failed precondition if only a precondition can be its cause: `If-None-Match` for an existing key, and
-/// `If-Match` for a missing key that the request may create. A precondition applies only to a request that would succeed without
-/// it (RFC 9110 §13.2.1).
+/// Converts an error into a failed precondition if only a precondition can be its cause: `If-None-Match` for an
+/// existing key, and `If-Match` for a missing key that the request may create. A precondition applies only to a request
+/// that would succeed without it (RFC 9110 §13.2.1).
 fn translate(error: data::Error, upsert: bool) -> ApiError {
     match error {
         data::Error::Exists => ApiError::PreconditionFailed,

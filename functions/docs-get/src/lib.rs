@@ -19,8 +19,8 @@ const GZIPPED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"))
 /// The entity tag of the page, a digest of its content.
 const TAG: &str = env!("PAGE_TAG");
 
-/// The Content-Security-Policy of the page. It allows the page's script and style by their digests, requests to the same origin,
-/// and the icons in the style.
+/// The Content-Security-Policy of the page. It allows the page's script and style by their digests, requests to the
+/// same origin, and the icons in the style.
 const POLICY: &str = concat!(
     "default-src 'none'; script-src 'sha256-",
     env!("SCRIPT_DIGEST"),

@@ -1,5 +1,5 @@
-//! Rotates the keys that sign access tokens. Secrets Manager invokes this function on the schedule of the secret, once for each
-//! step of the rotation; it has no route.
+//! Rotates the keys that sign access tokens. Secrets Manager invokes this function on the schedule of the secret, once
+//! for each step of the rotation; it has no route.
 
 use shared::clock::{Clock, SystemClock};
 use shared::report::BoxError;

@@ -18,8 +18,8 @@ const MAX_STEPS: usize = 20;
 
 /// Rotates the refresh token and returns 200 with new tokens.
 ///
-/// If the token is presented again within the retry window, the response contains the newest refresh token of the session.
-/// Reuse after that revokes the session.
+/// If the token is presented again within the retry window, the response contains the newest refresh token of the
+/// session. Reuse after that revokes the session.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let mut token = read(&request)?;
     let (now, lifetime, network) = (app.now(), app.settings().refresh_lifetime, request.device.network.as_ref());

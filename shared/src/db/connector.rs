@@ -1,5 +1,5 @@
-//! Opens connections with the current credentials. They use TLS unless the server is on this machine or the settings say
-//! `sslmode=disable`.
+//! Opens connections with the current credentials. They use TLS unless the server is on this machine or the settings
+//! say `sslmode=disable`.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -35,7 +35,8 @@ pub(super) struct Connector {
 type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
 
 impl Connect for Connector {
-    /// Ignores the pool's own configuration, which is a placeholder, because credentials change during the life of the pool.
+    /// Ignores the pool's own configuration, which is a placeholder, because credentials change during the life of the
+    /// pool.
     fn connect(&self, _: &Config) -> Connecting<'_> {
         Box::pin(async move {
             let stopwatch = Stopwatch::start();
@@ -80,7 +81,8 @@ impl Connector {
             open(&config, self.tls.get_or_init(tls::verifying_connector).clone()).await?
         };
         if self.credentials.dialect() == Dialect::AuroraDsql {
-            // DSQL has no role settings, and it is undocumented whether it accepts a search path in the startup message.
+            // DSQL has no role settings, and it is undocumented whether it accepts a search path in the startup
+            // message.
             opened.0.batch_execute(&format!("set search_path = {DSQL_SCHEMA}")).await?;
         }
         Ok(opened)

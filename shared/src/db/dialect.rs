@@ -17,8 +17,8 @@ pub enum Dialect {
     AuroraDsql,
 }
 
-/// The schema of the tables on DSQL, which reserves `public` for its role `admin`. Each connection sets it as the search path.
-/// On PostgreSQL the search path of the role decides.
+/// The schema of the tables on DSQL, which reserves `public` for its role `admin`. Each connection sets it as the
+/// search path. On PostgreSQL the search path of the role decides.
 pub(super) const DSQL_SCHEMA: &str = "keyhold";
 
 /// The texts of one statement. The macro [`sql!`] makes it.
@@ -64,8 +64,8 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// Deletes the refresh tokens of the sessions that the CTE `ended` of the same statement has deleted. Only DSQL needs it: on
-/// PostgreSQL the foreign key cascades.
+/// Deletes the refresh tokens of the sessions that the CTE `ended` of the same statement has deleted. Only DSQL needs
+/// it: on PostgreSQL the foreign key cascades.
 ///
 /// The limit keeps the transaction within DSQL's. Tokens beyond it are useless without their session, and
 /// [`super::data::remove_orphans`] removes them.

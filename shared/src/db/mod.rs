@@ -1,7 +1,7 @@
 //! PostgreSQL: all SQL of the service, each statement beside the function that runs it. This module does not know HTTP.
 //!
-//! A request is one statement, whose first CTE checks the session. The few exceptions give their reason. Statements are sent
-//! unnamed (`query_typed`), which takes one round trip and works with every proxy.
+//! A request is one statement, whose first CTE checks the session. The few exceptions give their reason. Statements are
+//! sent unnamed (`query_typed`), which takes one round trip and works with every proxy.
 
 pub mod admin;
 mod connector;
@@ -28,7 +28,7 @@ use crate::report::BoxError;
 /// Why a statement has no result. The modules below translate violations of named constraints.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The session was signed out or revoked, has expired, or its user is gone.
+    /// The session was ended or revoked, has expired, or its user was deleted.
     #[error("the session has ended")]
     SessionEnded,
     /// The connection failed, the response took too long, or the server is starting, stopping, or overloaded.
@@ -57,8 +57,8 @@ impl Error {
         }
     }
 
-    /// Converts a foreign key violation into `SessionEnded`: all foreign keys reference users and sessions, so a concurrent
-    /// request has deleted the owner.
+    /// Converts a foreign key violation into `SessionEnded`: all foreign keys reference users and sessions, so a
+    /// concurrent request has deleted the owner.
     fn or_session_ended(self) -> Self {
         match self {
             Self::Rejected(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Self::SessionEnded,
@@ -82,7 +82,8 @@ fn is_conflict(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
-/// Reads a column. `table` is the table that an error names; for a join, the one that the column most likely comes from.
+/// Reads a column. `table` is the table that an error names; for a join, the one that the column most likely comes
+/// from.
 fn column<'a, T: FromSql<'a>>(row: &'a Row, table: &'static str, name: &str) -> Result<T, Error> {
     row.try_get(name).map_err(|error| Error::Corrupt { table, source: Box::new(error) })
 }
@@ -95,7 +96,7 @@ type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 enum Effect {
     /// Changes nothing and is repeated.
     Read,
-    /// Changes rows and is not repeated, because the first run may have succeeded or may still succeed: a repetition could fail
-    /// on the changes of the first run, and a late first run could undo later changes.
+    /// Changes rows and is not repeated, because the first run may have succeeded or may still succeed: a repetition
+    /// could fail on the changes of the first run, and a late first run could undo later changes.
     Write,
 }

@@ -1,4 +1,5 @@
-//! The connection pool: runs statements on connections that are likely alive, and retries after lost connections and conflicts.
+//! The connection pool: runs statements on connections that are likely alive, and retries after lost connections and
+//! conflicts.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -41,8 +42,8 @@ pub struct Database {
     pool: Pool,
     dialect: Dialect,
     clock: Arc<dyn Clock>,
-    /// Time of the last response in milliseconds since 1970. A monotonic clock would not advance while Lambda freezes the
-    /// environment.
+    /// Time of the last response in milliseconds since 1970. A monotonic clock would not advance while Lambda freezes
+    /// the environment.
     last_response_at: AtomicU64,
 }
 
@@ -81,8 +82,8 @@ impl Work for Statement<'_> {
     }
 }
 
-/// Discards the connection on drop unless [`ConnectionGuard::complete`] returned it to the pool: after a cancelled or failed
-/// statement its state is unknown.
+/// Discards the connection on drop unless [`ConnectionGuard::complete`] returned it to the pool: after a cancelled or
+/// failed statement its state is unknown.
 struct ConnectionGuard(Option<Object>);
 
 impl ConnectionGuard {
@@ -227,7 +228,8 @@ impl Database {
         }
     }
 
-    /// Pauses on DSQL so that concurrent transactions can finish. PostgreSQL reports a conflict only after they have finished.
+    /// Pauses on DSQL so that concurrent transactions can finish. PostgreSQL reports a conflict only after they have
+    /// finished.
     async fn back_off(&self, conflicts: usize) {
         if self.dialect == Dialect::AuroraDsql {
             let doubled = u32::try_from(conflicts).map_or(u32::MAX, |conflicts| 1 << conflicts.min(16));
@@ -238,8 +240,8 @@ impl Database {
 
     /// Takes a connection from the pool, or opens one. With `probe`, it replaces a connection that does not respond.
     async fn connection(&self, probe: bool) -> Result<Object, Error> {
-        // Lets the runtime poll its sockets, so that a connection that the server has closed is noticed before it is used.
-        // Afterwards it would be unknown whether the statement was executed.
+        // Lets the runtime poll its sockets, so that a connection that the server has closed is noticed before it is
+        // used. Afterwards it would be unknown whether the statement was executed.
         tokio::task::yield_now().await;
         let client = self.pool.get().await.map_err(unavailable)?;
         if !probe {
@@ -299,7 +301,8 @@ async fn attempt<W: Work>(client: Object, work: &W, time_limit: Duration) -> Att
             Attempt::ConnectionLost(Box::new(error))
         }
         Ok(Err(error)) if is_shutdown(&error) => Attempt::ConnectionLost(Box::new(error)),
-        // After a failover, this connection leads to a server that has become a reader. A new one leads to the new writer.
+        // After a failover, this connection leads to a server that has become a reader. A new one leads to the new
+        // writer.
         Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             Attempt::NotExecuted(Box::new(error))
         }
@@ -311,8 +314,8 @@ async fn attempt<W: Work>(client: Object, work: &W, time_limit: Duration) -> Att
     }
 }
 
-/// Returns a random factor from 0 to 1, so that competing transactions do not retry at the same moment; 1 if the system has
-/// no randomness.
+/// Returns a random factor from 0 to 1, so that competing transactions do not retry at the same moment; 1 if the system
+/// has no randomness.
 fn jitter() -> f64 {
     getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX))
 }

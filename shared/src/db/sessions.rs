@@ -1,6 +1,7 @@
 //! Sessions and their refresh tokens: the tables `sessions` and `refresh_tokens`.
 //!
-//! Each statement locks the row of a session before those of its refresh tokens, which serializes the requests of a session.
+//! Each statement locks the row of a session before those of its refresh tokens, which serializes the requests of a
+//! session.
 
 use std::time::{Duration, SystemTime};
 
@@ -30,8 +31,9 @@ pub enum Error {
     Database(#[from] db::Error),
 }
 
-/// Starts a session for the user of a verified password, stores a renewed hash, and removes the user's expired sessions.
-/// Returns false, and changes nothing, if the user is deleted or the verified password is no longer the stored one.
+/// Starts a session for the user of a verified password, stores a renewed hash, and removes the user's expired
+/// sessions. Returns false, and changes nothing, if the user is deleted or the verified password is no longer the
+/// stored one.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -101,8 +103,8 @@ pub struct Presented<'a> {
     pub sealed: &'a SealedToken,
 }
 
-/// Rotates a valid refresh token and extends its session, or ends the session of a reused one. Returns the state of the token
-/// before that, or none if the token is unknown or its session has ended.
+/// Rotates a valid refresh token and extends its session, or ends the session of a reused one. Returns the state of the
+/// token before that, or none if the token is unknown or its session has ended.
 ///
 /// Of concurrent requests with the same token, one rotates it.
 ///
@@ -182,8 +184,8 @@ pub async fn refresh(
         return Ok(None);
     };
     if column::<bool>(&row, TABLE, "successor_unseen")? {
-        // The statement waited for a concurrent rotation. It read the rotated token, but its snapshot lacks the row of the
-        // successor.
+        // The statement waited for a concurrent rotation. It read the rotated token, but its snapshot lacks the row of
+        // the successor.
         row = match db.query_opt(Effect::Write, sql, parameters).await? {
             Some(row) => row,
             None => return Ok(None),

@@ -1,12 +1,12 @@
-//! Stored credentials and the counters of failed password checks: the table `sign_in_failures`. [`crate::auth::throttle`]
-//! has the rule.
+//! Stored credentials and the counters of failed password checks: the table `sign_in_failures`.
+//! [`crate::auth::throttle`] has the rule.
 //!
 //! A password check has three steps:
 //!
 //! 1. [`find_by_name`] or [`find_by_session`] reads the stored hash and the throttle.
 //! 2. The caller verifies the password, which takes a quarter of a second.
-//! 3. [`record_success`] or [`record_failure`] updates the counter. If the throttle has started since step 1, it rejects the
-//!    attempt instead, so that concurrent guesses are no advantage.
+//! 3. [`record_success`] or [`record_failure`] updates the counter. If the throttle has started since step 1, it
+//!    rejects the attempt instead, so that concurrent guesses are no advantage.
 
 use std::time::SystemTime;
 
@@ -82,8 +82,8 @@ pub async fn find_by_name(
     network: Option<&Network>,
     now: SystemTime,
 ) -> Result<PasswordCandidate, Error> {
-    // A username has no `@` and an address has one, so a name matches one user at most. An imported username may have one and
-    // then takes precedence over an address. The statement returns a row even without a match.
+    // A username has no `@` and an address has one, so a name matches one user at most. An imported username may have
+    // one and then takes precedence over an address. The statement returns a row even without a match.
     const SQL: &str = "
         with account as (
             select id, username, email, password,
@@ -111,8 +111,8 @@ pub async fn find_by_name(
     read_candidate(&db.query_one(Effect::Read, SQL, parameters).await?, now)
 }
 
-/// Finds the account of a session. Failures are counted for the session only, so that an attacker without a session cannot
-/// prevent the owner from changing the password.
+/// Finds the account of a session. Failures are counted for the session only, so that an attacker without a session
+/// cannot prevent the owner from changing the password.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -131,8 +131,8 @@ pub async fn find_by_session(db: &Database, session: Session, now: SystemTime) -
     read_candidate(&row, now)
 }
 
-/// Resets the counter after a correct password. If attempts are throttled by now, changes nothing and returns the time at which
-/// the throttle ends.
+/// Resets the counter after a correct password. If attempts are throttled by now, changes nothing and returns the time
+/// at which the throttle ends.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -150,8 +150,8 @@ pub async fn record_success(db: &Database, counter: &Counter, now: SystemTime) -
     row.map(|row| column(&row, TABLE, "throttled_until")).transpose()
 }
 
-/// Counts a failed attempt and deletes up to ten outdated counters. The deletion limits the table to the failures of some hours
-/// although attackers can name any number of accounts that do not exist.
+/// Counts a failed attempt and deletes up to ten outdated counters. The deletion limits the table to the failures of
+/// some hours although attackers can name any number of accounts that do not exist.
 ///
 /// # Errors
 /// The database is unavailable.

@@ -1,7 +1,7 @@
 //! TLS to the database: the server's certificate and name are always verified (`sslmode=verify-full`).
 //!
-//! The trusted root certificates are those of Amazon RDS and of AWS's public endpoints. `build.rs` compiles them in, because
-//! reading the system's certificate store would take 5 ms at every start. `DATABASE_CA_FILE` replaces them.
+//! The trusted root certificates are those of Amazon RDS and of AWS's public endpoints. `build.rs` compiles them in,
+//! because reading the system's certificate store would take 5 ms at every start. `DATABASE_CA_FILE` replaces them.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ pub(super) fn verifying_connector() -> MakeRustlsConnect {
     MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Reads the root certificates of a PEM file. If the file is unreadable, logs the reason and returns none, so that every
-/// connection fails.
+/// Reads the root certificates of a PEM file. If the file is unreadable, logs the reason and returns none, so that
+/// every connection fails.
 fn read_roots(path: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     match CertificateDer::pem_file_iter(path) {

@@ -138,8 +138,8 @@ pub async fn update(
     Ok(read_account(&row)?)
 }
 
-/// Replaces the verified password and ends all other sessions of the user. Returns false, and changes nothing, if the verified
-/// password is no longer the stored one.
+/// Replaces the verified password and ends all other sessions of the user. Returns false, and changes nothing, if the
+/// verified password is no longer the stored one.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -210,11 +210,11 @@ impl Work for PasswordChange<'_> {
     }
 }
 
-/// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the verified
-/// password is no longer the stored one.
+/// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the
+/// verified password is no longer the stored one.
 ///
-/// DSQL limits the rows of a transaction. There the account and its sessions are deleted first, and then the values in steps:
-/// without the account they are unreachable, and a sweep removes what an interruption leaves.
+/// DSQL limits the rows of a transaction. There the account and its sessions are deleted first, and then the values in
+/// steps: without the account they are unreachable, and a sweep removes what an interruption leaves.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -224,8 +224,8 @@ pub async fn delete(
     verified: &VerifiedPassword,
     now: SystemTime,
 ) -> Result<bool, db::Error> {
-    // On PostgreSQL, foreign keys cascade to the other tables. Writers of values lock the user's row of `data_clock` before that
-    // of `users`. The same order here avoids deadlocks with them.
+    // On PostgreSQL, foreign keys cascade to the other tables. Writers of values lock the user's row of `data_clock`
+    // before that of `users`. The same order here avoids deadlocks with them.
     const SQL: Sql = sql!(
         "
         with session as (

@@ -1,7 +1,7 @@
 //! Errors of the API: their codes, statuses, and messages for the caller. No other module knows them.
 //!
-//! Each lower module has its own error type, which [`from`] converts. The caller gets [`ApiError::message`], which says what to
-//! change. The log gets the error chain.
+//! Each lower module has its own error type, which `from.rs` converts. The caller gets [`ApiError::message`], which says
+//! what to change. The log gets the error chain.
 
 mod code;
 mod from;
@@ -97,7 +97,8 @@ impl ApiError {
         }
     }
 
-    /// Returns the status of the code. A failed re-authentication is an exception: 401 would mean an invalid access token.
+    /// Returns the status of the code. A failed re-authentication is an exception: 401 would mean an invalid access
+    /// token.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::WrongPassword => StatusCode::FORBIDDEN,

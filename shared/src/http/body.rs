@@ -16,11 +16,12 @@ const MAX_BYTES: usize = 512 * 1024;
 
 /// A JSON object and the faults that were found in it.
 ///
-/// The methods that read a member return `None` and record a fault if the member is invalid. [`Body::finish`] returns the
-/// faults.
+/// The methods that read a member return `None` and record a fault if the member is invalid. [`Body::finish`] returns
+/// the faults.
 pub struct Body<'a> {
     object: JsonObject<'a>,
-    /// The prefix of member names in faults: empty for the body itself, and for example `operations[0].` for a nested object.
+    /// The prefix of member names in faults: empty for the body itself, and for example `operations[0].` for a nested
+    /// object.
     path: String,
     faults: Vec<Fault>,
 }
@@ -151,8 +152,8 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Reads a required array of 1 to `max` objects. Calls `read` with the index and the members of each object, and returns the
-    /// results.
+    /// Reads a required array of 1 to `max` objects. Calls `read` with the index and the members of each object, and
+    /// returns the results.
     pub fn each<T>(
         &mut self,
         field: &'static str,

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Maximum number of members. It limits the search for duplicates, which is quadratic; no route has more than ten members.
+/// Maximum number of members. It limits the search for duplicates, which is quadratic; no route has more than ten
+/// members.
 const MAX_MEMBERS: usize = 100;
 /// Maximum number of characters of a member's name in a message.
 const QUOTED_CHARS: usize = 50;

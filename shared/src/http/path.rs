@@ -34,7 +34,8 @@ pub fn data_path(key: &Key) -> String {
     format!("/api/data/{}", utf8_percent_encode(key.as_str(), PATH))
 }
 
-/// The error of a URL part that is not percent-encoded UTF-8. Types that are read from a path convert it into their own error.
+/// The error of a URL part that is not percent-encoded UTF-8. Types that are read from a path convert it into their own
+/// error.
 pub struct BrokenEncoding;
 
 impl From<BrokenEncoding> for InvalidKey {

@@ -12,7 +12,8 @@ use crate::domain::Version;
 
 /// A successful response: status, headers, and body.
 ///
-/// The constructor determines the body. Methods change only the status and headers, so that none can discard a message or data.
+/// The constructor determines the body. Methods change only the status and headers, so that none can discard a message
+/// or data.
 pub struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -54,8 +55,8 @@ impl Reply {
         Self { status: StatusCode::NOT_MODIFIED, ..Self::new(ReplyBody::NotModified) }
     }
 
-    /// Makes a 200 with a public document without an envelope, in a format that another standard defines. Caches may keep it for
-    /// `max_age`.
+    /// Makes a 200 with a public document without an envelope, in a format that another standard defines. Caches may
+    /// keep it for `max_age`.
     pub fn document(document: &impl Serialize, max_age: Duration) -> Self {
         Self::new(ReplyBody::Document(serde_json::to_string(document))).public(max_age)
     }
@@ -70,7 +71,8 @@ impl Reply {
         Self::new(ReplyBody::Text(text))
     }
 
-    /// Makes a 200 with a text that is compressed with gzip (RFC 1952), for callers that [accept it](super::accepts_gzip).
+    /// Makes a 200 with a text that is compressed with gzip (RFC 1952), for callers that [accept
+    /// it](super::accepts_gzip).
     pub fn gzipped(text: &'static [u8]) -> Self {
         Self::new(ReplyBody::Gzipped(text)).header(CONTENT_ENCODING, "gzip".to_owned())
     }
@@ -85,8 +87,8 @@ impl Reply {
         Self { status: StatusCode::CREATED, ..self }
     }
 
-    /// Adds the headers of a public HTML page that caches may keep for `max_age`. `tag` is the entity tag without quotes. `policy`
-    /// limits what the page may load and run (Content Security Policy Level 3).
+    /// Adds the headers of a public HTML page that caches may keep for `max_age`. `tag` is the entity tag without
+    /// quotes. `policy` limits what the page may load and run (Content Security Policy Level 3).
     #[must_use]
     pub fn html(self, tag: &str, policy: &str, max_age: Duration) -> Self {
         self.header(CONTENT_TYPE, "text/html; charset=utf-8".to_owned())

@@ -13,8 +13,8 @@ use crate::error::ApiError;
 
 /// An HTTP request from API Gateway (payload format 2.0), reduced to the parts that handlers use.
 ///
-/// The conversion of `lambda_http` into an `http::Request` is not used: it panics if the body is not the base64 that it claims to
-/// be, or if the host, the forwarded scheme, and the query do not form a URI. Clients choose these.
+/// The conversion of `lambda_http` into an `http::Request` is not used: it panics if the body is not the base64 that it
+/// claims to be, or if the host, the forwarded scheme, and the query do not form a URI. Clients choose these.
 pub struct Request {
     /// The request id of API Gateway. Error responses, the log, and the access log contain it.
     pub id: String,
@@ -116,7 +116,8 @@ pub(crate) fn bearer_token(request: &Request) -> Result<&str, ApiError> {
     Ok(token)
 }
 
-/// The raw payload of an invocation. It is parsed by [`Request::from_event`], so that a malformed event gets an error response.
+/// The raw payload of an invocation. It is parsed by [`Request::from_event`], so that a malformed event gets an error
+/// response.
 pub(crate) struct Payload(Box<serde_json::value::RawValue>);
 
 impl Payload {

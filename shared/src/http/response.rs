@@ -94,7 +94,8 @@ pub(crate) fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> Ap
     response(status, headers, Some(Body::Text(body.unwrap_or_default())))
 }
 
-/// Makes the envelope of a success. `data` is inserted as text: parsing it again could take longer than the rest of the request.
+/// Makes the envelope of a success. `data` is inserted as text: parsing it again could take longer than the rest of the
+/// request.
 fn envelope(
     message: Option<&'static str>,
     data: Option<Result<String, serde_json::Error>>,

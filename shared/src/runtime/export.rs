@@ -1,5 +1,5 @@
-//! Sends the spans of a request after its response was sent and before the runtime requests the next event. After that, Lambda
-//! may freeze the environment.
+//! Sends the spans of a request after its response was sent and before the runtime requests the next event. After that,
+//! Lambda may freeze the environment.
 //!
 //! The runtime's own `OpenTelemetryLayer` is not used: it blocks the only thread, on which the export has to run.
 

@@ -29,7 +29,8 @@ use crate::settings::Settings;
 use crate::telemetry;
 use crate::telemetry::stats;
 
-/// The context that a handler gets with each request. Its type determines what the start prepares: database, secrets, or nothing.
+/// The context that a handler gets with each request. Its type determines what the start prepares: database, secrets,
+/// or nothing.
 pub trait Context: Clone + Send + Sync + 'static {
     /// Makes the context at the start of the function.
     ///
@@ -102,8 +103,8 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
     exit_code(served.await)
 }
 
-/// Reads `AWS_LAMBDA_MAX_CONCURRENCY`, the number of requests that this process serves at a time. Only Lambda Managed Instances
-/// set it; the default is 1.
+/// Reads `AWS_LAMBDA_MAX_CONCURRENCY`, the number of requests that this process serves at a time. Only Lambda Managed
+/// Instances set it; the default is 1.
 fn max_concurrency() -> Result<usize, EnvError> {
     env::integer("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1000, 1)
 }

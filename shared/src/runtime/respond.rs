@@ -20,12 +20,12 @@ use crate::telemetry::request_line::{self, Outcome, RequestInfo};
 use crate::telemetry::spans::{self, RequestSpan};
 use crate::telemetry::{stats, xray};
 
-/// Maximum time for a request. It is less than the functions' timeout of 15 s, at which the gateway would respond with an error of
-/// its own.
+/// Maximum time for a request. It is less than the functions' timeout of 15 s, at which the gateway would respond with
+/// an error of its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// Responds to one event. Errors and panics of the handler become responses in the format of the API. `invocation` is used only
-/// for the log and the traces.
+/// Responds to one event. Errors and panics of the handler become responses in the format of the API. `invocation` is
+/// used only for the log and the traces.
 pub async fn respond<C: Context>(
     context: C,
     route: &Route,

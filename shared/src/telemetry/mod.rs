@@ -1,7 +1,7 @@
 //! Log, metrics, and traces. This module knows neither HTTP nor SQL: routes and error codes are passed as text.
 //!
-//! The log consists of JSON lines in Lambda and of text elsewhere. It never contains a body, a token, a password, or an email
-//! address.
+//! The log consists of JSON lines in Lambda and of text elsewhere. It never contains a body, a token, a password, or an
+//! email address.
 
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;

@@ -1,8 +1,8 @@
 //! Exports spans by OTLP over HTTP: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 //!
 //! OpenTelemetry's own variables configure it (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>);
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` turns it on. The spans of a request are sent right after its response. A background thread
-//! could not send them later, because Lambda freezes the environment between requests.
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` turns it on. The spans of a request are sent right after its response. A background
+//! thread could not send them later, because Lambda freezes the environment between requests.
 
 use std::mem;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -38,8 +38,8 @@ use super::xray::{member, trace_id};
 use crate::env;
 use crate::report::{self, BoxError};
 
-/// Maximum time to send the spans of a request, connecting included. The caller already has the response, but the environment
-/// accepts no other request.
+/// Maximum time to send the spans of a request, connecting included. The caller already has the response, but the
+/// environment accepts no other request.
 const EXPORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The collected spans and the exporter that sends them.
@@ -194,8 +194,8 @@ pub(crate) async fn send() {
     }
 }
 
-/// An HTTP client based on hyper, which the Lambda runtime uses too. It does not keep connections: a freeze would break them, and
-/// a new one to a collector that runs as an extension is cheap.
+/// An HTTP client based on hyper, which the Lambda runtime uses too. It does not keep connections: a freeze would break
+/// them, and a new one to a collector that runs as an extension is cheap.
 #[derive(Debug)]
 struct HyperClient<C>(Client<C, Full<Bytes>>);
 

@@ -1,4 +1,5 @@
-//! The log line of a request. It contains the metrics in CloudWatch's embedded metric format, so that no API call is needed:
+//! The log line of a request. It contains the metrics in CloudWatch's embedded metric format, so that no API call is
+//! needed:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::io::Write;
@@ -14,8 +15,8 @@ use crate::domain::{Session, rfc3339};
 /// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "Keyhold";
 
-/// Metrics with the dimension `route`. `requests` is not one of them, because CloudWatch charges each combination and the
-/// `SampleCount` of `duration_ms` is the number of requests of a route.
+/// Metrics with the dimension `route`. `requests` is not one of them, because CloudWatch charges each combination and
+/// the `SampleCount` of `duration_ms` is the number of requests of a route.
 const METRICS_BY_ROUTE: [&str; 3] = ["server_errors", "duration_ms", "db_ms"];
 /// The metric with the dimension `code`, which error responses have.
 const METRIC_BY_CODE: &str = "errors";

@@ -1,8 +1,8 @@
-//! Trace spans of requests, database operations, and password hashing. Names and attributes follow OpenTelemetry's semantic
-//! conventions: <https://opentelemetry.io/docs/specs/semconv/>.
+//! Trace spans of requests, database operations, and password hashing. Names and attributes follow OpenTelemetry's
+//! semantic conventions: <https://opentelemetry.io/docs/specs/semconv/>.
 //!
-//! The log ignores the target of these spans. Only the feature `otlp` reads them; without it, a span costs one check of a flag.
-//! No span contains a body, a key, an email address, or the parameters of a statement.
+//! The log ignores the target of these spans. Only the feature `otlp` reads them; without it, a span costs one check of
+//! a flag. No span contains a body, a key, an email address, or the parameters of a statement.
 
 use lambda_http::http::HeaderMap;
 use tracing::field::Empty;

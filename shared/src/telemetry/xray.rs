@@ -1,14 +1,14 @@
 //! The trace header of AWS X-Ray, `Root=…;Parent=…;Sampled=…`:
 //! <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>.
 
-/// Returns the first header with a valid trace id. Lambda's own header takes precedence over the one of the request, which a
-/// client can forge.
+/// Returns the first header with a valid trace id. Lambda's own header takes precedence over the one of the request,
+/// which a client can forge.
 pub(crate) fn select<'a>(lambda: Option<&'a str>, request: Option<&'a str>) -> Option<&'a str> {
     [lambda, request].into_iter().flatten().find(|header| trace_id(header).is_some())
 }
 
-/// Returns the trace id in the form that X-Ray's search expects, for example `1-5759e988-bd862e3fe1be46a994272793`. A malformed
-/// one is rejected because the id is logged.
+/// Returns the trace id in the form that X-Ray's search expects, for example `1-5759e988-bd862e3fe1be46a994272793`. A
+/// malformed one is rejected because the id is logged.
 pub(crate) fn trace_id(header: &str) -> Option<&str> {
     let root = member(header, "Root")?;
     let (time, rest) = root.strip_prefix("1-")?.split_once('-')?;

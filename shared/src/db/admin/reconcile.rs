@@ -1,7 +1,8 @@
-//! Reconciles the database roles with the table in [`super::roles`]: creates missing roles, and grants and revokes privileges.
+//! Reconciles the database roles with the table in [`super::roles`]: creates missing roles, and grants and revokes
+//! privileges.
 //!
-//! Roles belong to a server, and several databases of a server may have this schema. So concurrent runs may change the same
-//! role. The privileges in one database are protected by the migration lock.
+//! Roles belong to a server, and several databases of a server may have this schema. So concurrent runs may change the
+//! same role. The privileges in one database are protected by the migration lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +18,10 @@ use crate::report;
 
 /// Settings of each role.
 ///
-/// The pool abandons a statement after 5 s and closes the connection, which a busy or waiting server does not notice. Without
-/// these settings the statement would continue, and a transaction of a dead function would keep its locks. The two extra
-/// seconds cover network delays. The settings belong to the role because RDS Proxy pins a connection on which `set` is run.
+/// The pool abandons a statement after 5 s and closes the connection, which a busy or waiting server does not notice.
+/// Without these settings the statement would continue, and a transaction of a dead function would keep its locks. The
+/// two extra seconds cover network delays. The settings belong to the role because RDS Proxy pins a connection on which
+/// `set` is run.
 const SETTINGS: [(&str, &str); 2] = [("statement_timeout", "7s"), ("idle_in_transaction_session_timeout", "7s")];
 
 /// Whether `migrate` creates the roles, and how they sign in.
@@ -102,7 +104,8 @@ impl Entry {
 }
 
 impl MigrationConnection {
-    /// Creates missing roles and reconciles the privileges of all roles and of `public` with [`GRANTS`]. Safe to repeat.
+    /// Creates missing roles and reconciles the privileges of all roles and of `public` with [`GRANTS`]. Safe to
+    /// repeat.
     ///
     /// # Errors
     /// Roles are missing and cannot be created, or the database is unavailable.
@@ -125,8 +128,8 @@ impl MigrationConnection {
                 self.sync_privileges(&mut report).await?;
                 self.find_excess(&mut report).await?;
             }
-            // DSQL has no role settings (it ends each transaction after five minutes), and only `admin` could have granted
-            // excess attributes.
+            // DSQL has no role settings (it ends each transaction after five minutes), and only `admin` could have
+            // granted excess attributes.
             Dialect::AuroraDsql => {
                 self.sync_privileges_one_by_one(&mut report).await?;
                 self.link_iam_roles(iam_roles, &mut report).await?;
@@ -160,7 +163,8 @@ impl MigrationConnection {
         Err(RolesError::Missing { names: missing.join(", "), statements: statements.join(" ") })
     }
 
-    /// Applies [`SETTINGS`] to the roles in this database only, so that databases of one server do not overwrite each other's.
+    /// Applies [`SETTINGS`] to the roles in this database only, so that databases of one server do not overwrite each
+    /// other's.
     async fn set_timeouts(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         const CURRENT: &str = "
             select r.rolname || ' ' || unnest(s.setconfig) from pg_db_role_setting s
@@ -207,7 +211,8 @@ impl MigrationConnection {
         // Statements in one message are one transaction, so that functions never see a part of the changes.
         self.client().batch_execute(&changes.join(";\n")).await.map_err(rejected)?;
         let current = self.current(&database, &schema).await?;
-        // Changes that are reserved for the owner of the database or the schema do not fail: PostgreSQL only warns about them.
+        // Changes that are reserved for the owner of the database or the schema do not fail: PostgreSQL only warns
+        // about them.
         let revokes = statements("revoke", "from", current.difference(&desired));
         let grants = statements("grant", "to", desired.difference(&current));
         let remaining: BTreeSet<String> = revokes.into_iter().chain(grants).collect();
@@ -216,8 +221,9 @@ impl MigrationConnection {
         Ok(())
     }
 
-    /// Grants and revokes privileges on DSQL, which allows one such statement in a transaction. Grants come first, so that no
-    /// function lacks a privilege. After the revocations, column privileges that they removed are granted again.
+    /// Grants and revokes privileges on DSQL, which allows one such statement in a transaction. Grants come first, so
+    /// that no function lacks a privilege. After the revocations, column privileges that they removed are granted
+    /// again.
     async fn sync_privileges_one_by_one(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         let (database, schema) = (self.database().await?, self.schema().await?);
         let desired = desired(Dialect::AuroraDsql, &database, &schema);
@@ -244,8 +250,8 @@ impl MigrationConnection {
         Ok(())
     }
 
-    /// Lets IAM roles sign in on DSQL. Links of roles that `iam_roles` no longer names stay, because functions use them until the
-    /// end of the deployment.
+    /// Lets IAM roles sign in on DSQL. Links of roles that `iam_roles` no longer names stay, because functions use them
+    /// until the end of the deployment.
     async fn link_iam_roles(&mut self, iam_roles: &IamRoles, report: &mut RolesReport) -> Result<(), RolesError> {
         let desired =
             iam_roles.iter().flat_map(|(role, arns)| arns.iter().map(move |arn| (role.as_str(), arn.as_str())));
@@ -274,7 +280,8 @@ impl MigrationConnection {
         Ok(())
     }
 
-    /// Reports privileges that a role has without a grant: by an attribute, a membership, or the ownership of an object.
+    /// Reports privileges that a role has without a grant: by an attribute, a membership, or the ownership of an
+    /// object.
     async fn find_excess(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         const EXCESS: &str = "
             select 'alter role ' || rolname
@@ -294,8 +301,9 @@ impl MigrationConnection {
         Ok(())
     }
 
-    /// Reads the privileges of the roles on all objects of the schema, and those of `public` on the tables of [`GRANTS`].
-    /// PostgreSQL's defaults for `public` (connect to the database, use the schema) count as grants to each role.
+    /// Reads the privileges of the roles on all objects of the schema, and those of `public` on the tables of
+    /// [`GRANTS`]. PostgreSQL's defaults for `public` (connect to the database, use the schema) count as grants to each
+    /// role.
     async fn current(&mut self, database: &str, schema: &str) -> Result<BTreeSet<Entry>, Error> {
         // DSQL has a single database, whose only privilege is to connect.
         const CURRENT: Sql = sql!(
@@ -340,7 +348,8 @@ impl MigrationConnection {
             let (grantee, verb) = (text("grantee")?, text("verb")?);
             let is_default = matches!((kind.as_str(), verb.as_str()), ("database", "connect") | ("schema", "usage"));
             if is_default && grantee == "public" {
-                // Recorded for each role. Otherwise they would be granted, which the user of `migrate` may not be allowed to do.
+                // Recorded for each role. Otherwise they would be granted, which the user of `migrate` may not be
+                // allowed to do.
                 let entry = |name: &&str| Entry {
                     grantee: (*name).to_owned(),
                     object: object.clone(),

@@ -1,7 +1,7 @@
 //! The table of privileges of the database roles. [`super::reconcile`] applies it to a database.
 //!
-//! A role has exactly the privileges that the statements of its functions need. No role may change the schema or owns an
-//! object. Three rules of PostgreSQL explain entries that are not obvious:
+//! A role has exactly the privileges that the statements of its functions need. No role may change the schema or owns
+//! an object. Three rules of PostgreSQL explain entries that are not obvious:
 //!
 //! - `on conflict` requires `select` on the columns that it compares.
 //! - `for update` requires `update` on at least one column.

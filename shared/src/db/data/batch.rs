@@ -1,8 +1,8 @@
 //! Batches: several operations in one transaction of two round trips.
 //!
-//! The first round trip locks the user's row of `data_clock`, reserves a version for each operation, and reads and locks the
-//! stored values. Rust code then checks each operation, so that an error can name all operations that fail and the reasons.
-//! The second round trip writes the changes and commits.
+//! The first round trip locks the user's row of `data_clock`, reserves a version for each operation, and reads and
+//! locks the stored values. Rust code then checks each operation, so that an error can name all operations that fail
+//! and the reasons. The second round trip writes the changes and commits.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -123,8 +123,8 @@ impl Work for Transaction<'_> {
 }
 
 impl Transaction<'_> {
-    /// Checks the session, locks out other writers of the user, and reserves a version for each operation. Returns the last
-    /// one, or no row if the session has ended.
+    /// Checks the session, locks out other writers of the user, and reserves a version for each operation. Returns the
+    /// last one, or no row if the session has ended.
     async fn reserve_versions(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         const SQL: &str = "
             with session as (
@@ -153,8 +153,8 @@ impl Transaction<'_> {
         Statement { sql, parameters }.run(client).await
     }
 
-    /// Reads the rows of the keys, and locks them if the batch writes. Values are left out unless an operation reads them and
-    /// they fit into the response.
+    /// Reads the rows of the keys, and locks them if the batch writes. Values are left out unless an operation reads
+    /// them and they fit into the response.
     async fn stored_rows(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         let sql = format!(
             "
@@ -269,8 +269,8 @@ fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
 }
 
 impl<'a> Changes<'a> {
-    /// Adds the change of an operation that [`check`] accepted, and returns its result. `stored` may have expired; `version` is
-    /// the one to write.
+    /// Adds the change of an operation that [`check`] accepted, and returns its result. `stored` may have expired;
+    /// `version` is the one to write.
     fn add(
         &mut self,
         operation: &'a Operation,

@@ -2,9 +2,9 @@
 //!
 //! Each request checks the session in its first statement, so that an ended session reads and writes nothing.
 //!
-//! Writers of one user are serialized by the user's row of `data_clock`, which also numbers their writes. To avoid deadlocks,
-//! all statements lock the rows of a user in this order: `data_clock`, `data_store` by key, `data_usage`. The purge of all
-//! users skips locked rows.
+//! Writers of one user are serialized by the user's row of `data_clock`, which also numbers their writes. To avoid
+//! deadlocks, all statements lock the rows of a user in this order: `data_clock`, `data_store` by key, `data_usage`.
+//! The purge of all users skips locked rows.
 
 mod batch;
 mod orphans;

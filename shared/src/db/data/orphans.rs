@@ -1,7 +1,7 @@
 //! Orphans: values of deleted users and refresh tokens of ended sessions.
 //!
-//! On PostgreSQL, foreign keys prevent them. On DSQL they remain when a deletion exceeds the limits of a transaction, or when
-//! a user's first write commits while the account is deleted.
+//! On PostgreSQL, foreign keys prevent them. On DSQL they remain when a deletion exceeds the limits of a transaction,
+//! or when a user's first write commits while the account is deleted.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,5 @@
-//! Purging of expired values. They are invisible to all routes, but take up space and count against their owner's quota.
+//! Purging of expired values. They are invisible to all routes, but take up space and count against their owner's
+//! quota.
 
 use std::time::SystemTime;
 
@@ -41,7 +42,8 @@ macro_rules! limit_bytes {
 
 /// Removes some expired values, the oldest first, and returns how many: 0 if there are none.
 ///
-/// On PostgreSQL it skips rows that a concurrent write has locked. On DSQL it conflicts with such a write and is retried.
+/// On PostgreSQL it skips rows that a concurrent write has locked. On DSQL it conflicts with such a write and is
+/// retried.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -69,8 +71,8 @@ impl Reclaim {
         Self { user, runs: 0 }
     }
 
-    /// Removes expired values of the user and returns whether to retry the write. The first run always says yes: a concurrent
-    /// request may have removed them.
+    /// Removes expired values of the user and returns whether to retry the write. The first run always says yes: a
+    /// concurrent request may have removed them.
     pub(super) async fn run(&mut self, db: &Database, now: SystemTime) -> Result<bool, Error> {
         if self.runs == MAX_RECLAIMS {
             return Ok(false);

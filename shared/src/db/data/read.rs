@@ -80,18 +80,18 @@ pub struct Page {
     pub next: Option<Key>,
 }
 
-/// Maximum bytes of values in a response, unless its only value has more. Lambda limits a response to 6 MB, in which each
-/// quote and backslash is escaped: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+/// Maximum bytes of values in a response, unless its only value has more. Lambda limits a response to 6 MB, in which
+/// each quote and backslash is escaped: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
-/// Reads a page. The time depends on its number of rows, not on their total number: the index scan starts at `after` and skips
-/// only expired rows that have not been purged.
+/// Reads a page. The time depends on its number of rows, not on their total number: the index scan starts at `after`
+/// and skips only expired rows that have not been purged.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
 pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: SystemTime) -> Result<Page, Error> {
-    // One row more than the limit tells whether more follow. `exists (select from session)` instead of a join lets the planner
-    // use the order of the index; with a join it would sort all rows of the user.
+    // One row more than the limit tells whether more follow. `exists (select from session)` instead of a join lets the
+    // planner use the order of the index; with a join it would sort all rows of the user.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3

@@ -28,7 +28,8 @@ pub struct Written {
     pub created: bool,
 }
 
-/// Writes a value if the condition holds. If the quota does not allow it, purges expired values of the user and retries.
+/// Writes a value if the condition holds. If the quota does not allow it, purges expired values of the user and
+/// retries.
 ///
 /// # Errors
 /// The error that `condition` names, `QuotaExceeded`, the session has ended, or the database is unavailable.
@@ -253,8 +254,8 @@ pub async fn delete(
     if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(why_unchanged(&row, versions)?) }
 }
 
-/// Returns why a statement of a valid session changed no row: the value does not exist or has another version. If the request
-/// names versions, a value that was deleted while the statement waited counts as one of another version.
+/// Returns why a statement of a valid session changed no row: the value does not exist or has another version. If the
+/// request names versions, a value that was deleted while the statement waited counts as one of another version.
 fn why_unchanged(row: &Row, versions: &VersionMatch) -> Result<Error, db::Error> {
     let found = column(row, TABLE, "found")? && *versions != VersionMatch::Any;
     Ok(if found { Error::VersionMismatch } else { Error::NotFound })
