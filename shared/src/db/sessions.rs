@@ -26,7 +26,7 @@ pub enum Error {
     /// The user has no such session.
     #[error("the session does not exist")]
     NotFound,
-    /// Anything else.
+    /// Any other error of the statement.
     #[error(transparent)]
     Database(#[from] db::Error),
 }
@@ -99,12 +99,12 @@ pub struct Presented<'a> {
     pub retry_window: Duration,
     /// Digest of the successor.
     pub successor: &'a RefreshTokenDigest,
-    /// The successor, encrypted with the token.
+    /// The successor, sealed (encrypted) with the token.
     pub sealed: &'a SealedToken,
 }
 
-/// Rotates a valid refresh token and extends its session, or ends the session of a reused one. Returns the state of the
-/// token before that, or none if the token is unknown or its session has ended.
+/// Rotates a valid refresh token and extends its session, or ends the session of a reused one. Returns the session and
+/// the previous state of the token, or none if the token is unknown or its session has ended.
 ///
 /// Of concurrent requests with the same token, one rotates it.
 ///

@@ -30,7 +30,7 @@ pub enum Error {
     /// Another account has this email address, ignoring case.
     #[error("the email address is taken")]
     EmailTaken,
-    /// Anything else.
+    /// Any other error of the statement.
     #[error(transparent)]
     Database(db::Error),
 }
@@ -213,8 +213,9 @@ impl Work for PasswordChange<'_> {
 /// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the
 /// verified password is no longer the stored one.
 ///
-/// DSQL limits the rows of a transaction. There the account and its sessions are deleted first, and then the values in
-/// steps: without the account they are unreachable, and a sweep removes what an interruption leaves.
+/// On PostgreSQL this is one statement. DSQL limits the rows of a transaction, so there a first statement deletes the
+/// account and its sessions, which makes the values unreachable, and further ones delete the values. If they are
+/// interrupted, `data-sweep` deletes the rest.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -242,7 +243,7 @@ pub async fn delete(
         ), deleted_counters as (
             delete from sign_in_failures f using deleted where f.subject = deleted.id::text
         )")
-        // `record_failure` of other accounts removes counters beyond the limit some hours later.
+        // Counters beyond the limit stay until they are outdated. Then `record_failure` deletes them.
         dsql("
         ), deleted as (
             delete from users u using session where u.id = session.user_id and u.password = $4

@@ -1,7 +1,7 @@
 //! Errors of the API: their codes, statuses, and messages for the caller. No other module knows them.
 //!
-//! Each lower module has its own error type, which `from.rs` converts. The caller gets [`ApiError::message`], which says
-//! what to change. The log gets the error chain.
+//! Each lower module has its own error type, which `from.rs` converts. The caller gets [`ApiError::message`], which
+//! says what to change. The log gets the error chain.
 
 mod code;
 mod from;

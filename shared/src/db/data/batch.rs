@@ -62,6 +62,7 @@ pub async fn batch(
     }
 }
 
+/// The transaction of a batch.
 struct Transaction<'a> {
     session: Session,
     operations: &'a [Operation],
@@ -123,8 +124,8 @@ impl Work for Transaction<'_> {
 }
 
 impl Transaction<'_> {
-    /// Checks the session, locks out other writers of the user, and reserves a version for each operation. Returns the
-    /// last one, or no row if the session has ended.
+    /// Checks the session, locks out other writers of the user, and reserves a version for each operation. Returns a
+    /// row with the last version, or no row if the session has ended.
     async fn reserve_versions(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         const SQL: &str = "
             with session as (
@@ -137,7 +138,8 @@ impl Transaction<'_> {
         self.query_session(client, SQL).await
     }
 
-    /// Checks the session for a batch that only reads. Its version is not used.
+    /// Checks the session for a batch that only reads. Returns a row like [`Self::reserve_versions`], whose version is
+    /// not used.
     async fn check_session(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         const SQL: &str = "select $4 as version from sessions where user_id = $1 and id = $2 and expires_at > $3";
         self.query_session(client, SQL).await

@@ -41,7 +41,7 @@ pub enum Error {
     /// The write would exceed the user's quota.
     #[error("the write would exceed the quota")]
     QuotaExceeded,
-    /// Anything else.
+    /// Any other error of the statement.
     #[error(transparent)]
     Database(db::Error),
 }
