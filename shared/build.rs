@@ -1,4 +1,4 @@
-//! Converts the certificates in `roots/` into trust anchors at build time, so that no function parses them at its start.
+//! Converts the certificates in `roots/` into trust anchors at build time, which saves parsing them at each start.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
-//! Combines the page template, Swagger UI, and this folder's script and style into one compressed page, and computes the
-//! digests for its Content-Security-Policy.
+//! Inserts Swagger UI and the files of `page/` into one HTML page, compresses it, and passes the digests of its script
+//! and style to the function, which needs them for the Content-Security-Policy.
 
-#![expect(clippy::disallowed_methods, reason = "cargo passes its settings in the environment")]
+#![expect(clippy::disallowed_methods, reason = "Cargo passes settings to build scripts by environment variables")]
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -20,10 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in [TEMPLATE].iter().chain(&STYLES).chain(&SCRIPTS) {
         println!("cargo::rerun-if-changed={file}");
     }
-    let style = joined(&STYLES)?;
-    // Inside a page these texts would end the script or hide its end (HTML, 13.2.5.20). In JavaScript they occur only in strings
-    // and regular expressions, where `\x3C` is the same character.
-    let script = joined(&SCRIPTS)?
+    let style = concatenate(&STYLES)?;
+    // In a page these would end the script or hide its end (HTML, 13.2.5.20). JavaScript has them only in strings and
+    // regular expressions, where `\x3C` is the same character.
+    let script = concatenate(&SCRIPTS)?
         .replace("<!--", r"\x3C!--")
         .replace("<script", r"\x3Cscript")
         .replace("</script", r"\x3C/script");
@@ -40,7 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn joined(files: &[&str]) -> Result<String, std::io::Error> {
+/// Returns the contents of the files, one after another.
+fn concatenate(files: &[&str]) -> Result<String, std::io::Error> {
     let texts: Result<Vec<String>, _> = files.iter().map(fs::read_to_string).collect();
     Ok(texts?.join("\n"))
 }

@@ -1,6 +1,6 @@
-//! Passes the commit to the function: `KEYHOLD_COMMIT`, or the commit of the git checkout.
+//! Passes the commit of the build to the function: `KEYHOLD_COMMIT`, or else the commit of the git checkout.
 
-#![expect(clippy::disallowed_methods, reason = "a build script reads no settings of a deployment")]
+#![expect(clippy::disallowed_methods, reason = "the variable is a setting of the build, not of the function")]
 
 use std::process::Command;
 

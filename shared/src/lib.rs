@@ -1,4 +1,5 @@
-//! The library of the functions: the rules of the contract, sign-in, the database, and the way from an event to a response.
+//! The library of all functions: the rules of the API, sign-in, the database, and the conversion of events into
+//! responses.
 //!
 //! # Modules
 //!
@@ -19,11 +20,11 @@
 //! | [`auth`] | passwords and tokens: rules and cryptography | |
 //! | [`telemetry`] | log, metrics, traces | |
 //! | [`domain`] | value types | |
-//! | [`env`], [`clock`], [`report`] | environment variables, time, error chains | |
+//! | [`mod@env`], [`clock`], [`report`] | environment variables, time, error chains | |
 //!
 //! # Invariants
 //!
-//! The check that holds an invariant is in brackets.
+//! The check of an invariant is in brackets.
 //!
 //! - `domain`, `auth`, and `db` do not know HTTP, and `domain` does no I/O. \[test `source::layers`\]
 //! - A function depends on `shared` and on no other function. \[test `source::layout`\]

@@ -1,5 +1,5 @@
-//! Settings of a deployment that handlers look at. Settings of one module alone, such as those of the database
-//! connection, are read there by [`crate::env`]. `shared/README.md` lists all of them.
+//! Settings of a deployment that handlers use. Settings of one module alone, such as those of the database connection,
+//! are read there by [`crate::env`]. `shared/README.md` lists all of them.
 
 use std::time::Duration;
 

@@ -41,13 +41,13 @@ assert.equal(late.error?.code, "PRECONDITION_FAILED");
 assert.equal(deleted.data?.status, "success");
 
 // `errors` lists the faults of a request. The types declare it only for the codes that have it.
-const refused = await keyhold.POST("/api/data", { body: { key: "a//b", value: null } });
-switch (refused.error?.code) {
+const rejected = await keyhold.POST("/api/data", { body: { key: "a//b", value: null } });
+switch (rejected.error?.code) {
   case "INVALID_KEY":
-    assert.equal(refused.error.errors[0]?.field, "key");
+    assert.equal(rejected.error.errors[0]?.field, "key");
     break;
   default:
-    assert.fail(`a bad key was answered ${refused.response.status} ${refused.error?.code}`);
+    assert.fail(`an invalid key returned ${rejected.response.status} ${rejected.error?.code}`);
 }
 
 const gone = await keyhold.DELETE("/api/account", { body: { password: ada.password } });

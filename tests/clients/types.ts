@@ -46,7 +46,7 @@ export const requests = [
 ] satisfies Schemas["Operation"][];
 
 // @ts-expect-error: at least one member is required
-export const nothing: Schemas["AccountChange"] = {};
+export const emptyChange: Schemas["AccountChange"] = {};
 
 // @ts-expect-error: every member of a registration is required
-export const half: Schemas["Registration"] = { username: "ada", password: "correct horse battery" };
+export const incompleteRegistration: Schemas["Registration"] = { username: "ada", password: "correct horse battery" };

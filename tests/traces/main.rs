@@ -212,7 +212,7 @@ async fn a_request_is_a_span_of_the_callers_trace_with_its_slow_steps_as_childre
             db.system.name: postgresql
           password.renew (kind 1, status 0)
           postgresql (kind 3, status 0)
-            db.query.text: with checked as ( update users set passw
+            db.query.text: with verified as ( update users set pass
             db.system.name: postgresql
     "#]],
     );

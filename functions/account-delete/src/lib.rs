@@ -1,4 +1,4 @@
-//! `DELETE /api/account`: delete the caller's account and everything in it.
+//! `DELETE /api/account`: delete the caller's account and all its data.
 
 use shared::App;
 use shared::audit::Event;
@@ -7,12 +7,12 @@ use shared::domain::PasswordAttempt;
 use shared::error::ApiError;
 use shared::http::{Body, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::delete("/api/account");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Eraser;
 
-/// Deletes the account and returns 200. Requires the password, so that a stolen access token is not enough.
+/// Deletes the account and returns 200. The body contains the password, so that a stolen access token is not enough.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let password: PasswordAttempt = Body::read(&request)?.only_text("password")?;

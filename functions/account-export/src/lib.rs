@@ -1,4 +1,4 @@
-//! `GET /api/account/export`: export everything that is stored about the caller, page by page.
+//! `GET /api/account/export`: export all stored data of the caller, page by page.
 
 use std::time::SystemTime;
 
@@ -10,12 +10,13 @@ use shared::domain::{Account, Entry, KeyPrefix, Lifetime, Limit, SessionInfo, cu
 use shared::error::ApiError;
 use shared::http::{Query, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/account/export");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Exporter;
 
-/// A page. Only the first one has the account and its sessions. `POST /api/data/batch` accepts `operations`.
+/// A page of the export. Only the first page has the account and its sessions. The page is a valid body of
+/// `POST /api/data/batch`.
 #[derive(Serialize)]
 struct Export {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +27,7 @@ struct Export {
     next_cursor: Option<String>,
 }
 
-/// A batch operation that restores a value, with the other properties of the value, which a batch ignores.
+/// A batch operation that restores a value. A batch ignores the other members of the entry.
 #[derive(Serialize)]
 struct Restore {
     op: &'static str,

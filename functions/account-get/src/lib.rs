@@ -5,9 +5,9 @@ use shared::db::{self, Role};
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/account");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Accounts;
 
 /// Returns 200 with the account.

@@ -1,4 +1,4 @@
-//! `PATCH /api/account`: change the caller's e-mail address, name, age, or gender.
+//! `PATCH /api/account`: change the caller's email address, name, age, or gender.
 
 use shared::App;
 use shared::audit::Event;
@@ -7,9 +7,9 @@ use shared::domain::ProfileChange;
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::patch("/api/account");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Accounts;
 
 /// Changes the given fields and returns 200 with the account.
@@ -21,7 +21,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     Ok(Reply::message_and_data("Account updated", &account))
 }
 
-/// Rejects `null`: every account has these fields, and none can be removed.
+/// Reads the changes. `null` is rejected, because no field of an account can be removed.
 fn read(request: &Request) -> Result<ProfileChange, ApiError> {
     const CHANGEABLE: [&str; 4] = ["email", "full_name", "age", "gender"];
     let mut body = Body::read(request)?;
@@ -42,7 +42,7 @@ fn read(request: &Request) -> Result<ProfileChange, ApiError> {
         body.fault("username", Code::InvalidRequest, "username cannot be changed");
     }
     if body.has("password") {
-        body.fault("password", Code::InvalidRequest, "password is changed by PUT /api/account/password");
+        body.fault("password", Code::InvalidRequest, "password must be changed by PUT /api/account/password");
     }
     if !CHANGEABLE.iter().any(|field| body.has(field)) {
         body.fault("body", Code::InvalidRequest, format!("send at least one of {}", CHANGEABLE.join(", ")));

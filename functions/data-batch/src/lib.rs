@@ -1,4 +1,4 @@
-//! `POST /api/data/batch`: run several operations, all or none.
+//! `POST /api/data/batch`: run several operations atomically.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -11,12 +11,13 @@ use shared::domain::{Action, Content, Entry, Key, Operation, Verb};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/data/batch");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Writer;
 
-/// Bytes of a body. A Lambda event is limited to 6 MB, in which each quote and backslash of the body is escaped.
+/// Maximum size of a body in bytes. A Lambda event is limited to 6 MB, and it contains the body with each quote and
+/// backslash escaped.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Serialize)]
@@ -31,8 +32,7 @@ enum Outcome {
     Deleted { key: Key, deleted: bool },
 }
 
-/// Runs the operations and returns 200 with their results, in order. Each does what its route does; if one fails, none is
-/// done.
+/// Runs the operations and returns 200 with their results, in the same order. If one fails, none is applied.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let now = app.now();

@@ -7,12 +7,12 @@ use shared::domain::Condition;
 use shared::error::{ApiError, Code};
 use shared::http::{self, Body, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/data");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Writer;
 
-/// Stores the value and returns 201 with the entry. An existing key is rejected.
+/// Stores the value and returns 201 with the entry. The error for an existing key is `KEY_EXISTS`.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let now = app.now();

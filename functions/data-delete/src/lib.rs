@@ -6,12 +6,12 @@ use shared::domain::{Key, VersionMatch};
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::delete("/api/data/{key+}");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Writer;
 
-/// Deletes the value and returns 200. A missing key is `KEY_NOT_FOUND`.
+/// Deletes the value and returns 200. The error for a missing key is `KEY_NOT_FOUND`.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let key: Key = http::path(&request, "key")?;

@@ -7,9 +7,9 @@ use shared::domain::{Key, VersionMatch};
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/data/{key+}");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Reader;
 
 /// Returns 200 with the entry, or 304 if `If-None-Match` names its version.

@@ -8,9 +8,9 @@ use shared::domain::{Entry, KeyPrefix, Limit, cursor};
 use shared::error::ApiError;
 use shared::http::{Query, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/data");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Reader;
 
 #[derive(Serialize)]
@@ -19,8 +19,8 @@ struct List {
     next_cursor: Option<String>,
 }
 
-/// Returns 200 with a page of the keys that begin with `prefix`, in byte order. Concurrent writes neither repeat nor skip a
-/// key that exists all along.
+/// Returns 200 with a page of the keys that start with `prefix`, in byte order. Concurrent writes do not cause a key to
+/// be repeated or skipped, unless they create or delete that key.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let query = Query::of(&request);

@@ -1,4 +1,4 @@
-//! Removes expired values. Not a route: a schedule invokes it.
+//! Removes expired values and orphans. A schedule invokes this function; it has no route.
 
 use serde::Serialize;
 use shared::App;
@@ -6,10 +6,11 @@ use shared::db::{self, Role};
 use shared::report::BoxError;
 use shared::secrets::NoKeys;
 
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Sweeper;
 
-/// Statements of one run. Each removes some hundred values, so a run removes up to 100 000 before its timeout.
+/// Maximum number of purges in one run. Each removes up to 500 values, so that a run of 100 000 ends before its
+/// timeout.
 const MAX_STEPS: usize = 200;
 
 /// The result of a run.
@@ -17,9 +18,10 @@ const MAX_STEPS: usize = 200;
 pub struct Report {
     /// Expired values that were removed.
     pub removed: i64,
-    /// Whether all were removed, except for those that were being written. The next run removes the rest.
+    /// Whether no expired values remain, except for those that were locked by a writer. If not, the next run continues.
     pub finished: bool,
-    /// Values of deleted users that were removed. Only Aurora DSQL has them; elsewhere foreign keys cascade.
+    /// Values of deleted users that were removed. Only Aurora DSQL has such values; on PostgreSQL, foreign keys
+    /// cascade.
     #[serde(skip_serializing_if = "is_zero")]
     pub orphans: i64,
 }
@@ -29,7 +31,7 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// Removes expired values in small steps, between which other statements can run. Two concurrent runs are safe.
+/// Removes expired values in small steps, between which other statements can run. Concurrent runs are safe.
 ///
 /// # Errors
 /// The database is unavailable.

@@ -1,4 +1,4 @@
-//! `PUT /api/data/{key}`: replace a value, or store the first one of a key.
+//! `PUT /api/data/{key}`: replace or create a value.
 
 use std::time::SystemTime;
 
@@ -9,14 +9,14 @@ use shared::domain::{Condition, VersionMatch};
 use shared::error::{ApiError, Code};
 use shared::http::{self, Body, Query, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::put("/api/data/{key+}");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Writer;
 
 /// Stores the value and returns 200 with the entry, or 201 if it created the key.
 ///
-/// The expiry is replaced with the value: without `expires_in` the value does not expire.
+/// Without `expires_in` the value does not expire, even if it replaces one that did.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (upsert, now) = (Query::of(&request).flag("upsert")?, app.now());
@@ -49,8 +49,9 @@ fn condition(request: &Request, upsert: bool) -> Result<Condition, ApiError> {
     }
 }
 
-/// An existing key can only fail `If-None-Match` here, and a missing one only `If-Match` if the request may create it. Both
-/// are failed preconditions (RFC 9110 §13.2.1: a precondition applies if the request would otherwise succeed).
+/// Converts an error into a failed precondition if only a precondition can be its cause: `If-None-Match` for an
+/// existing key, and `If-Match` for a missing key that the request may create. A precondition applies only to a request
+/// that would succeed without it (RFC 9110 §13.2.1).
 fn translate(error: data::Error, upsert: bool) -> ApiError {
     match error {
         data::Error::Exists => ApiError::PreconditionFailed,

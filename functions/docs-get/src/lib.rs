@@ -1,6 +1,6 @@
-//! `GET /api/docs`: return a page to read and try the API.
+//! `GET /api/docs`: return the interactive documentation of the API.
 //!
-//! `build.rs` makes the page from `page/` and Swagger UI in `vendor/`. It is one document and loads only
+//! `build.rs` makes the page from `page/` and Swagger UI in `vendor/`. It is one document, which loads only
 //! `GET /api/openapi.json`.
 
 use std::io::Read;
@@ -10,16 +10,17 @@ use flate2::read::GzDecoder;
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/docs");
 
-/// The page, compressed to a quarter. Every browser accepts it.
+/// The page, compressed with gzip to a quarter of its size. All browsers accept it.
 const GZIPPED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 
-/// The entity tag of the page: a digest.
+/// The entity tag of the page, a digest of its content.
 const TAG: &str = env!("PAGE_TAG");
 
-/// Allows the page's own script and style by their digests, requests to its own origin, and the icons in the style.
+/// The Content-Security-Policy of the page. It allows the page's script and style by their digests, requests to the
+/// same origin, and the icons in the style.
 const POLICY: &str = concat!(
     "default-src 'none'; script-src 'sha256-",
     env!("SCRIPT_DIGEST"),
@@ -28,7 +29,7 @@ const POLICY: &str = concat!(
     "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Time for which caches may keep the page, which changes with a deployment.
+/// Time for which caches may keep the page. It limits how long an old page is shown after a deployment.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Returns 200 with the page, or 304 if `If-None-Match` names it.

@@ -1,10 +1,10 @@
-//! `GET /api/health`: report that the service is alive.
+//! `GET /api/health`: return the version and commit of the running service.
 
 use serde::Serialize;
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/health");
 
 #[derive(Serialize)]
@@ -13,7 +13,7 @@ struct Health {
     commit: &'static str,
 }
 
-/// Returns 200 with the deployed version. It does not look at the database.
+/// Returns 200 with the version and commit. It does not use the database.
 #[expect(clippy::unused_async, reason = "the runtime awaits handlers")]
 pub async fn handle((): (), _: Request) -> Result<Reply, ApiError> {
     Ok(Reply::message_and_data("Alive", &Health { version: env!("CARGO_PKG_VERSION"), commit: env!("COMMIT") }))

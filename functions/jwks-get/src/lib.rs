@@ -7,11 +7,11 @@ use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 use shared::secrets::{self, Secrets};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/.well-known/jwks.json");
 
-/// Returns 200 with the key set, which is empty if tokens are signed with a secret. Caches may keep it as long as the
-/// functions do.
+/// Returns 200 with the key set, which is empty if tokens are signed with a shared secret. Caches may keep it for as
+/// long as functions cache the keys.
 pub async fn handle(secrets: Arc<Secrets<KeyRing>>, _: Request) -> Result<Reply, ApiError> {
     Ok(Reply::document(&secrets.keys().await.public_keys(), secrets::MAX_AGE))
 }

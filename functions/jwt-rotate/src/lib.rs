@@ -1,18 +1,18 @@
-//! Rotates the keys that sign access tokens. Not a route: Secrets Manager invokes it on the schedule of the secret, once for
-//! each step.
+//! Rotates the keys that sign access tokens. Secrets Manager invokes this function on the schedule of the secret, once
+//! for each step of the rotation; it has no route.
 
 use shared::clock::{Clock, SystemClock};
 use shared::report::BoxError;
 use shared::runtime::Invocation;
 use shared::secrets::rotation::{self, Request};
 
-/// Performs the step that the event names.
+/// Runs the step that the event names.
 ///
 /// # Errors
-/// The event is not a rotation step, or the step failed. Secrets Manager then retries.
+/// The event is not a rotation step, or the step failed. Secrets Manager retries the rotation.
 pub async fn handle(invocation: Invocation) -> Result<(), BoxError> {
     let request: Request = serde_json::from_str(&invocation.event)
         .map_err(|error| format!("the event is not a rotation step of Secrets Manager: {error}"))?;
-    // Boxed: the compiler lays out nested futures as one, and fails if they are nested too deep.
+    // Boxed, because the compiler makes one type of nested futures and fails if they are nested too deeply.
     Ok(Box::pin(rotation::rotate(&request, SystemClock.now())).await?)
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/openapi.json");
 
-/// The document. Tests compare it with the routes, the codes, and every response that they see.
+/// The OpenAPI document. Tests compare it with the routes, the error codes, and all responses that they get.
 pub const DOCUMENT: &str = include_str!("../openapi.json");
 
-/// Time for which caches may keep the document, which changes with a deployment.
+/// Time for which caches may keep the document. It limits how long an old one is used after a deployment.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Returns 200 with the document.

@@ -8,9 +8,9 @@ use shared::domain::{Password, PasswordAttempt, PasswordPolicy, Session};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::put("/api/account/password");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Passwords;
 
 /// Changes the password, ends all other sessions of the user, and returns 200.

@@ -8,12 +8,12 @@ use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 use shared::secrets::NoKeys;
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/register");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Register;
 
-/// Creates the account and returns 201 with it, or all faults of the request.
+/// Creates the account and returns 201 with it.
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     let (profile, password) = read(&request, app.settings().password_policy)?;
     let hash = app.hash_password(password).await?;

@@ -6,12 +6,12 @@ use shared::db::{self, Role};
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::delete("/api/sessions");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Accounts;
 
-/// Ends all sessions, that of the request included, and returns 200.
+/// Ends all sessions, including that of the request, and returns 200.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     db::sessions::end_all(app.db(), session, app.now()).await?;

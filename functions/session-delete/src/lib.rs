@@ -7,12 +7,12 @@ use shared::domain::SessionId;
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::delete("/api/sessions/{id}");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Accounts;
 
-/// Ends the session and returns 200. It may be the session of the request itself.
+/// Ends the session and returns 200. It may be the session of the request.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let id: SessionId = http::path(&request, "id")?;

@@ -7,9 +7,9 @@ use shared::domain::SessionInfo;
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/api/sessions");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Accounts;
 
 #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! `POST /api/token/refresh`: exchange a refresh token for new tokens.
+//! `POST /api/token/refresh`: rotate a refresh token.
 
 use shared::App;
 use shared::audit::Event;
@@ -8,16 +8,18 @@ use shared::db::{self, Role};
 use shared::error::ApiError;
 use shared::http::{Body, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/token/refresh");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Accounts;
 
-/// Rotations by which a repeated token is followed to the newest token of its session. Each was within the retry window.
+/// Maximum number of rotations between a repeated token and the newest token of its session.
 const MAX_STEPS: usize = 20;
 
-/// Rotates the refresh token and returns 200 with new tokens. A token that is presented again within the retry window gets
-/// the newest token of its session; later it ends the session.
+/// Rotates the refresh token and returns 200 with new tokens.
+///
+/// If the token is presented again within the retry window, the response contains the newest refresh token of the
+/// session. Reuse after that revokes the session.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let mut token = read(&request)?;
     let (now, lifetime, network) = (app.now(), app.settings().refresh_lifetime, request.device.network.as_ref());
@@ -25,7 +27,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
         let successor = RefreshToken::generate()?;
         let presented = Presented {
             digest: &token.digest(),
-            // A token that was reached by following its predecessor within the window is not in foreign hands.
+            // After the first step, the token was not presented but reached from one that was presented in time.
             retry_window: if step == 0 { RETRY_WINDOW } else { lifetime },
             successor: &successor.digest(),
             sealed: &token.seal(&successor),

@@ -8,9 +8,9 @@ use shared::error::ApiError;
 use shared::http::{Body, Reply, Request, Route};
 use shared::secrets::NoKeys;
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/token/revoke");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Accounts;
 
 /// Returns 200 whether or not the token was valid (RFC 7009 §2.2).

@@ -1,4 +1,4 @@
-//! `POST /api/token`: sign in, which starts a session.
+//! `POST /api/token`: sign in and start a session.
 
 use shared::App;
 use shared::audit::Event;
@@ -9,12 +9,12 @@ use shared::domain::{Device, PasswordAttempt, Session};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
-/// The route.
+/// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/token");
-/// The database role.
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Passwords;
 
-/// Checks username (or e-mail address) and password, starts a session, and returns 200 with its tokens.
+/// Checks the username or email address and the password, starts a session, and returns 200 with its tokens.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let (name, password) = read(&request)?;
     let device = &request.device;

@@ -1,6 +1,6 @@
 //! Access tokens: JSON Web Tokens according to RFC 9068 and RFC 8725.
 //!
-//! With `jwt_crypto` and `key_ring` the home of `jsonwebtoken`.
+//! This module, `jwt_crypto`, and `key_ring` are the home of `jsonwebtoken`.
 
 #![expect(clippy::disallowed_methods, reason = "the home of jsonwebtoken")]
 

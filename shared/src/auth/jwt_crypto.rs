@@ -1,7 +1,7 @@
 //! The crypto provider of `jsonwebtoken`: HMAC-SHA-256 and ECDSA on P-256 from `ring`, which TLS needs anyway.
 //!
-//! The library's own providers are not used: `rust_crypto` depends on an RSA crate with an open advisory, and `aws_lc_rs`
-//! adds 42 ms to each cold start.
+//! The library's own providers are not used: `rust_crypto` depends on an RSA crate with an open advisory, and
+//! `aws_lc_rs` adds 42 ms to each cold start.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};

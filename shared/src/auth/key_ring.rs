@@ -134,8 +134,8 @@ impl KeyRing {
                 (Some(secret), None) => Key::from_secret(kid, &secret)?,
                 (None, Some(private_key)) => Key::from_private_key(Some(kid), &private_key)?,
                 _ => {
-                    let what = format!("the key {kid:?} must have either a secret or a private_key");
-                    return Err(InvalidKeyRing::Malformed(what));
+                    let fault = format!("the key {kid:?} must have either a secret or a private_key");
+                    return Err(InvalidKeyRing::Malformed(fault));
                 }
             });
         }
@@ -197,7 +197,7 @@ impl Key {
         Ok(Self { id, algorithm: Algorithm::HS256, signing, verifying, public: None })
     }
 
-    /// Without an id, the key's thumbprint (RFC 7638) becomes its id.
+    /// Parses a P-256 key pair. Without an `id`, the key's thumbprint (RFC 7638) becomes its id.
     fn from_private_key(id: Option<String>, pem: &str) -> Result<Self, InvalidKeyRing> {
         let invalid =
             || InvalidKeyRing::PrivateKey(format!("the JWT private key {}", id.as_deref().unwrap_or_default()));

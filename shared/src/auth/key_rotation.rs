@@ -1,8 +1,8 @@
 //! Rotation of the key ring: makes the next ring from the current one.
 //!
-//! The first key of a ring signs and the last one is published in advance. A key is in the ring for three intervals: before
-//! it signs, while it signs, and after it has signed. So all functions and other verifiers have one interval to fetch a key
-//! before it signs, and its tokens have one interval to expire before it is removed.
+//! The first key of a ring signs and the last one is published in advance. A key is in the ring for three intervals:
+//! before it signs, while it signs, and after it has signed. So all functions and other verifiers have one interval to
+//! fetch a key before it signs, and its tokens have one interval to expire before it is removed.
 
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ pub enum NextRingError {
 
 /// Returns the ring, as JSON, that follows the ring in `text`. `age` is the time since the last rotation.
 ///
-/// The last key signs next, the key that signed only verifies, and a new key of the same type with the given `id` is added.
-/// A ring of one key keeps signing with it, and its age does not matter.
+/// The last key signs next, the key that signed only verifies, and a new key of the same type with the given `id` is
+/// added. A ring of one key keeps signing with it, and its age does not matter.
 ///
 /// # Errors
 /// The text is not a ring, a key has this id already, or the last rotation was too recent.

@@ -1,8 +1,8 @@
 //! Password hashing: the home of `bcrypt`.
 //!
-//! bcrypt uses 72 bytes, including a final NUL, and repeats shorter input cyclically, so that `a` and `a\0a` have the same
-//! hash. A password of at most 71 bytes without NUL is hashed directly (`$2b$…`). Any other is first reduced to 44 characters
-//! by HMAC-SHA-256 with the salt as its key, in the format that passlib calls bcrypt-sha256 version 2:
+//! bcrypt uses 72 bytes, including a final NUL, and repeats shorter input cyclically, so that `a` and `a\0a` have the
+//! same hash. A password of at most 71 bytes without NUL is hashed directly (`$2b$…`). Any other is first reduced to 44
+//! characters by HMAC-SHA-256 with the salt as its key, in the format that passlib calls bcrypt-sha256 version 2:
 //! `$bcrypt-sha256$v=2,t=2b,r=12$<salt>$<digest>`.
 
 #![expect(clippy::disallowed_methods, reason = "the home of bcrypt")]
@@ -17,8 +17,8 @@ use crate::domain::{Password, PasswordAttempt};
 pub const DEFAULT_COST: u32 = 12;
 /// The lowest cost that can be configured (OWASP Password Storage Cheat Sheet).
 pub const LOWEST_COST: u32 = 10;
-/// The highest cost that can be configured: 4 s on one core, twice that if the hash is renewed. With a higher one sign-ins
-/// would time out.
+/// The highest cost that can be configured: 4 s on one core, twice that if the hash is renewed. With a higher one
+/// sign-ins would time out.
 pub const HIGHEST_COST: u32 = 16;
 
 /// Maximum bytes of a password that bcrypt uses completely. The 72nd byte is the final NUL.
@@ -86,9 +86,9 @@ fn hash_bytes(password: &[u8], cost: u32) -> Result<String, HashError> {
 
 /// Compares a password with a stored hash, or with nothing if the account does not exist.
 ///
-/// Both take 2^`cost` rounds on one core, also if the stored hash has a lower cost, so that the response time does not reveal
-/// whether an account exists (OWASP Authentication Cheat Sheet). A hash of a higher cost takes longer until its owner signs
-/// in, which renews it.
+/// Both take 2^`cost` rounds on one core, also if the stored hash has a lower cost, so that the response time does not
+/// reveal whether an account exists (OWASP Authentication Cheat Sheet). A hash of a higher cost takes longer until its
+/// owner signs in, which renews it.
 ///
 /// # Errors
 /// `stored` is not a bcrypt hash.
@@ -106,8 +106,8 @@ pub fn verify(attempt: &PasswordAttempt, stored: Option<&str>, cost: u32) -> Res
         (right, stored_cost, !fits_bcrypt(attempt))
     } else {
         let stored_cost = parts(stored)?.cost;
-        // An imported hash of a long password covers its first 72 bytes only. A password with a NUL never matches, because
-        // bcrypt would accept other texts for it.
+        // An imported hash of a long password covers its first 72 bytes only. A password with a NUL never matches,
+        // because bcrypt would accept other texts for it.
         let bytes = &attempt[..attempt.len().min(LEGACY_BYTES)];
         let right = bcrypt::verify(bytes, stored)? && !attempt.contains(&0);
         (right, stored_cost, fits_bcrypt(attempt))
@@ -122,7 +122,7 @@ pub fn verify(attempt: &PasswordAttempt, stored: Option<&str>, cost: u32) -> Res
     Ok(Verdict::Right { outdated: stored_cost != cost || !current_method })
 }
 
-/// Takes the time of one comparison.
+/// Takes as long as one comparison and discards the result.
 fn spend(attempt: &[u8], cost: u32) -> Result<(), HashError> {
     bcrypt::hash_with_salt(&attempt[..attempt.len().min(MAX_DIRECT_BYTES)], cost, [0; 16])?;
     Ok(())
@@ -261,8 +261,8 @@ mod tests {
             times.sort_unstable();
             times[times.len() / 2].as_secs_f64()
         });
-        for (what, ratio) in [("no user", none / new), ("a cheap hash", cheap / new)] {
-            assert!((0.67..1.5).contains(&ratio), "{what} takes {ratio:.2} times as long as a wrong password");
+        for (kind, ratio) in [("an unknown account", none / new), ("a cheap hash", cheap / new)] {
+            assert!((0.67..1.5).contains(&ratio), "{kind} takes {ratio:.2} times as long as a wrong password");
         }
         Ok(())
     }

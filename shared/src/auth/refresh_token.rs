@@ -1,9 +1,9 @@
-//! Refresh tokens. A client presents one to get new tokens without a password. Each can be used once and is rotated then
-//! (RFC 9700 §4.14.2).
+//! Refresh tokens, which clients present to get new tokens without a password. Each use rotates the token (RFC 9700
+//! §4.14.2).
 //!
-//! A client that lost the response must be able to retry, but must not get a second successor. So the successor is stored
-//! with the consumed token and encrypted with it: a retry within [`RETRY_WINDOW`] returns the same successor, and a copy of
-//! the database contains no usable token.
+//! A client that lost the response must be able to retry, but must not get a second successor. So the successor is
+//! stored with the consumed token and encrypted with it: a retry within [`RETRY_WINDOW`] returns the same successor,
+//! and a copy of the database contains no usable token.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,7 +27,9 @@ pub struct RefreshToken(Zeroizing<[u8; BYTES]>);
 #[error("not a refresh token of this service")]
 pub struct InvalidRefreshToken;
 
-/// The stored form of a refresh token: its SHA-256 in base64url, 43 characters. A fast hash suffices for 256 random bits.
+/// The stored form of a refresh token: its SHA-256 in base64url, 43 characters.
+///
+/// A fast hash suffices for 256 random bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshTokenDigest(String);
 

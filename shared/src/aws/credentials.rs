@@ -3,13 +3,13 @@ use zeroize::Zeroizing;
 
 use crate::env::{self, EnvError};
 
-/// The identity and the region that AWS is called with.
+/// The credentials and the region for calls to AWS.
 pub struct AwsCredentials {
     /// The region, as in `eu-central-1`.
     pub region: String,
     /// The id of the access key.
     pub access_key_id: String,
-    /// The access key.
+    /// The secret of the access key.
     pub secret_access_key: Zeroizing<String>,
     /// The session token of temporary credentials, which a function has.
     pub session_token: Option<String>,

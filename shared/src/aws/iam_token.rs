@@ -1,5 +1,5 @@
-//! Database passwords for sign-in by IAM. The password is a presigned request (Signature Version 4 in the query string) that
-//! is not sent. It is made here without a network call:
+//! Database passwords for sign-in by IAM. The password is a presigned request (Signature Version 4 in the query string)
+//! that is not sent. It is made here without a network call:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
 #![expect(clippy::disallowed_methods, reason = "the home of request signing")]

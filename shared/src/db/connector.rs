@@ -1,4 +1,5 @@
-//! Opens connections with the current credentials, and with TLS unless the server is on this machine.
+//! Opens connections with the current credentials. They use TLS unless the server is on this machine or the settings
+//! say `sslmode=disable`.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -21,10 +22,12 @@ use super::{Credentials, pooler, tls};
 use crate::clock::Stopwatch;
 use crate::telemetry::{spans, stats};
 
-/// The kernel would otherwise resend unacknowledged data to a dead peer for 15 minutes.
+/// Maximum time for the peer to acknowledge data. The kernel's default is some 15 minutes.
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle time before the first TCP keepalive.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 
+/// The connector of the pool.
 pub(super) struct Connector {
     credentials: Arc<dyn Credentials>,
     tls: Arc<OnceLock<MakeRustlsConnect>>,
@@ -35,7 +38,8 @@ pub(super) struct Connector {
 type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
 
 impl Connect for Connector {
-    /// Ignores the pool's own configuration, which is a placeholder: credentials change while the pool exists.
+    /// Ignores the pool's own configuration, which is a placeholder, because credentials change during the life of the
+    /// pool.
     fn connect(&self, _: &Config) -> Connecting<'_> {
         Box::pin(async move {
             let stopwatch = Stopwatch::start();
@@ -55,7 +59,7 @@ impl Connector {
         Self { credentials, tls: Arc::default(), prepares }
     }
 
-    /// Connects; if the server rejects the credentials, once more with newer ones.
+    /// Connects. If the server rejects the credentials, tries once more with newer ones.
     async fn connect_with_renewal(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let config = self.credentials.current();
         match self.connect_with(&config).await {
@@ -80,7 +84,8 @@ impl Connector {
             open(&config, self.tls.get_or_init(tls::verifying_connector).clone()).await?
         };
         if self.credentials.dialect() == Dialect::AuroraDsql {
-            // DSQL has no settings of roles, and whether it accepts a search path at the start is undocumented.
+            // DSQL has no role settings, and it is undocumented whether it accepts a search path in the startup
+            // message.
             opened.0.batch_execute(&format!("set search_path = {DSQL_SCHEMA}")).await?;
         }
         if let Some(prepares) = self.prepares.as_ref().filter(|prepares| prepares.load(Ordering::Relaxed)) {
@@ -97,13 +102,13 @@ where
 {
     let (client, connection) = config.connect(tls).await?;
     let driver = tokio::spawn(async move {
-        // A pending statement gets the same error and logs it. Between requests a lost connection needs no attention.
+        // The error is not logged here: a pending statement reports it too, and between requests it has no consequence.
         let _ = connection.await;
     });
     Ok((client, driver))
 }
 
-/// Whether all hosts are Unix sockets or loopback addresses, to which other machines cannot listen.
+/// Whether all hosts are Unix sockets or loopback addresses, on which no other machine can listen.
 fn is_local(config: &Config) -> bool {
     let is_loopback = |name: &str| name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     config.get_hosts().iter().all(|host| match host {

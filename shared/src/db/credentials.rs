@@ -6,14 +6,16 @@ use tokio_postgres::Config;
 
 use super::Dialect;
 
-/// The source of connection parameters. It is a trait so that this module knows neither secrets nor signing keys.
+/// The source of connection parameters. It is a trait so that `db` depends neither on Secrets Manager nor on signing
+/// keys.
 pub trait Credentials: Send + Sync {
-    /// Returns the parameters for a connection that is opened now.
+    /// Returns the parameters for a new connection.
     fn current(&self) -> Arc<Config>;
 
-    /// Obtains newer parameters after the server rejected the current ones. A failure is logged and changes nothing.
+    /// Fetches newer parameters after the server rejected the current ones. A failure is logged and keeps the current
+    /// ones.
     fn renew(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
-    /// Returns the kind of server that the parameters lead to.
+    /// Returns the kind of the server.
     fn dialect(&self) -> Dialect;
 }

@@ -1,24 +1,27 @@
-//! The kind of server, and statements that differ between PostgreSQL and Aurora DSQL.
+//! The two kinds of server, PostgreSQL and Aurora DSQL, and the macro [`sql!`], which writes a statement for both.
 //!
-//! DSQL has no cascades and one row lock, `for update`, which does not wait but makes the commit fail. A transaction changes at
-//! most 3000 rows:
-//! <https://docs.aws.amazon.com/aurora-dsql/latest/userguide/CHAP_quotas.html>.
+//! Aurora DSQL differs in three ways:
+//!
+//! - It has no foreign keys, so a statement deletes dependent rows itself.
+//! - Its only row lock is `for update`. It does not block: of two conflicting transactions, one fails when it commits.
+//! - A transaction changes at most 3000 rows and 10 MiB:
+//!   <https://docs.aws.amazon.com/aurora-dsql/latest/userguide/CHAP_quotas.html>.
 
-/// The kind of server. `DATABASE_AUTH` determines it, so that no query is needed.
+/// The kind of server. It follows from the setting `DATABASE_AUTH`, without asking the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// PostgreSQL, including RDS and Aurora.
+    /// PostgreSQL, including RDS and Aurora PostgreSQL.
     #[default]
     PostgreSql,
     /// Aurora DSQL.
     AuroraDsql,
 }
 
-/// The schema of the tables on DSQL, where only `admin` can use `public`. Each connection sets its search path to it. On
-/// PostgreSQL the user's search path applies.
+/// The schema of the tables on DSQL, which reserves `public` for its role `admin`. Each connection sets it as the
+/// search path. On PostgreSQL the search path of the role decides.
 pub(super) const DSQL_SCHEMA: &str = "keyhold";
 
-/// A statement for both kinds of server, made by [`sql!`].
+/// The texts of one statement. The macro [`sql!`] makes it.
 #[derive(Clone, Copy)]
 pub(super) struct Sql {
     pub postgresql: &'static str,
@@ -26,6 +29,7 @@ pub(super) struct Sql {
 }
 
 impl Dialect {
+    /// Returns the text for this kind of server.
     pub(super) fn choose(self, sql: Sql) -> &'static str {
         match self {
             Self::PostgreSql => sql.postgresql,
@@ -34,22 +38,22 @@ impl Dialect {
     }
 }
 
-/// Makes a statement of parts. A text, or a macro that expands to one, is for both kinds of server, `postgresql(…)` and
-/// `dsql(…)` for one.
+/// Makes an [`Sql`] from parts. A literal, or a macro that expands to one, is part of both texts; `postgresql(…)` and
+/// `dsql(…)` are part of one.
 macro_rules! sql {
-    (@one $own:ident: [$($done:expr),*]) => { concat!($($done),*) };
+    (@one $dialect:ident: [$($done:expr),*]) => { concat!($($done),*) };
     (@one postgresql: [$($done:expr),*] postgresql($text:expr) $($rest:tt)*) => {
         sql!(@one postgresql: [$($done,)* $text] $($rest)*)
     };
     (@one dsql: [$($done:expr),*] dsql($text:expr) $($rest:tt)*) => { sql!(@one dsql: [$($done,)* $text] $($rest)*) };
-    (@one $own:ident: [$($done:expr),*] $other:ident($text:expr) $($rest:tt)*) => {
-        sql!(@one $own: [$($done),*] $($rest)*)
+    (@one $dialect:ident: [$($done:expr),*] $other:ident($text:expr) $($rest:tt)*) => {
+        sql!(@one $dialect: [$($done),*] $($rest)*)
     };
-    (@one $own:ident: [$($done:expr),*] $text:ident!() $($rest:tt)*) => {
-        sql!(@one $own: [$($done,)* $text!()] $($rest)*)
+    (@one $dialect:ident: [$($done:expr),*] $text:ident!() $($rest:tt)*) => {
+        sql!(@one $dialect: [$($done,)* $text!()] $($rest)*)
     };
-    (@one $own:ident: [$($done:expr),*] $text:literal $($rest:tt)*) => {
-        sql!(@one $own: [$($done,)* $text] $($rest)*)
+    (@one $dialect:ident: [$($done:expr),*] $text:literal $($rest:tt)*) => {
+        sql!(@one $dialect: [$($done,)* $text] $($rest)*)
     };
     ($($parts:tt)*) => {
         $crate::db::dialect::Sql {
@@ -60,26 +64,29 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// Deletes refresh tokens of the sessions that the part `ended` has deleted. On PostgreSQL the foreign key does that. The limit
-/// keeps the transaction within the limits of DSQL: the other tokens are not accepted any more, and a sweep deletes them.
-macro_rules! tokens_of_ended {
+/// Deletes the refresh tokens of the sessions that the CTE `ended` of the same statement has deleted. Only DSQL needs
+/// it: on PostgreSQL the foreign key cascades.
+///
+/// The limit keeps the transaction within DSQL's. Tokens beyond it are useless without their session, and
+/// [`super::data::remove_orphans`] removes them.
+macro_rules! delete_tokens_of_ended {
     () => {
-        ", tokens as (
+        ", ended_tokens as (
             select r.digest from ended join refresh_tokens r on r.user_id = ended.user_id and r.session_id = ended.id
             limit 1000
-        ), forgotten_with_it as (
-            delete from refresh_tokens r using tokens where r.digest = tokens.digest
+        ), deleted_tokens as (
+            delete from refresh_tokens r using ended_tokens t where r.digest = t.digest
         )"
     };
 }
-pub(super) use tokens_of_ended;
+pub(super) use delete_tokens_of_ended;
 
 #[cfg(test)]
 mod tests {
     use super::{Dialect, Sql};
 
     #[test]
-    fn a_statement_has_a_text_for_each_kind_of_server() {
+    fn a_statement_has_a_text_for_each_dialect() {
         const SQL: Sql = sql!("select 1" postgresql(" + 2") dsql(" + 3") " from t" dsql(" limit 1"));
         assert_eq!(Dialect::PostgreSql.choose(SQL), "select 1 + 2 from t");
         assert_eq!(Dialect::AuroraDsql.choose(SQL), "select 1 + 3 from t limit 1");

@@ -1,7 +1,7 @@
 //! PostgreSQL: all SQL of the service, each statement beside the function that runs it. This module does not know HTTP.
 //!
-//! A request is one statement; the few exceptions give their reason. Each connection prepares its statements once, in the round trip
-//! of their first execution. Its first part checks the session.
+//! A request is one statement, whose first CTE checks the session. The few exceptions give their reason. Each
+//! connection prepares its statements once, in the round trip of their first execution.
 
 pub mod admin;
 mod connector;
@@ -31,21 +31,21 @@ use crate::report::BoxError;
 /// Why a statement has no result. The modules below translate violations of named constraints.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The session was signed out or revoked, has expired, or its user is gone.
+    /// The session was ended or revoked, has expired, or its user was deleted.
     #[error("the session has ended")]
     SessionEnded,
-    /// The connection or the response timed out or failed, or the server is starting, stopping, or overloaded.
+    /// The connection failed, the response took too long, or the server is starting, stopping, or overloaded.
     #[error("the database is unavailable")]
     Unavailable(#[source] BoxError),
     /// The server rejected the statement.
     #[error("the database rejected the statement")]
     Rejected(#[source] Box<tokio_postgres::Error>),
-    /// A row contains a value that this program does not write.
+    /// A row contains a value that this service does not write.
     #[error("a row of {table} cannot be read")]
     Corrupt {
         /// The table.
         table: &'static str,
-        /// The fault.
+        /// The reason.
         #[source]
         source: BoxError,
     },
@@ -60,8 +60,8 @@ impl Error {
         }
     }
 
-    /// Replaces a foreign key violation by `SessionEnded`: all foreign keys point to users and sessions, so another request
-    /// has just removed the owner.
+    /// Converts a foreign key violation into `SessionEnded`: all foreign keys reference users and sessions, so a
+    /// concurrent request has deleted the owner.
     fn or_session_ended(self) -> Self {
         match self {
             Self::Rejected(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Self::SessionEnded,
@@ -70,7 +70,7 @@ impl Error {
     }
 }
 
-/// Converts a rejection. A server that is overloaded, starting, or stopping may accept the statement later.
+/// Converts an error of the server: `Unavailable` if the statement may succeed later, `Rejected` otherwise.
 fn rejected(error: tokio_postgres::Error) -> Error {
     let is_temporary = error.code().is_none_or(|state| {
         is_conflict(&error)
@@ -85,7 +85,8 @@ fn is_conflict(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
-/// Reads a column of a row of `table`; of a join, name the table that a fault most likely lies in.
+/// Reads a column. `table` is the table that an error names; for a join, the one that the column most likely comes
+/// from.
 fn column<'a, T: FromSql<'a>>(row: &'a Row, table: &'static str, name: &str) -> Result<T, Error> {
     row.try_get(name).map_err(|error| Error::Corrupt { table, source: Box::new(error) })
 }
@@ -93,12 +94,12 @@ fn column<'a, T: FromSql<'a>>(row: &'a Row, table: &'static str, name: &str) -> 
 /// The parameters of a statement and their types.
 type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
-/// The effect of a statement. It determines whether the statement may be repeated after a lost connection.
+/// The effect of a statement on the database. It decides whether the statement is repeated after a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// It changes nothing and is repeated.
+    /// Changes nothing and is repeated.
     Read,
-    /// It may have changed rows, or may yet do so: a repetition could reject what the first run did, and a late first run
-    /// could undo later changes. The caller learns that the outcome is unknown.
+    /// Changes rows and is not repeated, because the first run may have succeeded or may still succeed: a repetition
+    /// could fail on the changes of the first run, and a late first run could undo later changes.
     Write,
 }

@@ -1,4 +1,5 @@
-//! The connection pool: takes a connection that is likely alive, runs work on it, and repeats what is harmless to repeat.
+//! The connection pool: runs statements on connections that are likely alive, and retries after lost connections and
+//! conflicts.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,22 +19,23 @@ use crate::clock::{Clock, Stopwatch};
 use crate::report::{self, BoxError};
 use crate::telemetry::{spans, stats};
 
-/// Time to open a connection, TLS and sign-in included.
+/// Maximum time to open a connection, TLS and sign-in included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// Time for a statement or a transaction, waiting for locks included.
+/// Maximum time for a statement or a transaction, waiting for locks included.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle time after which a connection may be stale: a frozen environment does not notice that its socket dies.
 const STALE_AFTER: Duration = Duration::from_secs(10);
-/// Time for the first response on a connection that may be stale.
+/// Maximum time for the first response on a connection that may be stale.
 const STALE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time for the database to answer a readiness check.
+/// Maximum time for the response to a readiness check.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Attempts at work that a concurrent transaction rolled back (serialization failure or deadlock).
+/// Maximum number of attempts if concurrent transactions cause a rollback (serialization failure or deadlock).
 const CONFLICT_ATTEMPTS: usize = 3;
-/// The same on DSQL, which rolls back where PostgreSQL waits.
+/// The same on DSQL, which rolls back in cases where PostgreSQL waits.
 const CONFLICT_ATTEMPTS_ON_DSQL: usize = 12;
-/// The first pause on DSQL lasts up to this long; each further one up to twice as long, with a maximum.
+/// Maximum length of the first pause between attempts on DSQL. It doubles with each further pause.
 const FIRST_PAUSE_ON_DSQL: Duration = Duration::from_millis(8);
+/// Maximum length of any pause on DSQL.
 const LONGEST_PAUSE_ON_DSQL: Duration = Duration::from_millis(256);
 
 /// The settings of the pool.
@@ -45,37 +47,39 @@ pub struct PoolSettings {
     pub preparation: Preparation,
 }
 
-/// A pool of connections, one for each request that the process serves at a time.
+/// A pool of connections to one database, one for each concurrent request of the process.
 pub struct Database {
     pool: Pool,
     dialect: Dialect,
     clock: Arc<dyn Clock>,
     /// Whether statements are prepared. It becomes false when a pooler is found.
     prepares: Arc<AtomicBool>,
-    /// Time of the last response in milliseconds since 1970. The monotonic clock would not advance during a freeze.
-    answered_at: AtomicU64,
+    /// Time of the last response in milliseconds since 1970. A monotonic clock would not advance while Lambda freezes
+    /// the environment.
+    last_response_at: AtomicU64,
 }
 
-/// A piece of work on one connection.
+/// A statement or a transaction, which runs on one connection.
 pub(super) trait Work: Sync {
     type Output: Send;
 
     /// The name in traces of work that consists of several statements.
     const NAME: Option<&'static str> = None;
 
-    /// Returns the text of work that is a single statement.
+    /// Returns the SQL text in traces of work that is a single statement.
     fn text(&self) -> Option<&str> {
         None
     }
 
+    /// Runs the work. It may be called again after an attempt that failed.
     fn run(
         &self,
         connection: &Connection<'_>,
     ) -> impl Future<Output = Result<Self::Output, tokio_postgres::Error>> + Send;
 }
 
-/// Discards the connection on drop unless [`ConnectionGuard::complete`] returned it to the pool: after a cancelled or failed
-/// statement its state is unknown.
+/// Discards the connection on drop unless [`ConnectionGuard::complete`] returned it to the pool: after a cancelled or
+/// failed statement its state is unknown.
 struct ConnectionGuard(Option<Object>);
 
 impl ConnectionGuard {
@@ -101,10 +105,11 @@ impl Drop for ConnectionGuard {
 /// The outcome of one attempt.
 enum Attempt<T> {
     Completed(T),
-    /// The connection is lost; whether the work was done is unknown.
+    /// The connection was lost. The work may or may not have been executed.
     ConnectionLost(BoxError),
-    /// The connection is useless, and the work was not done.
+    /// The connection leads to a read-only server. The work was not executed.
     NotExecuted(BoxError),
+    /// The server rejected a statement. The connection is usable.
     Rejected(tokio_postgres::Error),
     /// A prepared statement could not be executed. The connection is discarded, and with it all prepared statements.
     StatementLost(tokio_postgres::Error),
@@ -130,7 +135,7 @@ impl Database {
             .build();
         // The builder fails only for timeouts without a runtime.
         let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { pool, dialect, clock, prepares, answered_at: AtomicU64::new(0) }
+        Self { pool, dialect, clock, prepares, last_response_at: AtomicU64::new(0) }
     }
 
     /// Returns the kind of server.
@@ -138,15 +143,15 @@ impl Database {
         self.dialect
     }
 
-    /// Opens a connection before the first request. A failure is only logged: the first request tries again.
+    /// Opens a connection before the first request. A failure is only logged, because the first request tries again.
     pub(crate) async fn warm_up(&self) {
         match self.pool.get().await {
             Ok(_) => self.record_response(),
-            Err(error) => tracing::warn!("no database connection yet: {}", report::chain(&error)),
+            Err(error) => tracing::warn!("the database could not be reached at the start: {}", report::chain(&error)),
         }
     }
 
-    /// Takes a connection out of the pool for good.
+    /// Takes a connection that does not return to the pool.
     pub(super) async fn take_connection(&self) -> Result<ClientWrapper, PoolError> {
         self.pool.get().await.map(Object::take)
     }
@@ -169,7 +174,7 @@ impl Database {
         row.ok_or_else(|| Error::Corrupt { table: "no table", source: "the statement returned no row".into() })
     }
 
-    /// Runs a statement.
+    /// Runs a statement and returns its rows.
     pub(super) async fn query(
         &self,
         effect: Effect,
@@ -179,7 +184,7 @@ impl Database {
         self.run(effect, &Statement { sql, parameters }).await
     }
 
-    /// Runs work on a connection that is likely alive.
+    /// Runs work and records its time.
     pub(super) async fn run<W: Work>(&self, effect: Effect, work: &W) -> Result<W::Output, Error> {
         let stopwatch = Stopwatch::start();
         let outcome = self.run_with_retries(effect, work).await;
@@ -194,7 +199,7 @@ impl Database {
         loop {
             let stale = self.may_be_stale() && lost_connections == 0;
             let (probe, time_limit) = match effect {
-                // A read is its own probe.
+                // Repeating a read is harmless, so it needs no probe.
                 Effect::Read if stale => (false, STALE_TIMEOUT),
                 _ => (stale, STATEMENT_TIMEOUT),
             };
@@ -236,7 +241,8 @@ impl Database {
         }
     }
 
-    /// Pauses on DSQL so that concurrent transactions can finish. On PostgreSQL they have: a conflict is reported after them.
+    /// Pauses on DSQL so that concurrent transactions can finish. PostgreSQL reports a conflict only after they have
+    /// finished.
     async fn back_off(&self, conflicts: usize) {
         if self.dialect == Dialect::AuroraDsql {
             let doubled = u32::try_from(conflicts).map_or(u32::MAX, |conflicts| 1 << conflicts.min(16));
@@ -245,10 +251,10 @@ impl Database {
         }
     }
 
-    /// Takes a connection from the pool or opens one; with `probe`, one that has just answered.
+    /// Takes a connection from the pool, or opens one. With `probe`, it replaces a connection that does not respond.
     async fn connection(&self, probe: bool) -> Result<Object, Error> {
-        // Lets the runtime poll its sockets, so that a connection that the server has closed is known to be closed before it
-        // is used. Afterwards it would be unknown whether a statement had run.
+        // Lets the runtime poll its sockets, so that a connection that the server has closed is noticed before it is
+        // used. Afterwards it would be unknown whether the statement was executed.
         tokio::task::yield_now().await;
         let client = self.pool.get().await.map_err(unavailable)?;
         if !probe {
@@ -262,11 +268,11 @@ impl Database {
     }
 
     fn record_response(&self) {
-        self.answered_at.store(self.now_ms(), Ordering::Relaxed);
+        self.last_response_at.store(self.now_ms(), Ordering::Relaxed);
     }
 
     fn may_be_stale(&self) -> bool {
-        let idle_ms = self.now_ms().abs_diff(self.answered_at.load(Ordering::Relaxed));
+        let idle_ms = self.now_ms().abs_diff(self.last_response_at.load(Ordering::Relaxed));
         u128::from(idle_ms) > STALE_AFTER.as_millis()
     }
 
@@ -276,17 +282,18 @@ impl Database {
     }
 }
 
-/// Checks whether the database answers.
+/// Checks that the database answers.
 ///
 /// # Errors
 /// It does not answer within two seconds.
 pub async fn ping(db: &Database) -> Result<(), Error> {
     match timeout(PING_TIMEOUT, db.query(Effect::Read, "select", &[])).await {
-        Ok(answer) => answer.map(|_| ()),
+        Ok(response) => response.map(|_| ()),
         Err(elapsed) => Err(Error::Unavailable(Box::new(elapsed))),
     }
 }
 
+/// Runs work once, returns the connection to the pool if it is usable, and classifies the outcome.
 async fn attempt<W: Work>(client: Object, work: &W, prepares: bool, time_limit: Duration) -> Attempt<W::Output> {
     let guard = ConnectionGuard(Some(client));
     let span = spans::database(W::NAME, work.text());
@@ -306,7 +313,8 @@ async fn attempt<W: Work>(client: Object, work: &W, prepares: bool, time_limit: 
             Attempt::ConnectionLost(Box::new(error))
         }
         Ok(Err(error)) if is_shutdown(&error) => Attempt::ConnectionLost(Box::new(error)),
-        // A failover made a reader of the server behind this connection. A new connection leads to the new writer.
+        // After a failover, this connection leads to a server that has become a reader. A new one leads to the new
+        // writer.
         Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             Attempt::NotExecuted(Box::new(error))
         }
@@ -319,7 +327,8 @@ async fn attempt<W: Work>(client: Object, work: &W, prepares: bool, time_limit: 
     }
 }
 
-/// A random factor from 0 to 1, so that competing transactions do not retry at the same moment. Without randomness it is 1.
+/// Returns a random factor from 0 to 1, so that competing transactions do not retry at the same moment; 1 if the system
+/// has no randomness.
 fn jitter() -> f64 {
     getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX))
 }
@@ -328,8 +337,8 @@ fn unavailable(error: PoolError) -> Error {
     Error::Unavailable(Box::new(error))
 }
 
-/// Whether the server is closing the connection because of an administrator, its own stop, or a crash. A statement under
-/// way may or may not be done.
+/// Whether the server closes the connection: by an administrator, a shutdown, a crash, or an idle timeout. The current
+/// statement may or may not have been executed.
 fn is_shutdown(error: &tokio_postgres::Error) -> bool {
     matches!(
         error.code(),

@@ -1,4 +1,4 @@
-/// A database role that functions sign in as. Its privileges are in [`super::admin::roles`].
+/// A database role that a function signs in as. Its privileges are in [`super::admin::roles`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Creates accounts and cannot read any.
@@ -11,13 +11,13 @@ pub enum Role {
     Eraser,
     /// Reads values.
     Reader,
-    /// Reads everything that an account's owner may see.
+    /// Reads all data that an account's owner may see.
     Exporter,
     /// Reads and writes values.
     Writer,
     /// Removes expired values.
     Sweeper,
-    /// Signs in and does nothing else.
+    /// Checks that the database answers. It has no privileges on tables.
     Monitor,
 }
 

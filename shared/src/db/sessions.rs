@@ -1,13 +1,14 @@
-//! The tables `sessions` and `refresh_tokens`.
+//! Sessions and their refresh tokens: the tables `sessions` and `refresh_tokens`.
 //!
-//! The row of a session is always locked before those of its refresh tokens, so that requests of one session wait in line.
+//! Each statement locks the row of a session before those of its refresh tokens, which serializes the requests of a
+//! session.
 
 use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::dialect::{Sql, sql, tokens_of_ended};
+use super::dialect::{Sql, delete_tokens_of_ended, sql};
 use super::sign_in::VerifiedPassword;
 use super::{Database, Effect, Parameters, column};
 use crate::auth::refresh_token::{RefreshTokenDigest, RefreshTokenState, SealedToken};
@@ -16,7 +17,7 @@ use crate::domain::{Device, Network, Session, SessionId, SessionInfo, UserAgent,
 
 const TABLE: &str = "sessions";
 
-/// Sessions of one user. A further sign-in ends the session that was refreshed longest ago.
+/// Maximum number of sessions of one user. A further sign-in ends the session that was refreshed least recently.
 const MAX_SESSIONS: i64 = 1000;
 
 /// Why a session was not ended.
@@ -25,13 +26,14 @@ pub enum Error {
     /// The user has no such session.
     #[error("the session does not exist")]
     NotFound,
-    /// Anything else.
+    /// Any other error of the statement.
     #[error(transparent)]
     Database(#[from] db::Error),
 }
 
-/// Starts a session for the user of a verified password, stores a renewed hash, and removes the user's expired sessions.
-/// Returns false, and changes nothing, if the user is gone or the verified password is not the stored one any more.
+/// Starts a session for the user of a verified password, stores a renewed hash, and removes the user's expired
+/// sessions. Returns false, and changes nothing, if the user is deleted or the verified password is no longer the
+/// stored one.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -46,27 +48,27 @@ pub async fn start(
 ) -> Result<bool, db::Error> {
     const SQL: Sql = sql!(
         "
-        with checked as (
+        with verified as (
             update users set password = coalesce($7, password)
             where id = $1 and password = $6
             returning id
-        ), begun as (
+        ), started as (
             insert into sessions (user_id, id, created_at, refreshed_at, expires_at, user_agent, network)
-            select id, $2, $4, $4, $5, $8, $9 from checked
+            select id, $2, $4, $4, $5, $8, $9 from verified
             returning user_id, id
         ), issued as (
             insert into refresh_tokens (digest, user_id, session_id, issued_at)
-            select $3, user_id, id, $4 from begun
+            select $3, user_id, id, $4 from started
         ), surplus as (
             select id from sessions where user_id = $1 and expires_at > $4 order by refreshed_at desc offset $10
         ), ended as (
-            delete from sessions s using begun
-            where s.user_id = begun.user_id and (s.expires_at <= $4 or s.id in (select id from surplus))"
+            delete from sessions s using started
+            where s.user_id = started.user_id and (s.expires_at <= $4 or s.id in (select id from surplus))"
         dsql(" returning s.user_id, s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
-        select true as begun from begun"
+        select true as started from started"
     );
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
@@ -89,22 +91,22 @@ pub async fn start(
     }
 }
 
-/// A presented refresh token and its possible successor.
+/// A refresh token that a client presents, and the successor that replaces it if it is valid.
 pub struct Presented<'a> {
     /// Digest of the token.
     pub digest: &'a RefreshTokenDigest,
-    /// Time after its rotation during which it may be presented again.
+    /// Time after its rotation during which it may be presented again without being treated as stolen.
     pub retry_window: Duration,
     /// Digest of the successor.
     pub successor: &'a RefreshTokenDigest,
-    /// The successor, sealed with the token.
+    /// The successor, sealed (encrypted) with the token.
     pub sealed: &'a SealedToken,
 }
 
-/// Rotates a valid refresh token and extends its session; a reused one ends its session. Returns the state that the token was
-/// in, or none if it is unknown or its session has ended.
+/// Rotates a valid refresh token and extends its session, or ends the session of a reused one. Returns the session and
+/// the previous state of the token, or none if the token is unknown or its session has ended.
 ///
-/// One of several concurrent requests with the same token rotates it.
+/// Of concurrent requests with the same token, one rotates it.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -115,16 +117,16 @@ pub async fn refresh(
     now: SystemTime,
     lifetime: Duration,
 ) -> Result<Option<(Session, RefreshTokenState)>, db::Error> {
-    // Rotated tokens are kept for as long as they could have been valid; after that they are unknown.
+    // Rotated tokens are deleted after the lifetime that they had. Until then a second use is recognized.
     const SQL: Sql = sql!(
         "
-        with named as (
+        with owner as (
             select user_id, session_id from refresh_tokens where digest = $1
         ), session as (
-            select s.user_id, s.id from sessions s join named on s.user_id = named.user_id and s.id = named.session_id
+            select s.user_id, s.id from sessions s join owner on s.user_id = owner.user_id and s.id = owner.session_id
             where s.expires_at > $2
             for update of s
-        ), shown as (
+        ), presented as (
             select r.digest, r.user_id, r.session_id, r.successor, r.successor_digest,
                 case when r.consumed_at is null then 'valid'
                      when r.consumed_at > $3 then 'repeated'
@@ -134,15 +136,15 @@ pub async fn refresh(
             for update of r
         ), rotated as (
             update refresh_tokens r set consumed_at = $2, successor = $5, successor_digest = $4
-            from shown where r.digest = shown.digest and shown.state = 'valid'
+            from presented where r.digest = presented.digest and presented.state = 'valid'
             returning r.user_id, r.session_id
         ), issued as (
             insert into refresh_tokens (digest, user_id, session_id, issued_at)
             select $4, user_id, session_id, $2 from rotated
-        ), prolonged as (
+        ), extended as (
             update sessions s set refreshed_at = $2, expires_at = $6, network = coalesce($8, s.network)
             from rotated where s.user_id = rotated.user_id and s.id = rotated.session_id
-        ), forgotten as ("
+        ), purged_tokens as ("
         postgresql("
             delete from refresh_tokens r using rotated
             where r.user_id = rotated.user_id and r.session_id = rotated.session_id and r.issued_at <= $7
@@ -152,20 +154,20 @@ pub async fn refresh(
                 select o.digest from refresh_tokens o
                 join rotated on o.user_id = rotated.user_id and o.session_id = rotated.session_id
                 where o.issued_at <= $7 and o.digest <> $1 limit 1000
-            ) old
-            where r.digest = old.digest")
+            ) purged
+            where r.digest = purged.digest")
         "
         ), ended as (
-            delete from sessions s using shown
-            where s.user_id = shown.user_id and s.id = shown.session_id and shown.state = 'reused'"
+            delete from sessions s using presented
+            where s.user_id = presented.user_id and s.id = presented.session_id and presented.state = 'reused'"
         dsql(" returning s.user_id, s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
-        select shown.user_id, shown.session_id, shown.state, shown.successor,
-            shown.state = 'repeated' and next.digest is null as successor_unseen,
+        select presented.user_id, presented.session_id, presented.state, presented.successor,
+            presented.state = 'repeated' and next.digest is null as successor_unseen,
             next.consumed_at is not null as successor_rotated
-        from shown left join refresh_tokens next on next.digest = shown.successor_digest"
+        from presented left join refresh_tokens next on next.digest = presented.successor_digest"
     );
     let sql = db.dialect().choose(SQL);
     let parameters: &Parameters<'_> = &[
@@ -182,7 +184,8 @@ pub async fn refresh(
         return Ok(None);
     };
     if column::<bool>(&row, TABLE, "successor_unseen")? {
-        // The statement waited for a concurrent rotation. It saw the rotated token, but not yet the new row of its successor.
+        // The statement waited for a concurrent rotation. It read the rotated token, but its snapshot lacks the row of
+        // the successor.
         row = match db.query_opt(Effect::Write, sql, parameters).await? {
             Some(row) => row,
             None => return Ok(None),
@@ -213,7 +216,7 @@ pub async fn revoke(db: &Database, token: &RefreshTokenDigest) -> Result<Option<
         where r.digest = $1 and s.user_id = r.user_id and s.id = r.session_id
         returning s.user_id, s.id"
         dsql(")")
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         dsql(" select user_id, id from ended")
     );
     let row = db.query_opt(Effect::Write, db.dialect().choose(SQL), &[(&token.as_str(), Type::TEXT)]).await?;
@@ -272,7 +275,7 @@ pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime
             returning s.user_id"
         dsql(", s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id"
     );
@@ -300,7 +303,7 @@ pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result
             delete from sessions s using session where s.user_id = session.user_id"
         dsql(" returning s.user_id, s.id")
         ")"
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select true as ended from session"
     );

@@ -1,8 +1,12 @@
-//! Stored credentials and the table `sign_in_failures`. [`crate::auth::throttle`] has the rule.
+//! Stored credentials and the counters of failed password checks: the table `sign_in_failures`.
+//! [`crate::auth::throttle`] has the rule.
 //!
-//! A password check has three steps. [`find_by_name`] or [`find_by_session`] reads the stored hash and the throttle. The
-//! comparison takes a quarter of a second. [`record_success`] or [`record_failure`] then decides: an attempt whose last step
-//! comes after the throttle started is rejected, so that concurrent guesses gain nothing.
+//! A password check has three steps:
+//!
+//! 1. [`find_by_name`] or [`find_by_session`] reads the stored hash and the throttle.
+//! 2. The caller verifies the password, which takes a quarter of a second.
+//! 3. [`record_success`] or [`record_failure`] updates the counter. If the throttle has started since step 1, it
+//!    rejects the attempt instead, so that concurrent guesses are no advantage.
 
 use std::time::SystemTime;
 
@@ -17,13 +21,13 @@ use crate::domain::{Network, Session, UserId, uuid_v7};
 
 const TABLE: &str = "sign_in_failures";
 
-/// The account that a password is checked for, which may not exist.
+/// The account of a password check, which may not exist.
 pub struct PasswordCandidate {
     /// The credentials, if the account exists.
     pub credentials: Option<StoredCredentials>,
-    /// The counter of failures.
+    /// The counter of its failures.
     pub counter: Counter,
-    /// The end of the throttle, if attempts are throttled now.
+    /// Time at which the throttle ends, if attempts are throttled now.
     pub throttled_until: Option<SystemTime>,
 }
 
@@ -33,21 +37,21 @@ pub struct StoredCredentials {
     pub user: UserId,
     /// The username.
     pub username: String,
-    /// The e-mail address.
+    /// The email address.
     pub email: String,
-    /// The stored hash.
+    /// The stored password hash.
     pub password_hash: String,
 }
 
 /// The credentials of an account whose password was verified.
 pub struct VerifiedPassword {
-    /// The credentials as they were read. Actions on their strength require that the hash is still stored.
+    /// The credentials as they were read. Statements that rely on them check that this hash is still stored.
     pub credentials: StoredCredentials,
     /// A hash to store instead, if the stored one is outdated.
     pub renewed_hash: Option<String>,
 }
 
-/// The key of a counter: the account or unknown name, and the origin of the attempt if that has a counter of its own.
+/// The key of a counter: the account or the unknown name, and the origin of the attempt if it is counted separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
     subject: String,
@@ -57,18 +61,18 @@ pub struct Counter {
 /// The outcome of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It was counted.
+    /// The failure was counted.
     Counted {
         /// Failures in a row.
         failures: i32,
-        /// The end of the throttle; now, if there is none.
+        /// Time at which the throttle ends, or the time of the attempt if there is none.
         throttled_until: SystemTime,
     },
-    /// The account is throttled until then, and the attempt was not counted.
+    /// Attempts are throttled until this time, so the failure was not counted.
     Throttled(SystemTime),
 }
 
-/// Finds the account with this username or e-mail address, ignoring case.
+/// Finds the account with this username or email address, ignoring case.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -78,8 +82,8 @@ pub async fn find_by_name(
     network: Option<&Network>,
     now: SystemTime,
 ) -> Result<PasswordCandidate, Error> {
-    // Usernames have no `@` and addresses have one, so a name matches one user. Imported usernames may have one and take
-    // precedence. The statement returns a row even without a match.
+    // A username has no `@` and an address has one, so a name matches one user at most. An imported username may have
+    // one and then takes precedence over an address. The statement returns a row even without a match.
     const SQL: &str = "
         with account as (
             select id, username, email, password,
@@ -96,7 +100,7 @@ pub async fn find_by_name(
         left join sign_in_failures f on f.subject = c.subject and f.origin = c.origin";
     let canonical = name.to_lowercase();
     let unknown_subject = throttle::unknown_account_subject(&canonical);
-    // PostgreSQL does not accept NUL. No name contains it, and none is empty.
+    // PostgreSQL does not accept NUL in texts. The empty name matches no account either.
     let canonical = if canonical.contains('\0') { "" } else { &canonical };
     let parameters: &Parameters<'_> = &[
         (&canonical, Type::TEXT),
@@ -104,11 +108,11 @@ pub async fn find_by_name(
         (&network.map(Network::as_str), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
     ];
-    candidate(&db.query_one(Effect::Read, SQL, parameters).await?, now)
+    read_candidate(&db.query_one(Effect::Read, SQL, parameters).await?, now)
 }
 
-/// Finds the account of a session. Its failures are counted for the session alone, so that an attacker without a session
-/// cannot keep the owner from changing the password.
+/// Finds the account of a session. Failures are counted for the session only, so that an attacker without a session
+/// cannot prevent the owner from changing the password.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -124,11 +128,11 @@ pub async fn find_by_session(db: &Database, session: Session, now: SystemTime) -
     let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
     let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(Error::SessionEnded)?;
-    candidate(&row, now)
+    read_candidate(&row, now)
 }
 
-/// Resets the counter after a right password. If the account is throttled by now, changes nothing and returns the end of the
-/// throttle.
+/// Resets the counter after a correct password. If attempts are throttled by now, changes nothing and returns the time
+/// at which the throttle ends.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -136,7 +140,7 @@ pub async fn record_success(db: &Database, counter: &Counter, now: SystemTime) -
     const SQL: &str = "
         with current as (
             select throttled_until from sign_in_failures where subject = $1 and origin = $2 for update
-        ), forgotten as (
+        ), reset as (
             delete from sign_in_failures where subject = $1 and origin = $2 and throttled_until <= $3
         )
         select throttled_until from current where throttled_until > $3";
@@ -146,8 +150,8 @@ pub async fn record_success(db: &Database, counter: &Counter, now: SystemTime) -
     row.map(|row| column(&row, TABLE, "throttled_until")).transpose()
 }
 
-/// Counts a failed attempt and removes up to ten outdated counters. Attackers can name accounts that do not exist, so this
-/// limits the table to the failures of some hours.
+/// Counts a failed attempt and deletes up to ten outdated counters. The deletion limits the table to the failures of
+/// some hours although attackers can name any number of accounts that do not exist.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -171,7 +175,7 @@ pub async fn record_failure(db: &Database, counter: &Counter, now: SystemTime) -
                     else $3 + least($6 * power(2, least(f.failures + 1 - $5, 30)), $7) * interval '1 second'
                 end
             returning refused, failures, throttled_until
-        ), swept as (
+        ), deleted_outdated as (
             delete from sign_in_failures f using (
                 select subject, origin from sign_in_failures
                 where failed_at <= $4 and (subject, origin) <> ($1, $2)
@@ -179,8 +183,8 @@ pub async fn record_failure(db: &Database, counter: &Counter, now: SystemTime) -
                 for update"
         postgresql(" skip locked")
         "
-            ) old
-            where f.subject = old.subject and f.origin = old.origin
+            ) outdated
+            where f.subject = outdated.subject and f.origin = outdated.origin
         )
         select refused, failures, throttled_until from counted"
     );
@@ -203,7 +207,7 @@ pub async fn record_failure(db: &Database, counter: &Counter, now: SystemTime) -
     })
 }
 
-fn candidate(row: &Row, now: SystemTime) -> Result<PasswordCandidate, Error> {
+fn read_candidate(row: &Row, now: SystemTime) -> Result<PasswordCandidate, Error> {
     let throttled_until: Option<SystemTime> = column(row, TABLE, "throttled_until")?;
     let user: Option<Uuid> = column(row, "users", "id")?;
     let credentials = match user {

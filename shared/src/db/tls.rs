@@ -1,7 +1,7 @@
 //! TLS to the database: the server's certificate and name are always verified (`sslmode=verify-full`).
 //!
-//! The trusted roots are those of Amazon RDS and of AWS's public endpoints, which `build.rs` compiles in as trust anchors:
-//! scanning the system's store would take 5 ms at every start. `DATABASE_CA_FILE` replaces them.
+//! The trusted root certificates are those of Amazon RDS and of AWS's public endpoints. `build.rs` compiles them in,
+//! because reading the system's certificate store would take 5 ms at every start. `DATABASE_CA_FILE` replaces them.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::{env, report};
 
 include!(concat!(env!("OUT_DIR"), "/database_roots.rs"));
 
+/// Makes a connector that verifies the server.
 pub(super) fn verifying_connector() -> MakeRustlsConnect {
     let roots = match env::optional("DATABASE_CA_FILE") {
         Some(path) => read_roots(&path),
@@ -27,7 +28,8 @@ pub(super) fn verifying_connector() -> MakeRustlsConnect {
     MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Reads the roots of a PEM file. An unreadable file leaves none, so that every connection fails; the log gives the reason.
+/// Reads the root certificates of a PEM file. If the file is unreadable, logs the reason and returns none, so that
+/// every connection fails.
 fn read_roots(path: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     match CertificateDer::pem_file_iter(path) {

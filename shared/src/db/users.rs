@@ -1,4 +1,4 @@
-//! The table `users`.
+//! Accounts: the table `users`.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::data::delete_all_of;
-use super::dialect::{Sql, sql, tokens_of_ended};
+use super::dialect::{Sql, delete_tokens_of_ended, sql};
 use super::pool::Work;
 use super::sign_in::VerifiedPassword;
 use super::statement::{Connection, Statement};
@@ -19,19 +19,19 @@ use crate::report;
 
 const TABLE: &str = "users";
 
-/// Statements that the deletion of an account spends on its values, each of about a tenth of a second.
+/// Maximum number of statements that delete the values of an account on DSQL. Each takes about 0.1 s.
 const MAX_STEPS: usize = 50;
 
 /// Why an account was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another account has this username, perhaps in another case.
+    /// Another account has this username, ignoring case.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Another account has this address, perhaps in another case.
+    /// Another account has this email address, ignoring case.
     #[error("the email address is taken")]
     EmailTaken,
-    /// Anything else.
+    /// Any other error of the statement.
     #[error(transparent)]
     Database(db::Error),
 }
@@ -46,7 +46,7 @@ impl From<db::Error> for Error {
     }
 }
 
-/// Inserts a user. The unique constraints let one of several concurrent registrations through.
+/// Inserts a user. Of concurrent registrations with the same name, the unique constraints accept one.
 ///
 /// # Errors
 /// `UsernameTaken`, `EmailTaken`, or the database is unavailable.
@@ -74,7 +74,7 @@ pub async fn insert(
         (&now, Type::TIMESTAMPTZ),
     ];
     db.query(Effect::Write, SQL, parameters).await?;
-    // Not read back: the role of `register` cannot read.
+    // The row is not read back because the role of `register` cannot read.
     Ok(Account {
         user_id: id,
         username: profile.username.as_str().to_owned(),
@@ -100,7 +100,7 @@ pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Ac
     let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
     let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
-    Ok(account(&row)?)
+    Ok(read_account(&row)?)
 }
 
 /// Changes the fields that `change` names and returns the account.
@@ -136,11 +136,11 @@ pub async fn update(
         (&change.gender.as_ref().map(|gender| gender.as_str()), Type::TEXT),
     ];
     let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
-    Ok(account(&row)?)
+    Ok(read_account(&row)?)
 }
 
-/// Replaces the verified password and ends all other sessions of the user. Returns false, and changes nothing, if the verified
-/// password is not the stored one any more.
+/// Replaces the verified password and ends all other sessions of the user. Returns false, and changes nothing, if the
+/// verified password is no longer the stored one.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -156,8 +156,10 @@ pub async fn set_password(
     column(&row, TABLE, "changed")
 }
 
-/// A transaction of one round trip. Its first statement only locks the user's row, so that the second one sees every session
-/// that a concurrent sign-in with the old password, which locks the same row, has started.
+/// The transaction of [`set_password`], in one round trip.
+///
+/// Its first statement locks the user's row, which a concurrent sign-in with the old password also locks. So the second
+/// statement sees each session that such a sign-in has started, and ends it.
 struct PasswordChange<'a> {
     dialect: Dialect,
     session: Session,
@@ -185,7 +187,7 @@ impl Work for PasswordChange<'_> {
                 delete from sessions s using changed where s.user_id = changed.id and s.id <> $2"
             dsql(" returning s.user_id, s.id")
             ")"
-            dsql(tokens_of_ended!())
+            dsql(delete_tokens_of_ended!())
             "
             select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
         );
@@ -210,11 +212,12 @@ impl Work for PasswordChange<'_> {
     }
 }
 
-/// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the verified
-/// password is not the stored one any more.
+/// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the
+/// verified password is no longer the stored one.
 ///
-/// DSQL limits the rows of a transaction. There the account and its sessions are deleted first, and then the values in steps:
-/// without the account they are unreachable, and a sweep removes what an interruption leaves.
+/// On PostgreSQL this is one statement. DSQL limits the rows of a transaction, so there a first statement deletes the
+/// account and its sessions, which makes the values unreachable, and further ones delete the values. If they are
+/// interrupted, `data-sweep` deletes the rest.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -224,8 +227,8 @@ pub async fn delete(
     verified: &VerifiedPassword,
     now: SystemTime,
 ) -> Result<bool, db::Error> {
-    // On PostgreSQL foreign keys cascade to the other tables. Writers of values lock the user's row of `data_clock` before that
-    // of `users`; locking it first here too avoids deadlocks with them.
+    // On PostgreSQL, foreign keys cascade to the other tables. Writers of values lock the user's row of `data_clock`
+    // before that of `users`. The same order here avoids deadlocks with them.
     const SQL: Sql = sql!(
         "
         with session as (
@@ -239,10 +242,10 @@ pub async fn delete(
             delete from users u using session, writers
             where u.id = session.user_id and u.password = $4 and writers.waited_for >= 0
             returning u.id
-        ), uncounted as (
+        ), deleted_counters as (
             delete from sign_in_failures f using deleted where f.subject = deleted.id::text
         )")
-        // Counters beyond the limit are removed some hours later.
+        // Counters beyond the limit stay until they are outdated. Then `record_failure` deletes them.
         dsql("
         ), deleted as (
             delete from users u using session where u.id = session.user_id and u.password = $4
@@ -250,12 +253,12 @@ pub async fn delete(
         ), ended as (
             delete from sessions s using deleted where s.user_id = deleted.id
             returning s.user_id, s.id
-        ), counted as (
+        ), counters as (
             select f.subject, f.origin from deleted join sign_in_failures f on f.subject = deleted.id::text limit 500
-        ), uncounted as (
-            delete from sign_in_failures f using counted where f.subject = counted.subject and f.origin = counted.origin
+        ), deleted_counters as (
+            delete from sign_in_failures f using counters c where f.subject = c.subject and f.origin = c.origin
         )")
-        dsql(tokens_of_ended!())
+        dsql(delete_tokens_of_ended!())
         "
         select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
     );
@@ -272,13 +275,13 @@ pub async fn delete(
         && db.dialect() == Dialect::AuroraDsql
         && let Err(error) = delete_all_of(db, session.user, MAX_STEPS).await
     {
-        // The account is deleted, so the request succeeded; a retry would find its session ended.
-        tracing::error!("values of a deleted account are left to the sweep: {}", report::chain(&error));
+        // Not an error of the request: the account is deleted, and a retry would find its session ended.
+        tracing::error!("values of a deleted account remain until data-sweep removes them: {}", report::chain(&error));
     }
     Ok(deleted)
 }
 
-fn account(row: &Row) -> Result<Account, db::Error> {
+fn read_account(row: &Row) -> Result<Account, db::Error> {
     Ok(Account {
         user_id: column::<Uuid>(row, TABLE, "id")?.into(),
         username: column(row, TABLE, "username")?,

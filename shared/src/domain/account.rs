@@ -1,3 +1,5 @@
+//! Profiles and accounts.
+
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -32,7 +34,9 @@ pub struct ProfileChange {
     pub gender: Option<Gender>,
 }
 
-/// An account in responses. Its texts are returned as stored, because those of an imported account may break today's rules.
+/// An account in responses.
+///
+/// Its texts are returned as stored, because those of an imported account may break today's rules.
 #[derive(Serialize)]
 #[expect(missing_docs, reason = "the fields are those of Profile")]
 pub struct Account {

@@ -1,7 +1,9 @@
-//! Cursors of paginated lists. A cursor contains the last key of a page and a digest of the user, the prefix, and the key.
+//! Cursors of paginated lists.
 //!
-//! The digest detects a cursor that is damaged or belongs to another list. It is not a signature: a client that forges a
-//! cursor only reads its own list from another position.
+//! A cursor contains the last key of a page and a digest of the user, the prefix, and the key.
+//!
+//! The digest detects a cursor that is damaged or belongs to another list. It is not a signature: a client that forges
+//! a cursor only reads its own list from another position.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -12,8 +12,8 @@ pub struct Device {
     pub user_agent: Option<UserAgent>,
 }
 
-/// A network: an IPv4 address such as `203.0.113.7`, or the first 64 bits of an IPv6 address such as `2001:db8:1:2::/64`,
-/// because a device may change the other 64 (RFC 8981).
+/// A network: an IPv4 address such as `203.0.113.7`, or the first 64 bits of an IPv6 address such as
+/// `2001:db8:1:2::/64`, because a device may change the other 64 (RFC 8981).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network(String);
 

@@ -1,3 +1,5 @@
+//! Stored values, and the conditions and lifetimes of writes.
+
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! The ids of users and sessions.
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,8 +12,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 #[error("an id must be a UUID")]
 pub struct InvalidId;
 
-/// Makes a UUIDv7 (RFC 9562). The program makes ids, so that the database needs no sequence. They grow with time, so that
-/// rows that are inserted together are adjacent in the index.
+/// Makes a UUIDv7 (RFC 9562). The program makes ids, so that the database needs no sequence. They grow with time, so
+/// that rows that are inserted together are adjacent in the index.
 pub(crate) fn uuid_v7(now: SystemTime) -> Uuid {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos()))

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 /// The key of a value, compared byte by byte: 1 to 255 characters and at most 900 bytes of UTF-8.
 ///
-/// `/` separates segments. A segment must not be empty, `.`, or `..`, because HTTP clients and gateways remove those from a
-/// path.
+/// `/` separates segments. A segment must not be empty, `.`, or `..`, because HTTP clients and gateways remove those
+/// from a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Key(String);

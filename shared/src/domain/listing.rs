@@ -56,7 +56,7 @@ pub struct InvalidLimit;
 
 impl Limit {
     const MAX: i64 = 1000;
-    /// The number of operations in a batch.
+    /// The maximum number of operations in a batch.
     pub const BATCH: Self = Self(Operation::MAX_IN_BATCH as i64);
 
     /// Returns the number.

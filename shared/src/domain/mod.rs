@@ -1,7 +1,7 @@
 //! Value types that contain only valid values. This module has no I/O, no HTTP, and no SQL.
 //!
-//! Each type is made only by `FromStr` or `TryFrom`, and their errors tell the client what to change. The tests in the file of
-//! a type are its specification.
+//! `FromStr`, `TryFrom`, and [`PasswordPolicy::accept`] check the input of a client, and their errors tell the client
+//! what to change. The tests in the file of a type are its specification.
 
 mod account;
 pub mod cursor;

@@ -1,3 +1,5 @@
+//! The operations of a batch.
+
 use std::str::FromStr;
 use std::time::SystemTime;
 

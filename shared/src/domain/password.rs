@@ -1,16 +1,20 @@
+//! New passwords, the policy for them, and passwords to check.
+
 use std::convert::Infallible;
 use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-/// A new password that the policy accepts.
+/// A new password that the policy accepted.
 ///
-/// There are no composition rules, which NIST SP 800-63B-4 §3.1.1.2 forbids. It cannot be printed, and its memory is zeroed on
-/// drop.
+/// There are no composition rules, which NIST SP 800-63B-4 §3.1.1.2 forbids. It cannot be printed, and its memory is
+/// zeroed on drop.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
-/// A password to check against a stored hash. Any text is allowed. It cannot be printed, and its memory is zeroed on drop.
+/// A password to check against a stored hash. Any text is allowed.
+///
+/// It cannot be printed, and its memory is zeroed on drop.
 #[derive(Clone)]
 pub struct PasswordAttempt(Zeroizing<String>);
 
@@ -71,7 +75,8 @@ impl Default for PasswordPolicy {
 }
 
 impl Password {
-    /// Maximum bytes: enough for 256 characters of any script, where NIST requires at least 64. Limits the work of hashing.
+    /// Maximum bytes: enough for 256 characters of any script, where NIST requires at least 64. Limits the work of
+    /// hashing.
     const MAX_BYTES: usize = 1024;
 
     /// Checks that the password is not the username or the email address of its owner.
@@ -92,8 +97,8 @@ impl Password {
     }
 }
 
-/// Common passwords of at least eight characters, in lower case: 80 KB of the list of 20 000 in Django 5.2. NIST SP 800-63B-4
-/// §3.1.1.2 requires such a list.
+/// Common passwords of at least eight characters, in lower case: 80 KB of the list of 20 000 in Django 5.2. NIST SP
+/// 800-63B-4 §3.1.1.2 requires such a list.
 const COMMON: &str = include_str!("common_passwords.txt");
 
 /// Searches the list from start to end. That takes 0.1 ms, and hashing takes 250 ms.

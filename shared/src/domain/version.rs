@@ -1,3 +1,5 @@
+//! Versions of values, for conditional requests.
+
 use std::fmt;
 
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Error codes of the contract and their statuses.
+//! Error codes of the API and their statuses.
 
 use std::borrow::Cow;
 
@@ -7,18 +7,18 @@ use serde::{Serialize, Serializer};
 
 macro_rules! codes {
     ($($name:ident $text:literal $status:ident)*) => {
-        /// An error code: the part of an error that clients switch on.
+        /// An error code, by which clients distinguish errors.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "the names are the contract's own")]
+        #[expect(missing_docs, reason = "the names are the codes")]
         pub enum Code { $($name),* }
 
         impl Code {
-            /// Returns the code as clients see it, as in `KEY_NOT_FOUND`.
+            /// Returns the code in the form that clients get, for example `KEY_NOT_FOUND`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
             }
 
-            /// Returns the status that goes with the code. [`super::ApiError::status`] knows the exceptions.
+            /// Returns the status of the code. [`super::ApiError::status`] has an exception.
             pub(super) fn status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status),* }
             }
@@ -56,14 +56,14 @@ impl Serialize for Code {
     }
 }
 
-/// One fault of a request and where it is.
+/// A fault of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The member of the body, the parameter, or the header; `body` for the body as a whole.
     pub field: Cow<'static, str>,
     /// The code.
     pub code: Code,
-    /// The change that the client has to make.
+    /// The message for the caller. It says what to change.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Conversions of the errors of other modules into errors of the contract.
+//! Conversions of the errors of other modules into errors of the API.
 
 use super::{ApiError, Code, Fault};
 use crate::auth::access_token::SigningError;
@@ -13,7 +13,7 @@ impl From<InvalidKey> for ApiError {
     }
 }
 
-/// No session has a malformed id.
+/// Reports a malformed id like an unknown one.
 impl From<InvalidId> for ApiError {
     fn from(_: InvalidId) -> Self {
         Self::SessionNotFound
@@ -87,15 +87,16 @@ impl From<db::data::BatchError> for ApiError {
                 let message = format!("the requested values exceed {limit} bytes: request fewer at once");
                 Self::invalid("operations", Code::PayloadTooLarge, message)
             }
-            db::data::BatchError::Batch(error) => error.into(),
+            db::data::BatchError::Data(error) => error.into(),
         }
     }
 }
 
+/// Makes the fault of a failed operation of a batch.
 fn operation_fault(index: usize, error: db::data::Error) -> Fault {
     let error = ApiError::from(error);
     let message = error.message();
-    // Messages of several faults are joined by semicolons.
+    // The response joins the messages of several faults by semicolons.
     let message = message.trim_end_matches('.');
     Fault::new(format!("operations[{index}]"), error.code(), format!("operation {index}: {message}"))
 }

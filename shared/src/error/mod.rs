@@ -1,7 +1,7 @@
-//! Errors of the contract: the only place that knows codes, statuses, and the messages that callers read.
+//! Errors of the API: their codes, statuses, and messages for the caller. No other module knows them.
 //!
-//! Each module below has a small error type of its own, which `from` converts. A caller reads [`ApiError::message`],
-//! which says what to change. The log gets the error chain.
+//! Each lower module has its own error type, which `from.rs` converts. The caller gets [`ApiError::message`], which
+//! says what to change. The log gets the error chain.
 
 mod code;
 mod from;
@@ -33,10 +33,10 @@ pub enum ApiError {
     #[error("no bearer token")]
     MissingToken,
     /// The access token is invalid, or its session has ended.
-    #[error("bad bearer token")]
+    #[error("invalid bearer token")]
     InvalidToken(#[source] Option<InvalidAccessToken>),
     /// The refresh token is unknown or reused, or its session has ended.
-    #[error("bad refresh token")]
+    #[error("invalid refresh token")]
     InvalidRefreshToken,
     /// The user's quota is used up.
     #[error("quota exceeded")]
@@ -50,7 +50,7 @@ pub enum ApiError {
     /// Another account has this username.
     #[error("username exists")]
     UsernameExists,
-    /// Another account has this e-mail address.
+    /// Another account has this email address.
     #[error("email exists")]
     EmailExists,
     /// The caller already has a value under this key.
@@ -62,7 +62,7 @@ pub enum ApiError {
     /// The database is unreachable or too slow.
     #[error("service unavailable")]
     Unavailable(#[source] BoxError),
-    /// A fault of the service.
+    /// The service has a defect or is configured wrongly.
     #[error("internal error")]
     Internal(#[source] BoxError),
 }
@@ -78,7 +78,7 @@ impl ApiError {
         Self::Internal(cause.into())
     }
 
-    /// Returns the code; of several faults, the first one's.
+    /// Returns the code. If there are several faults, it is that of the first one.
     pub fn code(&self) -> Code {
         match self {
             Self::Invalid(faults) => faults.first().map_or(Code::InvalidRequest, |fault| fault.code),
@@ -97,7 +97,8 @@ impl ApiError {
         }
     }
 
-    /// Returns the status of the code. Re-authentication is the exception: 401 would say that the access token is invalid.
+    /// Returns the status of the code. A failed re-authentication is an exception: 401 would mean an invalid access
+    /// token.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::WrongPassword => StatusCode::FORBIDDEN,
@@ -136,7 +137,7 @@ impl ApiError {
         message.to_owned()
     }
 
-    /// Returns the faults to list one by one.
+    /// Returns the faults that the response lists in `errors`.
     pub fn faults(&self) -> &[Fault] {
         match self {
             Self::Invalid(faults) => faults,
@@ -144,7 +145,7 @@ impl ApiError {
         }
     }
 
-    /// Returns the challenge of a 401 (RFC 6750 §3): a bare one without credentials, the reason with bad ones.
+    /// Returns the challenge of a 401 (RFC 6750 §3). It contains a reason only if the request contained a token.
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::MissingToken | Self::InvalidCredentials => Some("Bearer"),
@@ -153,7 +154,7 @@ impl ApiError {
         }
     }
 
-    /// Returns the whole seconds to wait before the next attempt (RFC 9110 §10.2.3).
+    /// Returns the time to wait before the next attempt, in whole seconds (RFC 9110 §10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable(_) => Some(Duration::from_secs(1)),

@@ -1,4 +1,4 @@
-//! Reads a JSON body member by member and collects all faults, so that a caller learns of them at once.
+//! Reading of JSON bodies. All faults are collected, so that a caller learns of them at once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,15 +11,17 @@ use super::{Request, media_type};
 use crate::domain::{Lifetime, Password, PasswordPolicy, Value, Version};
 use crate::error::{ApiError, Code, Fault};
 
-/// Bytes of a body: the largest value, the longest key with every character escaped, and some room.
+/// Maximum size of a body: the largest value, the longest key with all characters escaped, and the other members.
 const MAX_BYTES: usize = 512 * 1024;
 
-/// A JSON object and the faults found in it so far.
+/// A JSON object and the faults that were found in it.
 ///
-/// Read each member; a wrong one is `None` and its fault is recorded. [`Body::finish`] returns the faults at the end.
+/// The methods that read a member return `None` and record a fault if the member is invalid. [`Body::finish`] returns
+/// the faults.
 pub struct Body<'a> {
     object: JsonObject<'a>,
-    /// The prefix of its members' names in faults: empty, except for an object within an array.
+    /// The prefix of member names in faults: empty for the body itself, and for example `operations[0].` for a nested
+    /// object.
     path: String,
     faults: Vec<Fault>,
 }
@@ -33,7 +35,7 @@ impl<'a> Body<'a> {
         Self::read_at_most(request, MAX_BYTES)
     }
 
-    /// Reads a body with another size limit.
+    /// Reads the body of a request that may have up to `max_bytes`.
     ///
     /// # Errors
     /// As for [`Body::read`].
@@ -54,12 +56,12 @@ impl<'a> Body<'a> {
         Ok(Self { object, path: String::new(), faults: Vec::new() })
     }
 
-    /// Reads a required text. A text that the type rejects is a fault with `code`.
+    /// Reads a required string. If the type rejects it, the fault has `code`.
     pub fn text<T: FromStr<Err: fmt::Display>>(&mut self, field: &'static str, code: Code) -> Option<T> {
         self.text_or(field, code, Code::InvalidRequest)
     }
 
-    /// The same; a missing or empty text is a fault with the code `absent`.
+    /// Reads a required string like [`Body::text`]. If it is missing or empty, the fault has the code `absent`.
     pub fn text_or<T>(&mut self, field: &'static str, code: Code, absent: Code) -> Option<T>
     where
         T: FromStr<Err: fmt::Display>,
@@ -67,16 +69,16 @@ impl<'a> Body<'a> {
         self.text_by(field, code, absent, str::parse)
     }
 
-    /// Reads the only member that a route expects.
+    /// Reads the only member of a body, a string.
     ///
     /// # Errors
-    /// It is missing or not a text.
+    /// It is missing, not a string, or rejected by the type.
     pub fn only_text<T: FromStr<Err: fmt::Display>>(mut self, field: &'static str) -> Result<T, ApiError> {
         let text = self.text(field, Code::InvalidRequest);
         self.finish(text)
     }
 
-    /// Reads a required text that becomes the password of an account.
+    /// Reads a required string that becomes the password of an account.
     pub fn new_password(&mut self, field: &'static str, policy: PasswordPolicy) -> Option<Password> {
         self.text_by(field, Code::InvalidPassword, Code::InvalidRequest, |text| policy.accept(text))
     }
@@ -103,7 +105,7 @@ impl<'a> Body<'a> {
         parse(&text).map_err(|error| self.fault(field, code, error)).ok()
     }
 
-    /// Reads a required number. Anything that the type rejects is a fault with `code`.
+    /// Reads a required number. If the type rejects it, the fault has `code`.
     pub fn number<T: TryFrom<f64, Error: fmt::Display>>(&mut self, field: &'static str, code: Code) -> Option<T> {
         let Some(raw) = self.given(field) else {
             self.fault(field, Code::InvalidRequest, format!("{field} is required"));
@@ -112,12 +114,12 @@ impl<'a> Body<'a> {
         self.convert(field, code, raw)
     }
 
-    /// Whether the member is given, `null` included.
+    /// Whether the body has the member, even if it is `null`.
     pub fn has(&self, field: &str) -> bool {
         self.object.find(field).is_some()
     }
 
-    /// Reads `value`: any JSON value, `null` included.
+    /// Reads the required `value`: any JSON value, including `null`.
     pub fn value(&mut self) -> Option<Value> {
         let Some(raw) = self.object.find("value") else {
             self.fault("value", Code::InvalidValue, "value is required; it may be null");
@@ -126,13 +128,13 @@ impl<'a> Body<'a> {
         Value::try_from(raw).map_err(|error| self.fault("value", error.into(), error)).ok()
     }
 
-    /// Reads the optional `expires_in`: seconds.
+    /// Reads the optional `expires_in`, in seconds.
     pub fn lifetime(&mut self) -> Option<Lifetime> {
         let raw = self.given("expires_in")?;
         self.convert("expires_in", Code::InvalidRequest, raw)
     }
 
-    /// Reads the optional `if_version`: a number. `null` is a fault, because a precondition must not be dropped.
+    /// Reads the optional `if_version`. `null` is a fault: ignoring it would drop the precondition.
     pub fn if_version(&mut self) -> Option<Version> {
         let raw = self.object.find("if_version")?;
         self.convert("if_version", Code::InvalidRequest, raw)
@@ -150,16 +152,17 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Reads a required array of 1 to `most` objects: the results of `read` for each, called with its index.
+    /// Reads a required array of 1 to `max` objects. Calls `read` with the index and the members of each object, and
+    /// returns the results.
     pub fn each<T>(
         &mut self,
         field: &'static str,
-        most: usize,
+        max: usize,
         mut read: impl FnMut(usize, &mut Self) -> Option<T>,
     ) -> Option<Vec<T>> {
         let items = self.given(field).and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
-        let Some(items) = items.filter(|items| (1..=most).contains(&items.len())) else {
-            self.fault(field, Code::InvalidRequest, format!("{field} must be an array of 1 to {most} objects"));
+        let Some(items) = items.filter(|items| (1..=max).contains(&items.len())) else {
+            self.fault(field, Code::InvalidRequest, format!("{field} must be an array of 1 to {max} objects"));
             return None;
         };
         let mut results = Vec::with_capacity(items.len());
@@ -180,7 +183,7 @@ impl<'a> Body<'a> {
         Some(results)
     }
 
-    /// Records a fault that involves several members.
+    /// Records a fault that the methods that read a member cannot find, for example one that involves several members.
     pub fn fault(&mut self, field: &'static str, code: Code, message: impl ToString) {
         self.faults.push(match self.path.as_str() {
             "" => Fault::new(field, code, message),
@@ -191,7 +194,7 @@ impl<'a> Body<'a> {
         });
     }
 
-    /// Returns `read` unless there are faults. `read` is `None` only if there are some.
+    /// Returns `read` if the body has no faults. `read` may be `None` only if there are faults.
     ///
     /// # Errors
     /// The faults, in the order in which the members were read.
@@ -208,12 +211,12 @@ impl<'a> Body<'a> {
         code: Code,
         raw: &RawValue,
     ) -> Option<T> {
-        // NaN is out of every type's range, and the type's own message says what to send.
+        // All types reject NaN, with a message that says what to send.
         let number = serde_json::from_str(raw.get()).unwrap_or(f64::NAN);
         T::try_from(number).map_err(|error| self.fault(field, code, error)).ok()
     }
 
-    /// Returns a member that is given and not `null`.
+    /// Returns a member unless it is `null`.
     fn given(&self, field: &str) -> Option<&'a RawValue> {
         self.object.find(field).filter(|raw| raw.get() != "null")
     }

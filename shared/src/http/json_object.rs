@@ -1,4 +1,4 @@
-//! A JSON object whose members keep their text.
+//! JSON objects whose members keep their JSON text, so that values are stored as they were sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,20 +6,21 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// No route knows more than a handful of members. The limit bounds the search for duplicates.
+/// Maximum number of members. It limits the search for duplicates, which is quadratic; no route has more than ten
+/// members.
 const MAX_MEMBERS: usize = 100;
-/// Characters of a member's name that a message quotes.
+/// Maximum number of characters of a member's name in a message.
 const QUOTED_CHARS: usize = 50;
 
 /// The members of an object, each with its JSON text.
 pub(super) struct JsonObject<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> JsonObject<'a> {
-    /// Reads an object. An error continues the sentence "… must be a JSON object".
+    /// Reads an object. An error is a suffix of the message "… must be a JSON object".
     pub(super) fn read(text: &'a str) -> Result<Self, String> {
         match serde_json::from_str(text) {
             Ok(object) => Ok(object),
-            // The library's message would quote a text that is something else.
+            // Without the library's message, which would quote the text.
             Err(_) if !text.trim_start().starts_with('{') => Err(String::new()),
             Err(error) => Err(format!(": {error}")),
         }
@@ -31,7 +32,7 @@ impl<'a> JsonObject<'a> {
     }
 }
 
-/// Rejects duplicate members: clients disagree about which one counts (RFC 8259 §4).
+/// Rejects duplicate members, because implementations disagree about which one counts (RFC 8259 §4).
 impl<'de: 'a, 'a> Deserialize<'de> for JsonObject<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ObjectVisitor;

@@ -4,7 +4,7 @@ use lambda_http::http::HeaderMap;
 use lambda_http::http::header::CONTENT_TYPE;
 use mime::{APPLICATION, CHARSET, JSON, Mime, UTF_8};
 
-/// Whether `Content-Type` is absent or names JSON in UTF-8.
+/// Whether the body is JSON in UTF-8 by its `Content-Type`. A missing header counts as JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let Some(content_type) = types.next() else { return true };

@@ -1,4 +1,4 @@
-//! HTTP: requests, replies, responses, and routes. This module does not know SQL or hashing.
+//! HTTP: requests, replies, responses, and routes.
 
 mod body;
 mod json_object;

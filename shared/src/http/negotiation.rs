@@ -9,7 +9,7 @@ pub fn accepts_gzip(request: &Request) -> bool {
     lists(request, ACCEPT_ENCODING, "gzip")
 }
 
-/// Whether the caller names a media type. A wildcard does not count.
+/// Whether the `Accept` header of the request names a media type. A wildcard does not count.
 pub(crate) fn accepts(request: &Request, media_type: &str) -> bool {
     lists(request, ACCEPT, media_type)
 }

@@ -1,3 +1,5 @@
+//! Path parameters and percent-encoding.
+
 use std::borrow::Cow;
 use std::str::FromStr;
 
@@ -8,10 +10,10 @@ use super::request::PathParameters;
 use crate::domain::{InvalidId, InvalidKey, Key};
 use crate::error::ApiError;
 
-/// The characters of a path that stay as they are: the unreserved ones (RFC 3986 §2.3) and the slash between segments.
+/// The characters to encode in a path: all but the unreserved ones (RFC 3986 §2.3) and the slash between segments.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Reads the path parameter `name`, percent-decoded exactly once.
+/// Reads the path parameter `name`. It is percent-decoded exactly once, by the gateway or here.
 ///
 /// # Errors
 /// It is missing, its encoding is broken, or the type rejects it.
@@ -32,7 +34,8 @@ pub fn data_path(key: &Key) -> String {
     format!("/api/data/{}", utf8_percent_encode(key.as_str(), PATH))
 }
 
-/// A part of a URL that is not percent-encoded UTF-8. Each type that is read from a path converts it to its own error.
+/// The error of a URL part that is not percent-encoded UTF-8. Types that are read from a path convert it into their own
+/// error.
 pub struct BrokenEncoding;
 
 impl From<BrokenEncoding> for InvalidKey {
@@ -49,7 +52,7 @@ impl From<BrokenEncoding> for InvalidId {
 
 /// Percent-decodes a text once.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, BrokenEncoding> {
-    // The decoder leaves a `%` without two digits as it is. It is an error: the client forgot to encode it.
+    // The decoder accepts a `%` without two digits. It is rejected here because the client has not encoded it.
     let stray_percent = text.split('%').skip(1).any(|rest| {
         let mut digits = rest.bytes();
         !(digits.next().is_some_and(|byte| byte.is_ascii_hexdigit())

@@ -1,23 +1,23 @@
-//! Conditional requests (RFC 9110 §13). The entity tag of a value is its version, and strong.
+//! Preconditions of requests (RFC 9110 §13). The entity tag of a value is its version, as a strong tag.
 
 use super::Request;
 use crate::domain::{Version, VersionMatch};
 use crate::error::{ApiError, Code};
 
-/// Reads `If-Match`. A weak tag, or one that is not a version, is valid but matches nothing.
+/// Reads `If-Match`. A tag that is weak or not a version is valid but matches no value.
 ///
 /// # Errors
 /// The header is not a list of entity tags.
 pub fn if_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
-    named(request, "if-match", |tag| !tag.weak)
+    read_versions(request, "if-match", |tag| !tag.weak)
 }
 
-/// Reads `If-None-Match`. Its tags are compared weakly (RFC 9110 §13.1.2).
+/// Reads `If-None-Match`. Weak tags count too (RFC 9110 §13.1.2).
 ///
 /// # Errors
 /// The header is not a list of entity tags.
 pub fn if_none_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
-    named(request, "if-none-match", |_| true)
+    read_versions(request, "if-none-match", |_| true)
 }
 
 /// Whether `If-None-Match` matches the current entity tag of a document.
@@ -25,19 +25,20 @@ pub fn if_none_match(request: &Request) -> Result<Option<VersionMatch>, ApiError
 /// # Errors
 /// The header is not a list of entity tags.
 pub fn matches_etag(request: &Request, tag: &str) -> Result<bool, ApiError> {
-    Ok(match tags(request, "if-none-match")? {
+    Ok(match read_tags(request, "if-none-match")? {
         None => false,
         Some(Tags::Any) => true,
         Some(Tags::Listed(tags)) => tags.iter().any(|known| known.opaque == tag),
     })
 }
 
-fn named(
+/// Reads the versions that a header names, except for tags that `counts` excludes.
+fn read_versions(
     request: &Request,
     name: &'static str,
     counts: impl Fn(&Tag<'_>) -> bool,
 ) -> Result<Option<VersionMatch>, ApiError> {
-    Ok(tags(request, name)?.map(|tags| match tags {
+    Ok(read_tags(request, name)?.map(|tags| match tags {
         Tags::Any => VersionMatch::Any,
         Tags::Listed(tags) => {
             VersionMatch::Among(tags.iter().filter(|tag| counts(tag)).filter_map(Tag::version).collect())
@@ -45,11 +46,13 @@ fn named(
     }))
 }
 
+/// The value of a precondition header.
 enum Tags<'a> {
     Any,
     Listed(Vec<Tag<'a>>),
 }
 
+/// An entity tag.
 struct Tag<'a> {
     weak: bool,
     opaque: &'a str,
@@ -58,12 +61,13 @@ struct Tag<'a> {
 impl Tag<'_> {
     fn version(&self) -> Option<Version> {
         let number: i64 = self.opaque.parse().ok()?;
-        // `+1` and `01` are numbers too, but not the form of a version.
+        // Rejects `+1` and `01`, which parse as numbers.
         (number.to_string() == self.opaque).then(|| Version::from(number))
     }
 }
 
-fn tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>, ApiError> {
+/// Parses a precondition header; none if the request does not have it.
+fn read_tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags<'a>>, ApiError> {
     let invalid = || {
         let message = format!(r#"{name} must be * or a list of entity tags such as "1", "2""#);
         ApiError::invalid(name, Code::InvalidRequest, message)

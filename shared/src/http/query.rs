@@ -5,11 +5,11 @@ use super::Request;
 use super::path::decode;
 use crate::error::{ApiError, Code};
 
-/// The parameters of a query. A route ignores those that it does not know.
+/// The query parameters of a request. Unknown ones are ignored.
 pub struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    /// Takes the query of a request.
+    /// Returns the query of a request.
     pub fn of(request: &'a Request) -> Self {
         Self(&request.query)
     }
@@ -34,7 +34,7 @@ impl<'a> Query<'a> {
         self.get_by(name, str::parse)
     }
 
-    /// Reads an optional parameter by `parse`.
+    /// Reads an optional parameter with the function `parse`.
     ///
     /// # Errors
     /// `parse` rejects it, or it is given more than once.
@@ -46,7 +46,7 @@ impl<'a> Query<'a> {
         self.text(name)?.map(|text| parse(&text).map_err(|error| invalid(name, error))).transpose()
     }
 
-    /// Decodes a parameter as forms encode it: `+` is a space.
+    /// Decodes a parameter. `+` is a space, as in the encoding of HTML forms.
     fn text(&self, name: &'static str) -> Result<Option<String>, ApiError> {
         let pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let mut values = pairs.filter_map(|(given, value)| (given == name).then_some(value));

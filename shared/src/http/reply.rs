@@ -12,7 +12,8 @@ use crate::domain::Version;
 
 /// A successful response: status, headers, and body.
 ///
-/// A constructor fixes the body. Methods change the status and headers only, so that none can discard a message or data.
+/// The constructor determines the body. Methods change only the status and headers, so that none can discard a message
+/// or data.
 pub struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -21,20 +22,20 @@ pub struct Reply {
 
 /// The body of a reply.
 pub(super) enum ReplyBody {
-    /// The envelope of the contract, with data that is JSON already.
+    /// The envelope of the API. `data` is already serialized.
     Envelope { message: Option<&'static str>, data: Option<Result<String, serde_json::Error>> },
-    /// JSON without an envelope, in a form that another standard defines.
+    /// JSON without an envelope, in a format that another standard defines.
     Document(Result<String, serde_json::Error>),
     /// Text of another media type.
     Text(String),
-    /// The same, compressed with gzip.
+    /// Text of another media type, compressed with gzip.
     Gzipped(&'static [u8]),
     /// No body, because the caller has the current version.
     NotModified,
 }
 
 impl Reply {
-    /// Makes a 200 with a message for a person.
+    /// Makes a 200 with a message for humans.
     pub fn message(message: &'static str) -> Self {
         Self::new(ReplyBody::Envelope { message: Some(message), data: None })
     }
@@ -44,23 +45,23 @@ impl Reply {
         Self::new(ReplyBody::Envelope { message: None, data: Some(serde_json::to_string(data)) })
     }
 
-    /// Makes a 200 with a message for a person and `data`.
+    /// Makes a 200 with a message for humans and `data`.
     pub fn message_and_data(message: &'static str, data: &impl Serialize) -> Self {
         Self::new(ReplyBody::Envelope { message: Some(message), data: Some(serde_json::to_string(data)) })
     }
 
-    /// Makes a 304: the caller has the current version.
+    /// Makes a 304, for a caller that has the current version.
     pub fn not_modified() -> Self {
         Self { status: StatusCode::NOT_MODIFIED, ..Self::new(ReplyBody::NotModified) }
     }
 
-    /// Makes a 200 with a public document that has no envelope because another standard defines its form. Caches may keep
-    /// it for `max_age`.
+    /// Makes a 200 with a public document without an envelope, in a format that another standard defines. Caches may
+    /// keep it for `max_age`.
     pub fn document(document: &impl Serialize, max_age: Duration) -> Self {
         Self::new(ReplyBody::Document(serde_json::to_string(document))).public(max_age)
     }
 
-    /// The same with a document that is JSON already.
+    /// Makes the same reply as [`Reply::document`] from JSON text.
     pub fn document_text(document: &str, max_age: Duration) -> Self {
         Self::new(ReplyBody::Document(Ok(document.to_owned()))).public(max_age)
     }
@@ -70,7 +71,8 @@ impl Reply {
         Self::new(ReplyBody::Text(text))
     }
 
-    /// The same, compressed with gzip (RFC 1952), for callers that [accept it](super::accepts_gzip).
+    /// Makes a 200 with a text that is compressed with gzip (RFC 1952), for callers that [accept
+    /// it](super::accepts_gzip).
     pub fn gzipped(text: &'static [u8]) -> Self {
         Self::new(ReplyBody::Gzipped(text)).header(CONTENT_ENCODING, "gzip".to_owned())
     }
@@ -85,8 +87,8 @@ impl Reply {
         Self { status: StatusCode::CREATED, ..self }
     }
 
-    /// Adds the headers of a public page that caches may keep for `max_age`. `tag` identifies its content, without quotes;
-    /// `policy` limits what it may load and run (Content Security Policy Level 3).
+    /// Adds the headers of a public HTML page that caches may keep for `max_age`. `tag` is the entity tag without
+    /// quotes. `policy` limits what the page may load and run (Content Security Policy Level 3).
     #[must_use]
     pub fn html(self, tag: &str, policy: &str, max_age: Duration) -> Self {
         self.header(CONTENT_TYPE, "text/html; charset=utf-8".to_owned())
@@ -108,7 +110,7 @@ impl Reply {
         self.header(ETAG, format!("\"{version}\""))
     }
 
-    /// Adds the path of a created resource. It must be percent-encoded already.
+    /// Adds the path of a created resource, which must be percent-encoded.
     #[must_use]
     pub fn location(self, path: String) -> Self {
         self.header(LOCATION, path)
@@ -119,14 +121,14 @@ impl Reply {
             Ok(value) => {
                 self.headers.insert(name, value);
             }
-            // Versions are digits and paths are percent-encoded. A caller that breaks this rule loses only the header.
-            Err(error) => tracing::error!(%name, %error, "a header of a reply is invalid"),
+            // Not expected: versions are digits and paths are percent-encoded. Only the header is lost.
+            Err(error) => tracing::error!(%name, %error, "a header of the reply is invalid and was left out"),
         }
         self
     }
 }
 
-/// Leaves out headers and body: they may contain tokens and values.
+/// Leaves out headers and body, because they may contain tokens and values.
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()

@@ -13,35 +13,35 @@ use crate::error::ApiError;
 
 /// An HTTP request from API Gateway (payload format 2.0), reduced to the parts that handlers use.
 ///
-/// `lambda_http` can convert the same event to an `http::Request`, but panics if the body is not the base64 it claims to be
-/// or if the host, the forwarded scheme, or the query do not form a URI. Clients choose those, and no input may panic.
+/// The conversion of `lambda_http` into an `http::Request` is not used: it panics if the body is not the base64 that it
+/// claims to be, or if the host, the forwarded scheme, and the query do not form a URI. Clients choose these.
 pub struct Request {
-    /// The request id of API Gateway, which errors, the log, and the access log contain.
+    /// The request id of API Gateway. Error responses, the log, and the access log contain it.
     pub id: String,
-    /// The method. The response to HEAD is the one to GET without its body.
+    /// The method. HEAD is handled like GET, and the response has no body.
     pub(crate) method: Method,
     /// The headers. Repeated ones may be joined by commas.
     pub headers: HeaderMap,
     /// The raw query without `?`.
     pub query: String,
-    /// The device that sent it.
+    /// The device that sent the request.
     pub device: Device,
     pub(super) path_parameters: PathParameters,
     pub(super) body: Vec<u8>,
 }
 
-/// The values of `{…}` in the route.
+/// The values of the parameters in the path of the route.
 pub(super) enum PathParameters {
-    /// Percent-decoded, by API Gateway.
+    /// Percent-decoded; from API Gateway.
     Decoded(HashMap<String, String>),
-    /// As sent, by `cargo lambda watch`.
+    /// As sent; from `cargo lambda watch`.
     AsSent(HashMap<String, String>),
 }
 
-/// An event that is not an HTTP request from API Gateway.
+/// The error of an event that is not an HTTP request from API Gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEvent {
-    /// Other JSON.
+    /// The JSON has another structure.
     #[error("the event is not an API Gateway HTTP API request of payload format 2.0")]
     Shape(#[from] serde_json::Error),
     /// `isBase64Encoded` is true, but the body is not base64.
@@ -49,11 +49,11 @@ pub enum InvalidEvent {
     Body(#[from] base64::DecodeError),
 }
 
-/// The route key of every event from `cargo lambda watch`.
+/// The route key of all events from `cargo lambda watch`.
 const UNROUTED: &str = "$default";
 
 impl Request {
-    /// Reads an invocation's payload.
+    /// Reads a request from the payload of an invocation.
     ///
     /// # Errors
     /// The payload is not a request.
@@ -62,7 +62,7 @@ impl Request {
         let parameters = event.path_parameters;
         let body = event.body.unwrap_or_default();
         let user_agent = event.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
-        // The peer of the connection as API Gateway saw it. A client can make up headers such as `X-Forwarded-For`.
+        // The peer address that API Gateway saw. A client can forge headers such as `X-Forwarded-For`.
         let address = event.request_context.http.source_ip;
         let device = Device {
             network: address.and_then(|address| address.parse().ok()),
@@ -82,13 +82,13 @@ impl Request {
         })
     }
 
-    /// Returns the text of a header.
+    /// Returns the value of a header; none if it is missing or not ASCII text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
-/// Leaves out headers, query, and body: they may contain tokens, passwords, and values.
+/// Leaves out headers, query, and body, because they may contain tokens, passwords, and values.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").field("id", &self.id).field("method", &self.method).finish_non_exhaustive()
@@ -108,7 +108,7 @@ pub(crate) fn bearer_token(request: &Request) -> Result<&str, ApiError> {
         return Err(ApiError::MissingToken);
     }
     let token = token.trim_start();
-    // The characters of b64token in RFC 6750. A comma is not one of them, so two joined headers are not a token.
+    // The characters of `b64token` in RFC 6750. A comma is not one of them, so two joined headers are rejected.
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if headers.next().is_some() || token.is_empty() || !token.bytes().all(is_valid) {
         return Err(ApiError::InvalidToken(None));
@@ -116,7 +116,8 @@ pub(crate) fn bearer_token(request: &Request) -> Result<&str, ApiError> {
     Ok(token)
 }
 
-/// The raw payload of an invocation, so that a malformed event reaches [`crate::runtime`] instead of failing before.
+/// The raw payload of an invocation. It is parsed by [`Request::from_event`], so that a malformed event gets an error
+/// response.
 pub(crate) struct Payload(Box<serde_json::value::RawValue>);
 
 impl Payload {

@@ -1,4 +1,4 @@
-//! Makes responses: the only place that does.
+//! Responses to the gateway. No other module makes them.
 
 use lambda_http::Body;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
@@ -15,22 +15,23 @@ use crate::error::{ApiError, Code, Fault};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// The form of an error.
+/// The format of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorForm {
-    /// The envelope of the contract.
+    /// The envelope of the API.
     Envelope,
     /// `application/problem+json` (RFC 9457).
     Problem,
 }
 
 impl ErrorForm {
-    /// Returns the form that the caller's `Accept` header asks for.
+    /// Returns the format that the `Accept` header of the request names.
     pub(crate) fn accepted_by(request: &Request) -> Self {
         if accepts(request, PROBLEM_JSON) { Self::Problem } else { Self::Envelope }
     }
 }
 
+/// The body of an error in the envelope of the API.
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     status: &'static str,
@@ -41,7 +42,7 @@ struct ErrorBody<'a> {
     errors: &'a [Fault],
 }
 
-/// The same by RFC 9457. `code` tells the kind of problem, so `type` is `about:blank`.
+/// The body of an error by RFC 9457. `type` is `about:blank` because `code` tells the kind of problem.
 #[derive(Serialize)]
 struct Problem<'a> {
     #[serde(rename = "type")]
@@ -55,7 +56,7 @@ struct Problem<'a> {
     errors: &'a [Fault],
 }
 
-/// Makes the response of a reply.
+/// Makes the response to a successful request.
 ///
 /// # Errors
 /// The data of the reply could not be serialized.
@@ -70,7 +71,7 @@ pub(crate) fn success(reply: Reply) -> Result<ApiGatewayV2httpResponse, ApiError
     Ok(response(reply.status, reply.headers, body))
 }
 
-/// Makes the response of an error.
+/// Makes the response to a failed request.
 pub(crate) fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> ApiGatewayV2httpResponse {
     let mut headers = HeaderMap::new();
     if let Some(challenge) = error.challenge() {
@@ -89,11 +90,12 @@ pub(crate) fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> Ap
             serde_json::to_string(&Problem { kind, title, status, detail: message, code, request_id, errors })
         }
     };
-    // Texts and enums cannot fail to be serialized.
+    // The serialization of strings, numbers, and enums cannot fail.
     response(status, headers, Some(Body::Text(body.unwrap_or_default())))
 }
 
-/// Inserts `data` as it is: it may be megabytes, and parsing it again would take longer than the rest of the request.
+/// Makes the envelope of a success. `data` is inserted as text: parsing it again could take longer than the rest of the
+/// request.
 fn envelope(
     message: Option<&'static str>,
     data: Option<Result<String, serde_json::Error>>,
@@ -109,6 +111,7 @@ fn envelope(
     Ok(body)
 }
 
+/// Makes a response with the headers that all responses have.
 fn response(status: StatusCode, mut headers: HeaderMap, body: Option<Body>) -> ApiGatewayV2httpResponse {
     if body.is_some() {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json; charset=utf-8"));

@@ -38,7 +38,7 @@ impl Route {
     }
 }
 
-/// Formats it like a `routeKey`, as in `GET /api/data/{key+}`.
+/// Formats the route like a `routeKey` of API Gateway, for example `GET /api/data/{key+}`.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)

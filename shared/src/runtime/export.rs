@@ -1,7 +1,7 @@
-//! Sends the spans of a request after the runtime has handed over its response and before it asks for the next event,
-//! at which point Lambda may freeze the environment.
+//! Sends the spans of a request after its response was sent and before the runtime requests the next event. After that,
+//! Lambda may freeze the environment.
 //!
-//! The runtime's own `OpenTelemetryLayer` does this too, but blocks the only thread, on which the export has to run.
+//! The runtime's own `OpenTelemetryLayer` is not used: it blocks the only thread, on which the export has to run.
 
 use std::task::{Context, Poll};
 
@@ -12,7 +12,7 @@ use lambda_runtime::tower::{Layer, Service};
 use crate::report::BoxError;
 use crate::telemetry::otlp;
 
-/// The layer of the Lambda runtime.
+/// The layer that adds the export to the Lambda runtime.
 pub(super) struct ExportLayer;
 
 impl<S> Layer<S> for ExportLayer {
@@ -41,9 +41,9 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let answered = self.0.call(invocation);
+        let response_sent = self.0.call(invocation);
         Box::pin(async move {
-            let outcome = answered.await;
+            let outcome = response_sent.await;
             otlp::send().await;
             outcome
         })

@@ -1,6 +1,6 @@
-//! Starts functions and serves invocations: the only home of the Lambda runtime.
+//! Starts functions and serves invocations. No other module uses the Lambda runtime.
 
-#![expect(clippy::disallowed_methods, reason = "the home of the Lambda runtime")]
+#![expect(clippy::disallowed_methods, reason = "the only module that uses the Lambda runtime")]
 
 #[cfg(feature = "otlp")]
 mod export;
@@ -29,17 +29,18 @@ use crate::settings::Settings;
 use crate::telemetry;
 use crate::telemetry::stats;
 
-/// The context that a function gets with each request: everything that it needs and nothing else, made ready at the start.
+/// The context that a handler gets with each request. Its type determines what the start prepares: database, secrets,
+/// or nothing.
 pub trait Context: Clone + Send + Sync + 'static {
-    /// Makes the context.
+    /// Makes the context at the start of the function.
     ///
     /// # Errors
-    /// A setting or a secret is missing or wrong.
+    /// A setting or a secret is missing or invalid.
     fn start() -> impl Future<Output = Result<Self, BoxError>> + Send;
 }
 
 impl<K: Keys> Context for App<K> {
-    /// An unavailable database does not fail the start.
+    /// Also opens a database connection. If the database is unavailable, the start succeeds nevertheless.
     async fn start() -> Result<Self, BoxError> {
         let settings = Settings::from_env()?;
         let pool = PoolSettings { connections: max_concurrency()?, preparation: Preparation::from_env()? };
@@ -51,21 +52,21 @@ impl<K: Keys> Context for App<K> {
     }
 }
 
-/// The context of a function with signing keys and without a database.
+/// The context of a function that uses signing keys and no database.
 impl Context for Arc<Secrets<KeyRing>> {
     async fn start() -> Result<Self, BoxError> {
         Ok(Self::new(Secrets::load_keys(Arc::new(SystemClock)).await?))
     }
 }
 
-/// The context of a function that needs neither a database nor a secret, and links neither.
+/// The context of a function that uses neither a database nor a secret. Its binary does not contain their code.
 impl Context for () {
     async fn start() -> Result<Self, BoxError> {
         Ok(())
     }
 }
 
-/// The type of an endpoint: it turns a context and a request into a reply or an error.
+/// The type of the function `handle` of an endpoint, which returns a reply or an error.
 pub trait Handler<C: Context>: Fn(C, Request) -> Self::Future + Clone + Send + 'static {
     /// The future that the handler returns.
     type Future: Future<Output = Result<Reply, ApiError>> + Send + 'static;
@@ -79,7 +80,7 @@ where
     type Future = F;
 }
 
-/// Serves an endpoint until the environment ends. Fails only if the start fails, and then logs the reason.
+/// Serves an endpoint until the environment ends. If the start fails, logs the reason and returns a failure.
 pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCode {
     telemetry::init();
     let stopwatch = Stopwatch::start();
@@ -102,19 +103,20 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
     exit_code(served.await)
 }
 
-/// Reads `AWS_LAMBDA_MAX_CONCURRENCY`: the requests that this process serves at a time. Only Lambda Managed Instances set
-/// it; elsewhere it is one.
+/// Reads `AWS_LAMBDA_MAX_CONCURRENCY`, the number of requests that this process serves at a time. Only Lambda Managed
+/// Instances set it; the default is 1.
 fn max_concurrency() -> Result<usize, EnvError> {
     env::integer("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1000, 1)
 }
 
-/// The runtime reports the end of an environment, at which the Runtime API hangs up, as an error.
+/// Logs the end of the environment. The runtime reports it as an error, because the Runtime API closes the connection.
 fn log_end(outcome: Result<(), BoxError>) {
     if let Err(error) = outcome {
         tracing::warn!("the environment ended: {}", report::chain(error.as_ref()));
     }
 }
 
+/// Returns the exit code of the process, and logs why the start failed.
 fn exit_code(served: Result<(), BoxError>) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! From an event to a response: the only caller of handlers.
+//! Turns an event into a response. No other module calls handlers.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -20,11 +20,12 @@ use crate::telemetry::request_line::{self, Outcome, RequestInfo};
 use crate::telemetry::spans::{self, RequestSpan};
 use crate::telemetry::{stats, xray};
 
-/// Time for a request, below the functions' timeout of 15 s, at which the gateway would answer instead.
+/// Maximum time for a request. It is less than the functions' timeout of 15 s, at which the gateway would respond with
+/// an error of its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// Answers one event. Every outcome of the handler, a panic included, becomes a response of the contract. `invocation` is
-/// used for the log and the traces only.
+/// Responds to one event. Errors and panics of the handler become responses in the format of the API. `invocation` is
+/// used only for the log and the traces.
 pub async fn respond<C: Context>(
     context: C,
     route: &Route,
@@ -57,10 +58,10 @@ pub async fn respond<C: Context>(
         trace_id: xray.as_deref().and_then(xray::trace_id),
     };
     let log_span = info_span!("request", route = info.route, request_id = info.request_id);
-    // Boxed: the compiler lays out nested futures as one, and fails if they are nested too deep.
-    let handling = Box::pin(handle(context, request));
-    let answered = answer(handling, info, form, &request_span).instrument(log_span);
-    let mut response = stats::scope(answered.instrument(request_span.clone())).await;
+    // Boxed, because the compiler makes one type of nested futures and fails if they are nested too deeply.
+    let reply = Box::pin(handle(context, request));
+    let responding = finish(reply, info, form, &request_span).instrument(log_span);
+    let mut response = stats::scope(responding.instrument(request_span.clone())).await;
     if method == Method::HEAD {
         response.body = None;
         response.is_base64_encoded = false;
@@ -68,15 +69,15 @@ pub async fn respond<C: Context>(
     response
 }
 
-/// Awaits the handler, makes the response, and records the outcome in the log and the span.
-async fn answer(
-    handling: impl Future<Output = Result<Reply, ApiError>>,
+/// Awaits the reply of the handler, makes the response, and records the outcome in the log and the span.
+async fn finish(
+    reply: impl Future<Output = Result<Reply, ApiError>>,
     info: RequestInfo<'_>,
     form: ErrorForm,
     span: &Span,
 ) -> ApiGatewayV2httpResponse {
     let stopwatch = Stopwatch::start();
-    let reply = match timeout(REQUEST_TIMEOUT, AssertUnwindSafe(handling).catch_unwind()).await {
+    let reply = match timeout(REQUEST_TIMEOUT, AssertUnwindSafe(reply).catch_unwind()).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Err(ApiError::internal("the handler panicked")),
         Err(elapsed) => Err(ApiError::Unavailable(Box::new(elapsed))),
@@ -95,7 +96,7 @@ async fn answer(
     response
 }
 
-/// Logs the cause of an error, which the request line does not contain. Only server errors need attention.
+/// Logs the cause of an error, which the request line does not contain. Errors of the caller are logged at level DEBUG.
 fn log(error: &ApiError) {
     let (code, cause) = (error.code().as_str(), report::chain(error));
     if error.status().is_server_error() {

@@ -1,4 +1,4 @@
-//! Functions without a route: in Lambda they run once for each event, elsewhere once as a program.
+//! Tasks: functions without a route. In Lambda they run once for each event, elsewhere once as a program.
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -18,13 +18,13 @@ use crate::telemetry;
 
 /// An invocation of a task.
 pub struct Invocation {
-    /// The event as JSON text; `null` for a program.
+    /// The event as JSON text. It is `null` if the task runs as a program.
     pub event: String,
-    /// The time at which Lambda ends the invocation; none for a program.
+    /// The time at which Lambda ends the invocation. It is none if the task runs as a program.
     pub deadline: Option<SystemTime>,
 }
 
-/// Serves a task that ignores its event, such as `data-sweep`. A program prints the result.
+/// Serves a task that ignores its event, for example `data-sweep`. As a program, it prints the result.
 pub async fn serve_task<F, T>(task: impl Fn(App<NoKeys>) -> F + Clone + Send + 'static) -> ExitCode
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
@@ -37,8 +37,8 @@ where
     .await
 }
 
-/// Serves a task that reads its event. Nothing is made ready before, so that a wrong setting or secret is reported to the
-/// invoker.
+/// Serves a task that reads its event. The start reads no settings or secrets, so that the task can report a wrong one
+/// to the invoker.
 pub async fn serve_invocations<F, T>(task: impl Fn(Invocation) -> F + Clone + Send + 'static) -> ExitCode
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
@@ -47,6 +47,7 @@ where
     serve_after(std::future::ready(Ok(task))).await
 }
 
+/// Awaits `start` and serves the task that it returns.
 async fn serve_after<W, F, T>(start: impl Future<Output = Result<W, BoxError>>) -> ExitCode
 where
     W: Fn(Invocation) -> F + Clone + Send + 'static,
@@ -71,7 +72,7 @@ where
     exit_code(served.await)
 }
 
-/// Logs why a task failed and tells the invoker.
+/// Logs why a task failed and returns the error for the invoker.
 fn diagnose(error: &BoxError) -> Diagnostic {
     let error_message = report::chain(error.as_ref());
     tracing::error!("the task failed: {error_message}");

@@ -22,7 +22,7 @@ pub(super) enum SecretSource {
     Environment(Zeroizing<String>),
     /// A secret of Secrets Manager, by its ARN.
     SecretsManager(String),
-    /// For the database only: a token that is signed for each connection.
+    /// A token that is signed for each connection. For the database only.
     Iam(Arc<IamAuth>),
 }
 
@@ -83,7 +83,7 @@ pub(super) struct SecretTexts<'a> {
 }
 
 impl Sources {
-    /// Reads the credentials of AWS only if a source is in Secrets Manager.
+    /// Makes the sources. Calls `aws` only if one of them is in Secrets Manager.
     pub(super) fn new(
         database: Option<SecretSource>,
         keys: Option<SecretSource>,
@@ -99,7 +99,7 @@ impl Sources {
         self.client.is_some()
     }
 
-    /// Fetches what is in Secrets Manager, in one call.
+    /// Fetches the secrets of Secrets Manager in one call.
     pub(super) async fn fetch(&self) -> Result<SecretTexts<'_>, SecretsError> {
         let arns = [&self.database, &self.keys].into_iter().flatten().filter_map(|source| source.arn());
         let arns: Vec<String> = arns.map(str::to_owned).collect();
@@ -121,10 +121,10 @@ impl SecretTexts<'_> {
         }
     }
 
-    /// Returns the way to the database.
+    /// Returns the access to the database.
     pub(super) fn database_access(&self) -> Result<DatabaseAccess, SecretsError> {
         let config = match &self.sources.database {
-            // The function has no database and never asks for it.
+            // A function without a database never connects.
             None => Config::new(),
             Some(SecretSource::Environment(url)) => url.trim().parse().map_err(SecretsError::DatabaseUrl)?,
             Some(SecretSource::SecretsManager(arn)) => parse_database_secret(self.text_of(arn)?)?,
@@ -139,7 +139,7 @@ impl SecretTexts<'_> {
     }
 }
 
-/// The way to the database.
+/// The connection parameters of the database.
 #[derive(Clone)]
 pub(super) enum DatabaseAccess {
     /// Parameters with a password.
@@ -156,7 +156,7 @@ impl DatabaseAccess {
             Self::Iam(auth) => {
                 let mut config = Config::new();
                 config.host(&auth.host).port(auth.port).dbname(&auth.database).user(&auth.user);
-                // Always TLS: the token is as good as a password.
+                // Always TLS, because the token is a password.
                 config.ssl_mode(SslMode::Require);
                 match auth.token(now) {
                     Ok(token) => {

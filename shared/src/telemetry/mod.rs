@@ -1,7 +1,7 @@
-//! Log, metrics, and traces. A leaf of the module graph: routes and codes arrive as text.
+//! Log, metrics, and traces. This module knows neither HTTP nor SQL: routes and error codes are passed as text.
 //!
 //! The log consists of JSON lines in Lambda and of text elsewhere. It never contains a body, a token, a password, or an
-//! address.
+//! email address.
 
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
@@ -24,10 +24,10 @@ const SPAN_TARGET: &str = "traces";
 
 static JSON: OnceLock<bool> = OnceLock::new();
 
-/// Sends events to standard output and panics to the log. Later calls have no effect.
+/// Sets up the log on standard output, the export of traces, and the logging of panics. Later calls have no effect.
 ///
 /// Lambda's logging controls set `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`. The level applies to this crate.
-/// Libraries are limited to warnings, because below that they log what they are given, secrets included.
+/// Libraries are limited to warnings, because at lower levels they log their inputs, including secrets.
 pub fn init() {
     let level = env::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("shared", level);
@@ -47,7 +47,7 @@ pub fn init() {
     };
     #[cfg(feature = "otlp")]
     if let Err(error) = export {
-        // Requests are served all the same.
+        // Requests are served without traces.
         tracing::error!("traces cannot be exported: {}", crate::report::chain(error.as_ref()));
     }
     std::panic::set_hook(Box::new(|panic| {

@@ -1,8 +1,8 @@
 //! Exports spans by OTLP over HTTP: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 //!
 //! OpenTelemetry's own variables configure it (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>);
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` turns it on. Spans are collected until a request is answered and then sent at once:
-//! between two requests the environment is frozen, and so is any background thread that could send them.
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` turns it on. The spans of a request are sent right after its response. A background
+//! thread could not send them later, because Lambda freezes the environment between requests.
 
 use std::mem;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -38,19 +38,19 @@ use super::xray::{member, trace_id};
 use crate::env;
 use crate::report::{self, BoxError};
 
-/// Time for sending the spans of a request, connecting included. The caller has the response by then, but the environment
-/// accepts no other request.
+/// Maximum time to send the spans of a request, connecting included. The caller already has the response, but the
+/// environment accepts no other request.
 const EXPORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The collected spans and the exporter that sends them.
 struct Export {
-    ended: Arc<Ended>,
+    ended: Arc<EndedSpans>,
     exporter: SpanExporter,
 }
 
 static EXPORT: OnceLock<Export> = OnceLock::new();
 
-/// Makes a registry that collects spans for the export if one is configured, and reports wrong settings.
+/// Makes a registry that collects spans if the export is configured. The second result is the error of wrong settings.
 pub(super) fn registry() -> (impl Subscriber + for<'a> LookupSpan<'a>, Result<(), BoxError>) {
     let (tracer, outcome) = match start() {
         Ok(provider) => (provider.map(|provider| provider.tracer("keyhold")), Ok(())),
@@ -66,31 +66,33 @@ pub(super) fn registry() -> (impl Subscriber + for<'a> LookupSpan<'a>, Result<()
 
 /// Starts the export if the environment names an endpoint. Later calls keep the first exporter.
 fn start() -> Result<Option<SdkTracerProvider>, BoxError> {
-    // The exporter reads these variables itself, but without one it would try a collector on this machine.
+    // The exporter reads these variables too, but without them it would connect to a collector on this machine.
     let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
     let Some(endpoint) = endpoints.into_iter().find_map(env::optional) else {
         return Ok(None);
     };
-    // One attempt: a retry would block the environment.
+    // No retries: they would delay the next request.
     let builder = SpanExporter::builder().with_http().with_retry_policy(RetryPolicy::disabled());
     let builder = if endpoint.starts_with("https:") {
         let tls = hyper_rustls::HttpsConnectorBuilder::new();
         let tls = tls.with_provider_and_native_roots(ring::default_provider())?.https_only().enable_http1().build();
-        builder.with_http_client(Http::new(tls))
+        builder.with_http_client(HyperClient::new(tls))
     } else {
-        builder.with_http_client(Http::new(HttpConnector::new()))
+        builder.with_http_client(HyperClient::new(HttpConnector::new()))
     };
     let mut exporter = builder.build()?;
     let resource = resource();
     exporter.set_resource(&resource);
-    let ended = Arc::new(Ended::default());
-    let provider =
-        SdkTracerProvider::builder().with_resource(resource).with_span_processor(Keeper(Arc::clone(&ended))).build();
+    let ended = Arc::new(EndedSpans::default());
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_span_processor(CollectEnded(Arc::clone(&ended)))
+        .build();
     let _ = EXPORT.set(Export { ended, exporter });
     Ok(Some(provider))
 }
 
-/// Attributes of all spans. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override them.
+/// Returns the attributes of all spans. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override them.
 fn resource() -> Resource {
     let variables = [
         ("service.name", "AWS_LAMBDA_FUNCTION_NAME"),
@@ -107,21 +109,21 @@ fn resource() -> Resource {
     resource.with_attributes(env::optional("OTEL_SERVICE_NAME").map(|name| KeyValue::new("service.name", name))).build()
 }
 
-/// Makes a span part of the trace that the X-Ray header names, or else of the one that `traceparent` names.
+/// Makes a span part of the trace in the X-Ray header, or else of the one in the header `traceparent`.
 pub(super) fn continue_trace(span: &Span, xray: Option<&str>, headers: &HeaderMap) {
     if span.is_disabled() {
         return;
     }
-    let parent = match xray.and_then(remote) {
+    let parent = match xray.and_then(xray_parent) {
         Some(parent) => Context::new().with_remote_span_context(parent),
-        None => TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers)),
+        None => TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers)),
     };
     // Fails only for a span that has started or that the export ignores.
     let _ = span.set_parent(parent);
 }
 
-/// Converts an X-Ray header. Returns none if it has no parent, because then no span can be continued.
-fn remote(header: &str) -> Option<SpanContext> {
+/// Returns the parent span that an X-Ray header names; none if the header has no valid parent.
+fn xray_parent(header: &str) -> Option<SpanContext> {
     let trace = TraceId::from_hex(&trace_id(header)?[2..].replace('-', "")).ok()?;
     let parent = SpanId::from_hex(member(header, "Parent")?).ok()?;
     let sampled = member(header, "Sampled") != Some("0");
@@ -129,9 +131,10 @@ fn remote(header: &str) -> Option<SpanContext> {
     Some(SpanContext::new(trace, parent, flags, true, TraceState::default())).filter(SpanContext::is_valid)
 }
 
-struct Headers<'a>(&'a HeaderMap);
+/// Reads the headers of a request for the propagator.
+struct HeaderExtractor<'a>(&'a HeaderMap);
 
-impl Extractor for Headers<'_> {
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }
@@ -141,10 +144,11 @@ impl Extractor for Headers<'_> {
     }
 }
 
+/// The ended spans that have not been sent.
 #[derive(Debug, Default)]
-struct Ended(Mutex<Vec<SpanData>>);
+struct EndedSpans(Mutex<Vec<SpanData>>);
 
-impl Ended {
+impl EndedSpans {
     fn push(&self, span: SpanData) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(span);
     }
@@ -156,9 +160,9 @@ impl Ended {
 
 /// Collects ended spans. Spans that are not sampled do not reach it.
 #[derive(Debug)]
-struct Keeper(Arc<Ended>);
+struct CollectEnded(Arc<EndedSpans>);
 
-impl SpanProcessor for Keeper {
+impl SpanProcessor for CollectEnded {
     fn on_start(&self, _: &mut SdkSpan, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
@@ -190,22 +194,22 @@ pub(crate) async fn send() {
     }
 }
 
-/// An HTTP client on hyper, which the Lambda runtime links anyway. It keeps no connections: they would be dead after a
-/// freeze, and a collector that runs as an extension is on this machine.
+/// An HTTP client based on hyper, which the Lambda runtime uses too. It does not keep connections: a freeze would break
+/// them, and a new one to a collector that runs as an extension is cheap.
 #[derive(Debug)]
-struct Http<C>(Client<C, Full<Bytes>>);
+struct HyperClient<C>(Client<C, Full<Bytes>>);
 
-/// Limit of a response, which is usually empty.
+/// Maximum size of a response, which is usually empty.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-impl<C: Connect + Clone + Send + Sync + 'static> Http<C> {
+impl<C: Connect + Clone + Send + Sync + 'static> HyperClient<C> {
     fn new(connector: C) -> Self {
         Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
     }
 }
 
 #[async_trait]
-impl<C: Connect + Clone + std::fmt::Debug + Send + Sync + 'static> HttpClient for Http<C> {
+impl<C: Connect + Clone + std::fmt::Debug + Send + Sync + 'static> HttpClient for HyperClient<C> {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (parts, body) = self.0.request(request.map(Full::new)).await?.into_parts();
         let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await?;

@@ -1,5 +1,5 @@
-//! One log line for each request, which is also its metrics: CloudWatch reads them from the line by the embedded metric
-//! format, without a call:
+//! The log line of a request. It contains the metrics in CloudWatch's embedded metric format, so that no API call is
+//! needed:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::io::Write;
@@ -15,16 +15,16 @@ use crate::domain::{Session, rfc3339};
 /// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "Keyhold";
 
-/// Metrics that are also counted for each route. CloudWatch bills every combination, and `SampleCount` of a route's
-/// duration is its number of requests.
+/// Metrics with the dimension `route`. `requests` is not one of them, because CloudWatch charges each combination and
+/// the `SampleCount` of `duration_ms` is the number of requests of a route.
 const METRICS_BY_ROUTE: [&str; 3] = ["server_errors", "duration_ms", "db_ms"];
-/// The metric that is counted for each error code, and not without one.
+/// The metric with the dimension `code`, which error responses have.
 const METRIC_BY_CODE: &str = "errors";
 
-/// The fields that identify a request.
+/// The properties of a request in its log line.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestInfo<'a> {
-    /// The route, as in `GET /api/data/{key+}`.
+    /// The route, for example `GET /api/data/{key+}`.
     pub(crate) route: &'a str,
     pub(crate) method: &'a str,
     pub(crate) request_id: &'a str,
@@ -32,29 +32,29 @@ pub(crate) struct RequestInfo<'a> {
     pub(crate) trace_id: Option<&'a str>,
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     /// The HTTP status.
     pub(crate) status: u16,
-    /// The error code, as in `KEY_NOT_FOUND`.
+    /// The error code, for example `KEY_NOT_FOUND`.
     pub(crate) code: Option<&'static str>,
 }
 
 impl Outcome {
-    /// Whether the service failed, not the caller.
+    /// Whether the response is a 5xx: the service failed, not the caller.
     pub(crate) fn is_server_error(self) -> bool {
         self.status >= 500
     }
 }
 
-/// Whether this is the first request of the process. True once.
+/// Whether this is the first request of the process. Only the first call returns true.
 pub(crate) fn is_cold_start() -> bool {
     static WARM: AtomicBool = AtomicBool::new(false);
     !WARM.swap(true, Ordering::Relaxed)
 }
 
-/// Writes the line of the current request. Call it within [`stats::scope`].
+/// Writes the log line of the current request. Must be called within [`stats::scope`].
 pub(crate) fn write(info: RequestInfo<'_>, outcome: Outcome, duration: Duration, cold_start: bool) {
     stats::with_current(|stats| Line { info, stats, outcome, duration, cold_start }.write());
 }
@@ -148,7 +148,7 @@ impl Line<'_> {
 
 struct Metric {
     name: &'static str,
-    /// A unit of CloudWatch.
+    /// The name of the unit in CloudWatch.
     unit: &'static str,
     value: Value,
 }
@@ -163,7 +163,7 @@ impl Metric {
     }
 }
 
-/// Milliseconds with microsecond precision, as in `1.234`.
+/// Returns a time in milliseconds with microsecond precision, for example `1.234`.
 #[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
 fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0

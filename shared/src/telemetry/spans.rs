@@ -1,8 +1,8 @@
-//! Spans of traces: a request, and what takes its time. Names and attributes follow OpenTelemetry's semantic conventions:
-//! <https://opentelemetry.io/docs/specs/semconv/>.
+//! Trace spans of requests, database operations, and password hashing. Names and attributes follow OpenTelemetry's
+//! semantic conventions: <https://opentelemetry.io/docs/specs/semconv/>.
 //!
-//! The spans have a target of their own that the log ignores. Only the feature `otlp` reads them; without it a span costs
-//! one check of a flag. No span contains a body, a key, an address, or a statement's parameters.
+//! The log ignores the target of these spans. Only the feature `otlp` reads them; without it, a span costs one check of
+//! a flag. No span contains a body, a key, an email address, or the parameters of a statement.
 
 use lambda_http::http::HeaderMap;
 use tracing::field::Empty;
@@ -14,13 +14,13 @@ use crate::domain::Session;
 
 const DATABASE: &str = "postgresql";
 
-/// The initial attributes of a request span.
+/// The attributes that are known at the start of a request span.
 pub(crate) struct RequestSpan<'a> {
     pub(crate) method: &'a str,
-    /// The path of the route, as in `/api/data/{key+}`.
+    /// The path of the route, for example `/api/data/{key+}`.
     pub(crate) path: &'a str,
     pub(crate) request_id: &'a str,
-    /// Lambda's id of the invocation.
+    /// The id that Lambda gave to the invocation.
     pub(crate) invocation_id: &'a str,
     /// The X-Ray header that names the trace.
     #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only an export continues a trace"))]
@@ -32,7 +32,7 @@ pub(crate) struct RequestSpan<'a> {
 
 /// Makes the span of a request. [`record_outcome`] completes it.
 pub(crate) fn request(request: &RequestSpan<'_>) -> Span {
-    // The actual path contains the caller's key, so `url.path` is left out although the conventions ask for it.
+    // `url.path` is left out, although the conventions require it, because the path contains the caller's key.
     let path = || request.path.replace("+}", "}");
     let span = info_span!(
         target: SPAN_TARGET,
@@ -56,7 +56,7 @@ pub(crate) fn request(request: &RequestSpan<'_>) -> Span {
     span
 }
 
-/// Records in the span of the current request how it ended.
+/// Records the outcome and the session of the current request in its span.
 pub(crate) fn record_outcome(span: &Span, outcome: Outcome, cold_start: bool) {
     if span.is_disabled() {
         return;
@@ -64,7 +64,7 @@ pub(crate) fn record_outcome(span: &Span, outcome: Outcome, cold_start: bool) {
     span.record("http.response.status_code", outcome.status);
     span.record("faas.coldstart", cold_start);
     span.record("error.type", outcome.code);
-    // By the conventions for HTTP servers, a 4xx is not an error of the span.
+    // The conventions for HTTP servers do not treat a 4xx as an error of the span.
     if outcome.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
@@ -74,7 +74,7 @@ pub(crate) fn record_outcome(span: &Span, outcome: Outcome, cold_start: bool) {
     }
 }
 
-/// Makes the span of a database operation: a statement by its text, anything else by a name.
+/// Makes the span of a database operation. A statement has a `text`; other operations have a name.
 pub(crate) fn database(operation: Option<&str>, text: Option<&str>) -> Span {
     within_request(|| {
         info_span!(
@@ -92,7 +92,7 @@ pub(crate) fn database(operation: Option<&str>, text: Option<&str>) -> Span {
     })
 }
 
-/// Records in a database span that the operation failed: with the SQLSTATE, or without a response.
+/// Records the failure of a database operation in its span. Without an SQLSTATE, there was no response.
 pub(crate) fn record_failure(span: &Span, sqlstate: Option<&str>) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", sqlstate.unwrap_or("unanswered"));
@@ -104,7 +104,7 @@ pub(crate) fn hashing(operation: &str) -> Span {
     within_request(|| info_span!(target: SPAN_TARGET, "password", otel.name = operation))
 }
 
-/// A span during the start would be a trace of its own.
+/// Makes a span if there is a request. During the start it would become a separate trace.
 fn within_request(span: impl FnOnce() -> Span) -> Span {
     if Span::current().is_none() { Span::none() } else { span() }
 }

@@ -1,6 +1,6 @@
-//! Measurements of the current request, recorded where they arise and read by the request line.
+//! Measurements of the current request, which the request line reports.
 //!
-//! Recording outside a request has no effect, except for times of the start, which the first request line reports.
+//! Outside a request, recording has no effect, except for the times of the start, which the first request line reports.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::Session;
 
-/// The values that were recorded during one request.
+/// The measurements of one request.
 #[derive(Default)]
 pub(crate) struct RequestStats {
     session: Cell<Option<Session>>,
@@ -24,7 +24,7 @@ tokio::task_local! {
 static INIT_TIME: OnceLock<Duration> = OnceLock::new();
 static CONNECT_TIME_AT_INIT: OnceLock<Duration> = OnceLock::new();
 
-/// Runs the work of a request, within which the functions of this module record.
+/// Runs the work of a request. Within it, the functions of this module record measurements.
 pub(crate) async fn scope<F: Future>(work: F) -> F::Output {
     CURRENT.scope(RequestStats::default(), work).await
 }
@@ -34,7 +34,7 @@ pub(super) fn with_current<T>(read: impl FnOnce(&RequestStats) -> T) -> Option<T
     CURRENT.try_with(read).ok()
 }
 
-/// Records the session that the request belongs to.
+/// Records the session of the request.
 pub(crate) fn record_session(session: Session) {
     with_current(|stats| stats.session.set(Some(session)));
 }
@@ -62,28 +62,28 @@ pub(crate) fn record_init_time(time: Duration) {
     let _ = INIT_TIME.set(time);
 }
 
-/// Returns the time of the start.
+/// Returns the time that [`record_init_time`] recorded.
 pub(super) fn init_time() -> Option<Duration> {
     INIT_TIME.get().copied()
 }
 
 impl RequestStats {
-    /// The session that the request belongs to.
+    /// Returns the session of the request.
     pub(super) fn session(&self) -> Option<Session> {
         self.session.get()
     }
 
-    /// Time spent waiting for the database.
+    /// Returns the time spent waiting for the database.
     pub(super) fn database_time(&self) -> Duration {
         self.database.get()
     }
 
-    /// Time spent opening a connection; of the first request, the time spent during the start if it opened none itself.
+    /// Returns the time spent opening connections. If the first request opened none, returns the time from the start.
     pub(super) fn connect_time(&self, cold_start: bool) -> Option<Duration> {
         self.connecting.get().or_else(|| CONNECT_TIME_AT_INIT.get().copied().filter(|_| cold_start))
     }
 
-    /// Number of wrong passwords.
+    /// Returns the number of wrong passwords.
     pub(super) fn failed_sign_ins(&self) -> u32 {
         self.failed_sign_ins.get()
     }

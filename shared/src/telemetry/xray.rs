@@ -1,21 +1,21 @@
 //! The trace header of AWS X-Ray, `Root=…;Parent=…;Sampled=…`:
 //! <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>.
 
-/// Returns the first header that names a trace. Lambda's own header comes before the one of the request, which a client
-/// can make up.
+/// Returns the first header with a valid trace id. Lambda's own header takes precedence over the one of the request,
+/// which a client can forge.
 pub(crate) fn select<'a>(lambda: Option<&'a str>, request: Option<&'a str>) -> Option<&'a str> {
     [lambda, request].into_iter().flatten().find(|header| trace_id(header).is_some())
 }
 
-/// Returns the trace id as X-Ray searches for it, as in `1-5759e988-bd862e3fe1be46a994272793`. It goes into the log, so
-/// only a well-formed one is accepted.
+/// Returns the trace id in the form that X-Ray's search expects, for example `1-5759e988-bd862e3fe1be46a994272793`. A
+/// malformed one is rejected because the id is logged.
 pub(crate) fn trace_id(header: &str) -> Option<&str> {
     let root = member(header, "Root")?;
     let (time, rest) = root.strip_prefix("1-")?.split_once('-')?;
     (is_hex(time, 8) && is_hex(rest, 24)).then_some(root)
 }
 
-/// Returns a member of the header.
+/// Returns the value of a member of the header.
 pub(super) fn member<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     let mut members = header.split(';').filter_map(|member| member.trim().split_once('='));
     members.find_map(|(other, value)| (other == name).then_some(value))

@@ -4,7 +4,7 @@ use expect_test::expect;
 use serde_json::json;
 use shared::http::Route;
 
-use crate::support::{Answer, Client, Forged, Gateway, endpoints, in_process, password};
+use crate::support::{Client, Forged, Gateway, Response, endpoints, in_process, password};
 
 /// The routes that do not require an access token. Every other route must reject requests without a valid token.
 const OPEN: [&str; 9] = [
@@ -27,7 +27,7 @@ fn protected() -> Vec<Route> {
         .collect()
 }
 
-async fn call(client: &Client, route: &Route) -> Answer {
+async fn call(client: &Client, route: &Route) -> Response {
     let path = route.path.replace("{key+}", "key").replace("{id}", "01900000-0000-7000-8000-000000000000");
     match route.to_string().as_str() {
         "PUT /api/account/password" => {
@@ -61,9 +61,9 @@ fn every_open_route_exists() {
 async fn a_request_without_credentials_gets_a_challenge_without_an_error() {
     let service = in_process();
     for route in protected() {
-        let answer = call(&service.anonymous(), &route).await;
-        assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{route}");
+        let response = call(&service.anonymous(), &route).await;
+        assert_eq!(response.outcome(), "401 INVALID_TOKEN", "{route}");
+        assert_eq!(response.header("www-authenticate"), Some("Bearer"), "{route}");
     }
     expect![[r#"
         401
@@ -95,9 +95,13 @@ async fn invalid_credentials_are_rejected_on_every_route() {
         "",
     ] {
         for route in protected() {
-            let answer = call(&service.anonymous().with_header("authorization", authorization), &route).await;
-            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route} {authorization:?}");
-            assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{authorization:?}");
+            let response = call(&service.anonymous().with_header("authorization", authorization), &route).await;
+            assert_eq!(response.outcome(), "401 INVALID_TOKEN", "{route} {authorization:?}");
+            assert_eq!(
+                response.header("www-authenticate"),
+                Some(r#"Bearer error="invalid_token""#),
+                "{authorization:?}"
+            );
         }
     }
     let basic = service.anonymous().with_header("authorization", "Basic YWRhOng=").get("/api/data/key").await;
@@ -147,9 +151,9 @@ async fn an_invalid_token_is_rejected_on_every_route() {
         ("a kid of 10,000 characters", good.clone().with_header("kid", "x".repeat(10_000)).sign()),
         ("crit", good.clone().with_header("crit", json!(["exp"])).sign()),
         ("empty crit", good.clone().with_header("crit", json!([])).sign()),
-        ("another iss", good.clone().with_claim("iss", "somebody").sign()),
+        ("another iss", good.clone().with_claim("iss", "other").sign()),
         ("no iss", good.clone().without_claim("iss").sign()),
-        ("another aud", good.clone().with_claim("aud", "somebody").sign()),
+        ("another aud", good.clone().with_claim("aud", "other").sign()),
         ("no aud", good.clone().without_claim("aud").sign()),
         ("no sub", good.clone().without_claim("sub").sign()),
         ("sub is not a UUID", good.clone().with_claim("sub", "ada").sign()),
@@ -175,8 +179,8 @@ async fn an_invalid_token_is_rejected_on_every_route() {
     ];
     for (case, token) in &bad {
         for route in protected() {
-            let answer = call(&anonymous.clone().with_token(token), &route).await;
-            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}: {case}");
+            let response = call(&anonymous.clone().with_token(token), &route).await;
+            assert_eq!(response.outcome(), "401 INVALID_TOKEN", "{route}: {case}");
         }
     }
     assert_eq!(ada.get("/api/data/key").await.value_text(), "1", "a rejected request must not change the value");
@@ -212,8 +216,8 @@ async fn a_token_in_the_query_or_the_body_is_ignored() {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     let token = ada.token();
-    let answer = service.anonymous().get(&format!("/api/data/key?access_token={token}")).await;
-    assert_eq!(answer.outcome(), "401 INVALID_TOKEN");
+    let response = service.anonymous().get(&format!("/api/data/key?access_token={token}")).await;
+    assert_eq!(response.outcome(), "401 INVALID_TOKEN");
     let body = json!({ "key": "key", "value": 1, "access_token": token }).to_string();
     assert_eq!(service.anonymous().post("/api/data", &body).await.outcome(), "401 INVALID_TOKEN");
 }
@@ -225,8 +229,8 @@ async fn a_token_of_a_deleted_session_is_rejected_on_every_route() {
     ada.store("key", json!(1)).await;
     service.database.connect().await.execute("delete from sessions", &[]).await.expect("the deletion of all sessions");
     for route in protected() {
-        let answer = call(&ada, &route).await;
-        assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}");
+        let response = call(&ada, &route).await;
+        assert_eq!(response.outcome(), "401 INVALID_TOKEN", "{route}");
     }
     assert_eq!(
         ada.sign_in("ada").await.get("/api/data/key").await.value_text(),

@@ -108,8 +108,8 @@ async fn null_characters_and_unpaired_surrogates_are_rejected() {
     };
     for field in ["username", "email", "full_name", "gender"] {
         for json in [r#""bob\u0000""#, r#""\ud800bob""#] {
-            let answer = ada.post("/api/register", &register(field, json)).await;
-            assert_eq!(answer.outcome(), "400 INVALID_REQUEST", "{field} {json}");
+            let response = ada.post("/api/register", &register(field, json)).await;
+            assert_eq!(response.outcome(), "400 INVALID_REQUEST", "{field} {json}");
         }
     }
 }
@@ -142,9 +142,9 @@ async fn media_types_other_than_json_are_rejected() {
     .iter()
     .enumerate()
     {
-        let answer =
+        let response =
             ada.clone().with_header("content-type", content_type).store(&format!("ok-{index}"), json!(1)).await;
-        assert_eq!(answer.status, 201, "{content_type}");
+        assert_eq!(response.status, 201, "{content_type}");
     }
     for content_type in [
         "text/plain",
@@ -155,8 +155,8 @@ async fn media_types_other_than_json_are_rejected() {
         "",
         "application/jsonx",
     ] {
-        let answer = ada.clone().with_header("content-type", content_type).store("no", json!(1)).await;
-        assert_eq!(answer.outcome(), "415 UNSUPPORTED_MEDIA_TYPE", "{content_type:?}");
+        let response = ada.clone().with_header("content-type", content_type).store("no", json!(1)).await;
+        assert_eq!(response.outcome(), "415 UNSUPPORTED_MEDIA_TYPE", "{content_type:?}");
     }
 }
 
@@ -164,8 +164,8 @@ async fn media_types_other_than_json_are_rejected() {
 async fn an_event_that_is_not_a_request_is_rejected() {
     let service = in_process();
     for event in ["{}", "null", "[]", "1", r#"{"requestContext":{}}"#, r#"{"version":"1.0","httpMethod":"GET"}"#] {
-        let answer = service.invoke(&data_get::ROUTE, event).await;
-        assert_eq!(answer.outcome(), "400 INVALID_REQUEST", "{event}");
+        let response = service.invoke(&data_get::ROUTE, event).await;
+        assert_eq!(response.outcome(), "400 INVALID_REQUEST", "{event}");
     }
 }
 

@@ -55,8 +55,8 @@ impl SignedIn {
         if password_changed {
             event = event.replace("battery", "battery staple");
         }
-        let answer: Value = serde_json::from_str(&token.invoke(&event)?)?;
-        let body: Value = serde_json::from_str(answer["body"].as_str().ok_or("no body")?)?;
+        let response: Value = serde_json::from_str(&token.invoke(&event)?)?;
+        let body: Value = serde_json::from_str(response["body"].as_str().ok_or("no body")?)?;
         let text = |name: &str| body["data"][name].as_str().map(str::to_owned).ok_or(format!("no {name} in {body}"));
         Ok(Self { access_token: text("access_token")?, refresh_token: text("refresh_token")? })
     }
@@ -106,13 +106,13 @@ fn every_event_in_the_events_folder_succeeds() -> Outcome {
         assert!(!events.is_empty(), "events/ has no event for {function}");
         for (name, event) in events {
             let event = signed_in.fill(&event, &response_url).replace("JWT_SECRET_ARN", &jwt_secret);
-            let answer: Value = serde_json::from_str(&emulator.invoke(&event)?)?;
+            let response: Value = serde_json::from_str(&emulator.invoke(&event)?)?;
             match function {
-                "migrate" if name == "migrate" => assert_eq!(answer["applied"], json!([]), "{name}"),
-                "migrate" => assert_eq!(answer["Status"], "SUCCESS", "{name}: {answer}"),
-                "jwt-rotate" => assert_eq!(answer, Value::Null, "{name}"),
-                "data-sweep" => assert_eq!(answer, json!({ "removed": 0, "finished": true }), "{name}"),
-                _ => assert!(matches!(answer["statusCode"].as_i64(), Some(200 | 201)), "{name}: {answer}"),
+                "migrate" if name == "migrate" => assert_eq!(response["applied"], json!([]), "{name}"),
+                "migrate" => assert_eq!(response["Status"], "SUCCESS", "{name}: {response}"),
+                "jwt-rotate" => assert_eq!(response, Value::Null, "{name}"),
+                "data-sweep" => assert_eq!(response, json!({ "removed": 0, "finished": true }), "{name}"),
+                _ => assert!(matches!(response["statusCode"].as_i64(), Some(200 | 201)), "{name}: {response}"),
             }
             sent += 1;
         }

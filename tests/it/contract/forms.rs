@@ -45,8 +45,8 @@ async fn problem_details_are_sent_only_if_the_accept_header_names_them() {
         ("application/problem+jsonx", false),
         (";;,=;q=,", false),
     ] {
-        let answer = service.anonymous().with_header("accept", accept).get("/api/account").await;
-        assert_eq!(answer.json()["type"].is_string(), problem, "{accept}");
+        let response = service.anonymous().with_header("accept", accept).get("/api/account").await;
+        assert_eq!(response.json()["type"].is_string(), problem, "{accept}");
     }
 }
 

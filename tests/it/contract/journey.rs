@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Outcome, password, registration, served};
+use crate::support::{Outcome, password, registration, watched_service};
 
 /// An HTTP client, which may send an access token.
 #[derive(Clone)]
@@ -51,25 +51,25 @@ impl Http {
 
 #[test]
 fn a_user_registers_signs_in_and_creates_reads_changes_and_deletes_a_value() -> Outcome {
-    let service = served(false)?;
+    let service = watched_service(false)?;
     let mut http = Http { base_url: service.base_url(), token: None };
-    let answer = http.send("POST", "/api/register", &[], Some(&registration("ada").body()))?;
-    assert_eq!((answer.status, &answer.body["data"]["username"]), (201, &json!("ada")));
+    let response = http.send("POST", "/api/register", &[], Some(&registration("ada").body()))?;
+    assert_eq!((response.status, &response.body["data"]["username"]), (201, &json!("ada")));
     let sign_in = json!({ "username": "ada", "password": password() }).to_string();
-    let answer = http.send("POST", "/api/token", &[], Some(&sign_in))?;
-    assert_eq!(answer.status, 200);
-    http.token = answer.body["data"]["access_token"].as_str().map(str::to_owned);
+    let response = http.send("POST", "/api/token", &[], Some(&sign_in))?;
+    assert_eq!(response.status, 200);
+    http.token = response.body["data"]["access_token"].as_str().map(str::to_owned);
 
     for path in ["/api/data/settings%2Fdark%20mode", "/api/data/settings/dark%20mode"] {
         let create = json!({ "key": "settings/dark mode", "value": { "on": true } }).to_string();
-        let answer = http.send("POST", "/api/data", &[], Some(&create))?;
-        assert_eq!(answer.status, 201);
-        let answer = http.send("GET", path, &[], None)?;
-        assert_eq!((answer.status, &answer.body["data"]["value"]), (200, &json!({ "on": true })));
-        let etag = answer.etag.ok_or("no etag")?;
+        let response = http.send("POST", "/api/data", &[], Some(&create))?;
+        assert_eq!(response.status, 201);
+        let response = http.send("GET", path, &[], None)?;
+        assert_eq!((response.status, &response.body["data"]["value"]), (200, &json!({ "on": true })));
+        let etag = response.etag.ok_or("no etag")?;
         assert_eq!(http.send("GET", path, &[("if-none-match", &etag)], None)?.status, 304);
-        let answer = http.send("PUT", path, &[("if-match", &etag)], Some(r#"{"value":{"on":false}}"#))?;
-        assert_eq!((answer.status, &answer.body["data"]["value"]), (200, &json!({ "on": false })));
+        let response = http.send("PUT", path, &[("if-match", &etag)], Some(r#"{"value":{"on":false}}"#))?;
+        assert_eq!((response.status, &response.body["data"]["value"]), (200, &json!({ "on": false })));
         assert_eq!(http.send("PUT", path, &[("if-match", &etag)], Some(r#"{"value":0}"#))?.status, 412);
         assert_eq!(http.send("PUT", &format!("{path}?upsert=true"), &[], Some(r#"{"value":0}"#))?.status, 200);
         assert_eq!(http.send("DELETE", path, &[], None)?.status, 200);
@@ -83,7 +83,7 @@ fn a_user_registers_signs_in_and_creates_reads_changes_and_deletes_a_value() -> 
     let requests: Vec<_> = (0..12)
         .map(|_| {
             let http = Arc::clone(&http);
-            thread::spawn(move || http.send("GET", "/api/data/key", &[], None).map(|answer| answer.status))
+            thread::spawn(move || http.send("GET", "/api/data/key", &[], None).map(|response| response.status))
         })
         .collect();
     for request in requests {
@@ -99,7 +99,7 @@ fn a_user_registers_signs_in_and_creates_reads_changes_and_deletes_a_value() -> 
 #[test]
 fn cors_headers_are_sent_only_with_the_cors_option() -> Outcome {
     for cors in [false, true] {
-        let service = served(cors)?;
+        let service = watched_service(cors)?;
         let mut request = ureq::get(format!("{}/api/health", service.base_url()));
         request = request.header("origin", "https://app.example.com");
         let allowed = request.call()?.headers().get("access-control-allow-origin").cloned();

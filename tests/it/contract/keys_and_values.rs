@@ -92,8 +92,8 @@ async fn invalid_keys_are_rejected_on_every_route() {
         {
             assert_eq!(ada.store(key, json!(1)).await.outcome(), "400 INVALID_KEY", "{key:?}");
             let path = format!("/api/data/{}", utf8_percent_encode(key, NON_ALPHANUMERIC));
-            for answer in [ada.get(&path).await, ada.put(&path, r#"{"value":1}"#).await, ada.delete(&path).await] {
-                assert_eq!(answer.outcome(), "400 INVALID_KEY", "{gateway:?} {key:?}");
+            for response in [ada.get(&path).await, ada.put(&path, r#"{"value":1}"#).await, ada.delete(&path).await] {
+                assert_eq!(response.outcome(), "400 INVALID_KEY", "{gateway:?} {key:?}");
             }
         }
     }

@@ -24,12 +24,12 @@ struct Run {
 
 const TRACE: &str = "1-6ae85818-5f0c3b000000000000000001";
 
-struct Answer {
+struct Response {
     status: i64,
     body: Value,
 }
 
-impl Answer {
+impl Response {
     fn text(&self, member: &str) -> String {
         self.body["data"][member].as_str().unwrap_or_else(|| panic!("no {member} in {}", self.body)).to_owned()
     }
@@ -44,7 +44,12 @@ impl Run {
         Ok(Self { database: database(), log, functions: BTreeMap::new(), requests: 0 })
     }
 
-    fn send(&mut self, function: &'static str, token: &str, body: Value) -> Result<Answer, Box<dyn std::error::Error>> {
+    fn send(
+        &mut self,
+        function: &'static str,
+        token: &str,
+        body: Value,
+    ) -> Result<Response, Box<dyn std::error::Error>> {
         let emulator = match self.functions.entry(function) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -72,9 +77,9 @@ impl Run {
             name => (name.to_owned(), "the-key".to_owned()),
         });
         request.request_id = format!("request-{}", self.requests);
-        let answer: Value = serde_json::from_str(&emulator.invoke(&request.event().to_string())?)?;
-        let body = answer["body"].as_str().ok_or_else(|| format!("not a response of the service: {answer}"))?;
-        Ok(Answer { status: answer["statusCode"].as_i64().ok_or("no status")?, body: serde_json::from_str(body)? })
+        let response: Value = serde_json::from_str(&emulator.invoke(&request.event().to_string())?)?;
+        let body = response["body"].as_str().ok_or_else(|| format!("not a response of the service: {response}"))?;
+        Ok(Response { status: response["statusCode"].as_i64().ok_or("no status")?, body: serde_json::from_str(body)? })
     }
 
     /// Stops the functions and returns their log.
@@ -157,8 +162,8 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     let second = run.send("token-refresh", "", json!({ "refresh_token": refresh }))?;
     let again = run.send("token-refresh", "", json!({ "refresh_token": refresh }))?;
     assert_eq!(second.text("refresh_token"), again.text("refresh_token"));
-    secrets.extend([&first, &second, &again].map(|answer| answer.text("access_token")));
-    secrets.extend([&first, &second].map(|answer| answer.text("refresh_token")));
+    secrets.extend([&first, &second, &again].map(|response| response.text("access_token")));
+    secrets.extend([&first, &second].map(|response| response.text("refresh_token")));
 
     let entry = json!({ "key": "the-key", "value": "the-value" });
     assert_eq!(run.send("data-create", &access, entry.clone())?.status, 201);
@@ -185,7 +190,7 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     run.database.connect().await.execute("delete from sign_in_failures", &[]).await?;
 
     let token = |run: &mut Run, password: &str| {
-        run.send("token", "", sign_in(password)).map(|answer| answer.text("access_token"))
+        run.send("token", "", sign_in(password)).map(|response| response.text("access_token"))
     };
     let (changing, ended) = (token(&mut run, password())?, token(&mut run, password())?);
     let change = json!({ "current_password": password(), "new_password": NEW_PASSWORD });

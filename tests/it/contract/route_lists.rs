@@ -23,6 +23,13 @@ fn gateway_routes() -> BTreeSet<String> {
     declared().into_iter().chain(heads).collect()
 }
 
+/// Fails with the routes that are missing in a list, and those that do not belong in it.
+fn assert_lists(list: &str, actual: &BTreeSet<String>, expected: &BTreeSet<String>) {
+    let missing: Vec<_> = expected.difference(actual).collect();
+    let unknown: Vec<_> = actual.difference(expected).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "{list}: add {missing:?}, and remove {unknown:?}");
+}
+
 #[test]
 fn the_watch_router_has_every_route() -> Outcome {
     let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml"))?.parse()?;
@@ -36,7 +43,7 @@ fn the_watch_router_has_every_route() -> Outcome {
             routes.insert(format!("{}: {} {path}", text("function")?, text("method")?));
         }
     }
-    assert_eq!(routes, gateway_routes(), "the router in Cargo.toml differs from the functions' ROUTE");
+    assert_lists("the router in Cargo.toml", &routes, &gateway_routes());
     Ok(())
 }
 
@@ -58,7 +65,7 @@ fn the_template_has_every_route() -> Outcome {
             routes.insert(format!("{function}: {} {}", text("Method")?.to_uppercase(), text("Path")?));
         }
     }
-    assert_eq!(routes, gateway_routes(), "the routes in template.yaml differ from the functions' ROUTE");
+    assert_lists("template.yaml", &routes, &gateway_routes());
     Ok(())
 }
 
@@ -74,7 +81,7 @@ fn the_events_have_every_route() -> Outcome {
             routes.insert(format!("{function}: {route}"));
         }
     }
-    assert_eq!(routes, declared(), "the events differ from the functions' ROUTE");
+    assert_lists("events/", &routes, &declared());
     Ok(())
 }
 
@@ -88,7 +95,7 @@ fn the_openapi_document_has_every_route() -> Outcome {
         }
     }
     let declared = endpoints().into_iter().map(|(_, route)| route.to_string().replace("{key+}", "{key}"));
-    assert_eq!(routes, declared.collect(), "functions/openapi-get/openapi.json differs from the functions' ROUTE");
+    assert_lists("functions/openapi-get/openapi.json", &routes, &declared.collect());
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     Ok(())
 }
@@ -99,7 +106,7 @@ fn the_readme_has_every_route() -> Outcome {
     for (function, route) in endpoints() {
         let row =
             format!("| `{}` | [`{function}`](functions/{function}) |", route.to_string().replace("{key+}", "{key}"));
-        assert!(readme.contains(&row), "README.md has no row {row}");
+        assert!(readme.contains(&row), "README.md: add the row {row}");
     }
     Ok(())
 }
@@ -122,16 +129,16 @@ fn the_http_file_has_every_route() -> Outcome {
         let route = declared.get(&request).cloned().or_else(parameterized);
         routes.insert(route.ok_or(format!("{request} in keyhold.http does not belong to a route"))?);
     }
-    assert_eq!(routes, declared, "the requests in tests/clients/keyhold.http differ from the functions' ROUTE");
+    assert_lists("tests/clients/keyhold.http", &routes, &declared);
     Ok(())
 }
 
 #[test]
 fn the_readme_of_the_clients_shows_the_program_that_is_run() -> Outcome {
     let readme = fs::read_to_string(root().join("tests/clients/README.md"))?;
-    let (_, program) = readme.split_once("```ts\n").ok_or("tests/clients/README.md shows no TypeScript")?;
-    let (program, _) = program.split_once("```").ok_or("tests/clients/README.md does not end its TypeScript")?;
+    let (_, program) = readme.split_once("```ts\n").ok_or("tests/clients/README.md has no TypeScript block")?;
+    let (program, _) = program.split_once("```").ok_or("the TypeScript block in tests/clients/README.md has no end")?;
     let file = fs::read_to_string(root().join("tests/clients/six-calls.ts"))?;
-    assert!(file.contains(program), "tests/clients/README.md shows another program than tests/clients/six-calls.ts");
+    assert!(file.contains(program), "copy the start of tests/clients/six-calls.ts to tests/clients/README.md");
     Ok(())
 }

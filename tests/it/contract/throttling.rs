@@ -11,10 +11,10 @@ use crate::support::{Client, Outcome, in_process, password, race, registration};
 const OTHER_ADDRESS: &str = "198.51.100.7";
 
 async fn guess(client: &Client, name: &str) -> String {
-    let answer = client.token_for(name, "a wrong guess").await;
-    match answer.header("retry-after") {
-        Some(seconds) => format!("{}, {seconds} s", answer.outcome()),
-        None => answer.outcome(),
+    let response = client.token_for(name, "a wrong guess").await;
+    match response.header("retry-after") {
+        Some(seconds) => format!("{}, {seconds} s", response.outcome()),
+        None => response.outcome(),
     }
 }
 
@@ -187,8 +187,8 @@ async fn reauthentication_is_throttled() {
     }
     assert_eq!(ada.delete_with("/api/account", &delete).await.outcome(), "403 INVALID_CREDENTIALS");
     let correct = json!({ "password": password() }).to_string();
-    for answer in [ada.delete_with("/api/account", &correct).await, ada.put("/api/account/password", &change).await] {
-        assert_eq!(answer.outcome(), "429 TOO_MANY_ATTEMPTS");
+    for response in [ada.delete_with("/api/account", &correct).await, ada.put("/api/account/password", &change).await] {
+        assert_eq!(response.outcome(), "429 TOO_MANY_ATTEMPTS");
     }
     assert_eq!(ada.get("/api/account").await.status, 200, "the session must continue");
     service.clock.advance(seconds(1));

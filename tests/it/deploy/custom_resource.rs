@@ -9,7 +9,7 @@ use shared::db::Dialect;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::custom_resource::{event, migrate};
-use crate::support::tls::certified;
+use crate::support::tls::issue_certificate;
 use crate::support::workspace::migrations;
 use crate::support::{Database, Outcome, Received, ResponseUrl, database};
 
@@ -168,7 +168,7 @@ async fn a_response_is_sent_only_to_servers_with_a_certificate_of_amazon() -> Ou
     let database = database();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
-    let (acceptor, authority) = certified(port, "localhost")?;
+    let (acceptor, authority) = issue_certificate(port, "localhost")?;
     fs::remove_file(authority)?;
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {

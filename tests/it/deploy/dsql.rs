@@ -7,7 +7,7 @@ use tokio_postgres::{Client as Superuser, Row};
 
 use crate::support::custom_resource;
 use crate::support::workspace::migrations;
-use crate::support::{Database, Outcome, ResponseUrl, database, database_like_dsql, migration_app};
+use crate::support::{Database, Outcome, ResponseUrl, database, fake_dsql_database, migration_app};
 
 /// Returns the names of all migrations, in order.
 fn all() -> Result<Vec<String>, Box<dyn std::error::Error>> {
@@ -31,7 +31,7 @@ async fn run(database: &Database) -> Result<migrate::Report, String> {
 }
 
 async fn without_schema() -> Result<Database, tokio_postgres::Error> {
-    let database = database_like_dsql();
+    let database = fake_dsql_database();
     database.connect().await.batch_execute("drop schema keyhold cascade").await?;
     Ok(database)
 }
@@ -45,13 +45,13 @@ async fn a_run_applies_all_migrations_and_the_next_run_none() -> Outcome {
     assert_eq!(recorded(&database.connect().await).await?, report.applied);
     let next = run(&database).await?;
     assert!(next.applied.is_empty() && next.roles.is_empty() && next.problems.is_empty(), "{next:?}");
-    assert_eq!(database.refusals(), [""; 0]);
+    assert_eq!(database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn an_interrupted_run_is_continued() -> Outcome {
-    let database = database_like_dsql();
+    let database = fake_dsql_database();
     let client = database.connect().await;
     // Interrupted before the migration was recorded.
     for version in [1, 4] {
@@ -67,13 +67,13 @@ async fn an_interrupted_run_is_continued() -> Outcome {
     // Interrupted before the history was created.
     client.batch_execute("drop table refinery_schema_history").await?;
     assert_eq!(run(&database).await?.applied, all()?);
-    assert_eq!(database.refusals(), [""; 0]);
+    assert_eq!(database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_database_of_other_files_is_rejected() -> Outcome {
-    let database = database_like_dsql();
+    let database = fake_dsql_database();
     let client = database.connect().await;
     client.batch_execute("delete from refinery_schema_history where version = 1").await?;
     client.batch_execute("update refinery_schema_history set checksum = '1' where version = 4").await?;
@@ -97,7 +97,7 @@ async fn a_failed_statement_names_its_migration() -> Outcome {
 async fn refinery_can_read_the_history() -> Outcome {
     const COLUMNS: &str = "select column_name::text, udt_name::text, character_maximum_length
         from information_schema.columns where table_name = 'refinery_schema_history' order by 1";
-    let (on_dsql, on_postgresql) = (database_like_dsql(), database());
+    let (on_dsql, on_postgresql) = (fake_dsql_database(), database());
     let (client, reference) = (on_dsql.connect().await, on_postgresql.connect().await);
     let columns = |rows: Vec<Row>| -> Vec<(String, String, Option<i32>)> {
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
@@ -127,7 +127,7 @@ async fn concurrent_runs_apply_each_migration_once() -> Outcome {
 
 #[tokio::test]
 async fn iam_roles_are_linked_to_database_roles() -> Outcome {
-    let database = database_like_dsql();
+    let database = fake_dsql_database();
     let arn = "arn:aws:iam::123456789012:role/keyhold-DataGetRole-1A2B";
     let link = |role: &str, arn: &str| {
         let iam_roles = [(role.to_owned(), vec![arn.to_owned()])].into();
@@ -143,14 +143,14 @@ async fn iam_roles_are_linked_to_database_roles() -> Outcome {
         let error = link(role, arn).await.err().ok_or("the run succeeded")?;
         assert!(error.contains("DatabaseRoles maps"), "{error}");
     }
-    assert_eq!(database.refusals(), [""; 0]);
+    assert_eq!(database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_migrates_dsql_and_links_its_iam_roles() -> Outcome {
     let database = without_schema().await?;
-    let url = database.as_seen();
+    let url = database.service_url();
     let function = custom_resource::migrate(&[("DATABASE_URL", &url), ("DATABASE_AUTH", "dsql")])?;
     let arn = "arn:aws:iam::123456789012:role/keyhold-DataSweepRole-1A2B";
     for (roles, status, reason) in [
@@ -168,13 +168,13 @@ async fn a_deployment_migrates_dsql_and_links_its_iam_roles() -> Outcome {
     }
     let links = database.connect().await.query("select * from sys.iam_pg_role_mappings", &[]).await?;
     assert_eq!((links[0].get(0), links[0].get(1), links.len()), ("keyhold_sweeper", arn, 1));
-    assert_eq!(database.refusals(), [""; 0]);
+    assert_eq!(database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_run_corrects_the_privileges() -> Outcome {
-    let database = database_like_dsql();
+    let database = fake_dsql_database();
     let superuser = database.connect().await;
     superuser
         .batch_execute(

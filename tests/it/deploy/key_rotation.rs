@@ -11,7 +11,7 @@ use shared::secrets::Secrets;
 use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
 
 use crate::support::deployment::Deployment;
-use crate::support::{Client, Forged, ManualClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};
+use crate::support::{Client, Forged, KEY_ID, ManualClock, Outcome, SECRET, Service, private_key, settings};
 
 /// Execution environments that read the secrets independently and share a clock.
 struct Fleet {
@@ -55,7 +55,7 @@ fn signed_with(client: &Client) -> Value {
 #[tokio::test]
 async fn a_new_key_is_published_then_signs_and_then_the_old_key_is_retired() -> Outcome {
     let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
-    let old = json!({ "kid": SECRET_ID, "secret": SECRET });
+    let old = json!({ "kid": KEY_ID, "secret": SECRET });
     let new = json!({ "kid": "new", "private_key": private_key() });
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     let (signing, verifying) = (fleet.environment().await?, fleet.environment().await?);
@@ -68,16 +68,16 @@ async fn a_new_key_is_published_then_signs_and_then_the_old_key_is_retired() -> 
         client.get("/api/account").await.outcome()
     };
     let by_old = signing.anonymous().sign_up("ada").await;
-    assert_eq!((signed_with(&by_old), published().await), (json!(SECRET_ID), Some(0)));
+    assert_eq!((signed_with(&by_old), published().await), (json!(KEY_ID), Some(0)));
 
     fleet.put(&[old.clone(), new.clone()])?;
     fleet.clock.advance(5 * minute);
     assert_eq!(published().await, Some(1), "the key is published before it signs");
-    assert_eq!(signed_with(&signing.anonymous().sign_in("ada").await), SECRET_ID);
+    assert_eq!(signed_with(&signing.anonymous().sign_in("ada").await), KEY_ID);
 
     fleet.put(&[new.clone(), old.clone()])?;
     let meanwhile = signing.anonymous().sign_in("ada").await;
-    assert_eq!(signed_with(&meanwhile), SECRET_ID, "this environment has not read the new keys yet");
+    assert_eq!(signed_with(&meanwhile), KEY_ID, "this environment has not read the new keys yet");
     fleet.clock.advance(5 * minute);
     let by_new = signing.anonymous().sign_in("ada").await;
     assert_eq!(signed_with(&by_new), "new");
@@ -148,15 +148,15 @@ async fn keys_are_not_rotated_before_all_environments_have_read_them() -> Outcom
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     let now = SystemTime::now();
     fleet.rotate(now).await?;
-    let refused = fleet.rotate(now + Duration::from_hours(1)).await;
-    assert!(matches!(refused, Err(RotationError::Next(NextRingError::TooSoon))), "{refused:?}");
+    let rejected = fleet.rotate(now + Duration::from_hours(1)).await;
+    assert!(matches!(rejected, Err(RotationError::Next(NextRingError::TooSoon))), "{rejected:?}");
     fleet.rotate(now + Duration::from_hours(2)).await?;
     let other = Request {
         step: Step::CreateSecret,
         secret_id: fleet.deployment.database_secret.clone(),
         client_request_token: "0".repeat(36),
     };
-    let refused = rotate_as(fleet.aws(), &fleet.deployment.jwt_secret, &other, now).await;
-    assert!(matches!(refused, Err(RotationError::OtherSecret(_))), "{refused:?}");
+    let rejected = rotate_as(fleet.aws(), &fleet.deployment.jwt_secret, &other, now).await;
+    assert!(matches!(rejected, Err(RotationError::OtherSecret(_))), "{rejected:?}");
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use expect_test::expect;
 use shared::db::Dialect;
 
-use crate::support::scenarios::every_statement;
+use crate::support::scenarios::run_every_statement;
 use crate::support::workspace::migrations;
 use crate::support::{
-    Database, Outcome, Service, database, database_like_dsql, migration_app, postgresql_16, settings,
+    Database, Outcome, Service, database, fake_dsql_database, migration_app, postgresql_16, settings,
 };
 
 /// Returns every column, constraint, and index, as the database describes them.
@@ -107,7 +107,7 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
 
 #[tokio::test]
 async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outcome {
-    let (on_dsql, on_postgresql) = (schema(&database_like_dsql()).await?, schema(&database()).await?);
+    let (on_dsql, on_postgresql) = (schema(&fake_dsql_database()).await?, schema(&database()).await?);
     let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let (on_dsql, on_postgresql) = (lines(&on_dsql), lines(&on_postgresql));
     let removed = on_postgresql.difference(&on_dsql).map(|line| format!("- {line}\n"));
@@ -128,7 +128,7 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
 
 #[tokio::test]
 async fn every_statement_runs_on_postgresql_16() -> Outcome {
-    every_statement(&Service::new(postgresql_16(), settings())).await
+    run_every_statement(&Service::new(postgresql_16(), settings())).await
 }
 
 #[tokio::test]

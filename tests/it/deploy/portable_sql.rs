@@ -6,7 +6,7 @@ use std::fs;
 use shared::db::Dialect;
 
 use crate::support::Outcome;
-use crate::support::sql::{Statement, contains, refused, statements, words};
+use crate::support::sql::{Statement, contains, statements, unsupported_by_dsql, words};
 use crate::support::workspace::{migrations, root, rust_files};
 
 /// Phrases outside of `postgresql(…)` that are sent to PostgreSQL only: the file, the phrase, and the reason.
@@ -51,7 +51,7 @@ fn sql() -> Result<Vec<(String, Statement)>, Box<dyn std::error::Error>> {
 fn statements_contain_only_what_dsql_accepts() -> Outcome {
     let (mut found, mut statements) = (BTreeSet::new(), 0);
     for (file, statement) in sql()? {
-        for phrase in refused(&statement) {
+        for phrase in unsupported_by_dsql(&statement) {
             found.insert((file.clone(), phrase));
         }
         let verbs = ["select", "insert", "update", "delete"];

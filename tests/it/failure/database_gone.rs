@@ -30,14 +30,14 @@ async fn requests_get_503_until_the_database_is_available_again() -> Outcome {
         }
     "#]]
     .assert_eq(&ada.get("/api/data/key").await.to_string());
-    for answer in [
+    for response in [
         ada.store("other", json!(1)).await,
         ada.put("/api/data/key", r#"{"value":2}"#).await,
         ada.delete("/api/data/key").await,
         ada.post("/api/token", r#"{"username":"ada","password":"x"}"#).await,
         ada.post("/api/register", &registration("bob").body()).await,
     ] {
-        assert_eq!(answer.outcome(), "503 SERVICE_UNAVAILABLE");
+        assert_eq!(response.outcome(), "503 SERVICE_UNAVAILABLE");
     }
     server.start()?;
     assert_eq!(ada.get("/api/data/key").await.value_text(), "1", "stored values are unchanged");
@@ -93,11 +93,11 @@ async fn dead_connections_are_detected_quickly_after_a_freeze() {
         proxy.cut();
         service.clock.advance(Duration::from_mins(10));
         let started = Instant::now();
-        let answer = match key {
+        let response = match key {
             None => ada.get("/api/data/key").await,
             Some(key) => ada.store(key, json!(1)).await,
         };
-        assert!(matches!(answer.status, 200 | 201), "{what}: {}", answer.body);
+        assert!(matches!(response.status, 200 | 201), "{what}: {}", response.body);
         assert!(started.elapsed() < Duration::from_secs(3), "{what} took {:?}", started.elapsed());
     }
 }
@@ -109,8 +109,8 @@ async fn a_statement_that_takes_too_long_gets_503() {
     let superuser = service.database.connect().await;
     superuser.batch_execute("begin; lock table data_store in access exclusive mode").await.expect("a superuser may");
     let started = Instant::now();
-    let answer = ada.store("key", json!(1)).await;
-    assert_eq!(answer.outcome(), "503 SERVICE_UNAVAILABLE");
+    let response = ada.store("key", json!(1)).await;
+    assert_eq!(response.outcome(), "503 SERVICE_UNAVAILABLE");
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     superuser.batch_execute("rollback").await.expect("a superuser may");
     // The server may still run the abandoned write, so the next request stores another key.
@@ -122,7 +122,7 @@ async fn a_missing_table_is_a_500_without_details() {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     service.database.connect().await.batch_execute("drop table data_store").await.expect("a superuser may");
-    let answer = ada.get("/api/data/key").await;
+    let response = ada.get("/api/data/key").await;
     expect![[r#"
         500
         {
@@ -132,7 +132,7 @@ async fn a_missing_table_is_a_500_without_details() {
           "status": "error"
         }
     "#]]
-    .assert_eq(&answer.to_string());
+    .assert_eq(&response.to_string());
     let _still_running: Arc<Service> = service;
 }
 

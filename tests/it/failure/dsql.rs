@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio_postgres::Client as Superuser;
 
-use crate::support::scenarios::{every_statement, nothing_is_left, race_the_end_of_an_account, sweep};
-use crate::support::{Answer, Client, Database, Outcome, Service, database_like_dsql, password, race, settings};
+use crate::support::scenarios::{assert_no_rows_remain, race_account_deletion, run_every_statement, sweep};
+use crate::support::{Client, Database, Outcome, Response, Service, fake_dsql_database, password, race, settings};
 
 /// The tables with data of users.
 const TABLES: [&str; 7] =
@@ -47,9 +47,9 @@ async fn delete_account(client: &Client) -> String {
 
 #[tokio::test]
 async fn every_statement_runs_and_none_is_rejected() -> Outcome {
-    let service = Service::new(database_like_dsql(), settings());
-    every_statement(&service).await?;
-    assert_eq!(service.database.refusals(), [""; 0]);
+    let service = Service::new(fake_dsql_database(), settings());
+    run_every_statement(&service).await?;
+    assert_eq!(service.database.rejections(), [""; 0]);
     let left = rows(&service.database).await?;
     assert_eq!(left, [("sign_in_failures", 1)].into(), "only the failures of an unknown account are left");
     Ok(())
@@ -57,9 +57,9 @@ async fn every_statement_runs_and_none_is_rejected() -> Outcome {
 
 #[tokio::test]
 async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
-    let service = Service::new(database_like_dsql(), settings());
+    let service = Service::new(fake_dsql_database(), settings());
     let ada = service.anonymous().sign_up("ada").await;
-    let tokens = |answer: Answer| answer.text("refresh_token");
+    let tokens = |response: Response| response.text("refresh_token");
     let sign_in = || async { tokens(service.anonymous().token_for("ada", password()).await) };
     let count = || async { rows(&service.database).await.map(|rows| (rows["sessions"], rows["refresh_tokens"])) };
     assert_eq!(count().await?, (1, 1));
@@ -98,13 +98,13 @@ async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
     let body = json!({ "password": "another password" }).to_string();
     assert_eq!(last.delete_with("/api/account", &body).await.outcome(), "200");
     assert_eq!(rows(&service.database).await?, BTreeMap::new());
-    assert_eq!(service.database.refusals(), [""; 0]);
+    assert_eq!(service.database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn an_account_is_deleted_regardless_of_how_much_it_has_stored() -> Outcome {
-    let service = Service::new(database_like_dsql(), settings());
+    let service = Service::new(fake_dsql_database(), settings());
     for (values, bytes) in [(3500, 10), (60, 250_000)] {
         let ada = service.anonymous().sign_up("ada").await;
         let bob = service.anonymous().sign_up("bob").await;
@@ -120,13 +120,13 @@ async fn an_account_is_deleted_regardless_of_how_much_it_has_stored() -> Outcome
         assert_eq!(rows(&service.database).await?, bobs.collect());
         assert_eq!(delete_account(&bob).await, "200");
     }
-    assert_eq!(service.database.refusals(), [""; 0]);
+    assert_eq!(service.database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_sweep_removes_the_orphans_of_an_account() -> Outcome {
-    let service = Service::new(database_like_dsql(), settings());
+    let service = Service::new(fake_dsql_database(), settings());
     let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     bob.store("kept", json!(1)).await;
     ada.store("first", json!(1)).await;
@@ -145,17 +145,17 @@ async fn a_sweep_removes_the_orphans_of_an_account() -> Outcome {
     assert_eq!(rows(&service.database).await?, bobs.collect());
     assert_eq!(sweep(&service).await?.orphans, 0);
     assert_eq!(bob.get("/api/data/kept").await.value_text(), "1");
-    assert_eq!(service.database.refusals(), [""; 0]);
+    assert_eq!(service.database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn orphans_of_writes_that_race_an_account_deletion_are_swept() -> Outcome {
-    let service = Service::new(database_like_dsql(), settings());
-    race_the_end_of_an_account(&service).await?;
+    let service = Service::new(fake_dsql_database(), settings());
+    race_account_deletion(&service).await?;
     sweep(&service).await?;
-    nothing_is_left(&service).await?;
-    assert_eq!(service.database.refusals(), [""; 0]);
+    assert_no_rows_remain(&service).await?;
+    assert_eq!(service.database.rejections(), [""; 0]);
     Ok(())
 }
 
@@ -163,7 +163,7 @@ async fn orphans_of_writes_that_race_an_account_deletion_are_swept() -> Outcome 
 async fn expired_values_are_removed_regardless_of_their_number_and_size() -> Outcome {
     let mut settings = settings();
     settings.quota.keys = 3501;
-    let service = Service::new(database_like_dsql(), settings);
+    let service = Service::new(fake_dsql_database(), settings);
     let ada = service.anonymous().sign_up("ada").await;
     let database = service.database.connect().await;
     for (values, bytes) in [(3500, 10), (60, 250_000)] {
@@ -188,13 +188,13 @@ async fn expired_values_are_removed_regardless_of_their_number_and_size() -> Out
         assert!(report.finished && report.removed > 60, "{report:?}");
         assert!(!rows(&service.database).await?.contains_key("data_store"));
     }
-    assert_eq!(service.database.refusals(), [""; 0]);
+    assert_eq!(service.database.rejections(), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn conflicting_requests_are_served() -> Outcome {
-    let service = Service::new(database_like_dsql(), settings());
+    let service = Service::new(fake_dsql_database(), settings());
     let ada = service.anonymous().sign_up("ada").await;
     for round in 0..3 {
         let outcomes = race(8, |index| {
@@ -214,7 +214,7 @@ async fn conflicting_requests_are_served() -> Outcome {
 /// DSQL detects conflicts at the commit, which for a single statement is after its rows.
 #[tokio::test]
 async fn a_statement_that_conflicts_at_its_commit_is_retried() -> Outcome {
-    let service = Service::new(database_like_dsql(), settings());
+    let service = Service::new(fake_dsql_database(), settings());
     let ada = service.anonymous().sign_up("ada").await;
     let database = service.database.connect().await;
     database

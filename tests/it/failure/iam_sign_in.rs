@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::NoTls;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::tls::{accept, certified};
+use crate::support::tls::{accept, issue_certificate};
 use crate::support::{GatewayRequest, Outcome, binaries, emulate, migration_app, registration, tools};
 
 /// A Python program that prints the token of each case as of the case's instant.
@@ -161,7 +161,7 @@ async fn a_function_signs_in_with_a_token_and_reads_no_secret() -> Outcome {
         .batch_execute(&format!("copy (select 'host all all all trust') to '{file}'; select pg_reload_conf()"))
         .await?;
 
-    let (acceptor, authority) = certified(server.port(), "localhost")?;
+    let (acceptor, authority) = issue_certificate(server.port(), "localhost")?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     let rds = std::sync::Arc::new(Rds { acceptor, server: server.port(), port });
@@ -190,10 +190,10 @@ async fn a_function_signs_in_with_a_token_and_reads_no_secret() -> Outcome {
         let event = GatewayRequest::new("POST", "/api/register").with_body(registration(username).body()).event();
         Ok(serde_json::from_str(&function.invoke(&event.to_string())?)?)
     };
-    let answer = tokio::task::block_in_place(|| register(SECRET, "ada"))?;
-    assert_eq!(answer["statusCode"], 201, "{answer}");
-    let answer = tokio::task::block_in_place(|| register("another key", "bob"))?;
-    assert_eq!(answer["statusCode"], 503, "a token with the wrong key is rejected: {answer}");
+    let response = tokio::task::block_in_place(|| register(SECRET, "ada"))?;
+    assert_eq!(response["statusCode"], 201, "{response}");
+    let response = tokio::task::block_in_place(|| register("another key", "bob"))?;
+    assert_eq!(response["statusCode"], 503, "a token with the wrong key is rejected: {response}");
     fs::remove_file(authority)?;
     let users: i64 = superuser.query_one("select count(*) from users", &[]).await?.get(0);
     assert_eq!(users, 1);

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::support::deployment::{Deployment, credentials, post, ring};
-use crate::support::{Forged, Outcome, SECRET, SECRET_ID, binaries};
+use crate::support::{Forged, KEY_ID, Outcome, SECRET, binaries};
 
 const CREATE: &str = "/api/data";
 
@@ -21,7 +21,7 @@ fn a_running_function_accepts_an_added_signing_key() -> Outcome {
     let create = deployment.start("data-create")?;
     assert_eq!(post(&create, CREATE, Some(&token), &entry("before"))?.0, 201);
     let renewed = Forged::from(&token).with_header("kid", "new").with_secret(NEW_SECRET.as_bytes()).sign();
-    deployment.secrets.put(&deployment.jwt_secret, &ring(&[("new", NEW_SECRET), (SECRET_ID, SECRET)]))?;
+    deployment.secrets.put(&deployment.jwt_secret, &ring(&[("new", NEW_SECRET), (KEY_ID, SECRET)]))?;
     assert_eq!(post(&create, CREATE, Some(&renewed), &entry("after"))?.0, 201);
     assert_eq!(post(&create, CREATE, Some(&token), &entry("still"))?.0, 201, "the old key is still valid");
     Ok(())

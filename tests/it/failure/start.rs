@@ -89,9 +89,9 @@ fn a_function_starts_without_the_settings_that_it_does_not_use() -> Outcome {
         [("health-get", [].as_slice()), ("openapi-get", &[]), ("docs-get", &[]), ("jwks-get", &[SECRET])]
     {
         let (name, event) = events_of(function)?.pop().ok_or("no event")?;
-        let answer = emulate(&binaries().path(function), variables)?.invoke(&event.to_string())?;
-        let answer: serde_json::Value = serde_json::from_str(&answer)?;
-        assert_eq!(answer["statusCode"], 200, "{name}: {answer}");
+        let response = emulate(&binaries().path(function), variables)?.invoke(&event.to_string())?;
+        let response: serde_json::Value = serde_json::from_str(&response)?;
+        assert_eq!(response["statusCode"], 200, "{name}: {response}");
     }
     Ok(())
 }

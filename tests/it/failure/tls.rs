@@ -7,7 +7,7 @@ use std::process::Command;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::tls::{accept, certified};
+use crate::support::tls::{accept, issue_certificate};
 use crate::support::{Outcome, binaries, database};
 
 /// A host name that does not exist. The address comes from `hostaddr`, so that no DNS query is sent.
@@ -15,7 +15,7 @@ const NAME: &str = "db.keyhold.invalid";
 
 /// Listens for TLS connections and forwards them to PostgreSQL. Returns the port and the file of the authority.
 async fn tls_in_front_of(server: u16, name: &str) -> Result<(u16, PathBuf), Box<dyn std::error::Error>> {
-    let (acceptor, file) = certified(server, name)?;
+    let (acceptor, file) = issue_certificate(server, name)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {

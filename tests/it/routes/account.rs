@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::scenarios::{nothing_is_left, race_the_end_of_an_account};
+use crate::support::scenarios::{assert_no_rows_remain, race_account_deletion};
 use crate::support::{Client, Outcome, in_process, password, race, registration};
 
 fn password_body(password: &str) -> String {
@@ -11,8 +11,8 @@ fn password_body(password: &str) -> String {
 }
 
 async fn patch(client: &Client, body: &str) -> String {
-    let answer = client.patch("/api/account", body).await;
-    if answer.status == 200 { answer.json()["data"].to_string() } else { answer.outcome() }
+    let response = client.patch("/api/account", body).await;
+    if response.status == 200 { response.json()["data"].to_string() } else { response.outcome() }
 }
 
 #[tokio::test]
@@ -164,8 +164,8 @@ async fn deleting_an_account_requires_the_password() {
 #[tokio::test]
 async fn requests_concurrent_with_the_deletion_of_their_account_leave_no_rows() -> Outcome {
     let service = in_process();
-    race_the_end_of_an_account(&service).await?;
-    nothing_is_left(&service).await
+    race_account_deletion(&service).await?;
+    assert_no_rows_remain(&service).await
 }
 
 /// Forces a rare interleaving of the test above: the write has checked its session and then waits for a lock.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Outcome, in_process, race, settings};
+use crate::support::{Client, Outcome, Response, in_process, race, settings};
 
-async fn batch(client: &Client, operations: Value) -> Answer {
+async fn batch(client: &Client, operations: Value) -> Response {
     client.post("/api/data/batch", &json!({ "operations": operations }).to_string()).await
 }
 
@@ -24,7 +24,7 @@ async fn results_are_in_the_order_of_the_operations() {
     for key in ["read", "changed", "removed"] {
         ada.store(key, json!(key)).await;
     }
-    let answer = batch(
+    let response = batch(
         &ada,
         json!([
             { "op": "put", "key": "changed", "value": { "new": true }, "expires_in": 60 },
@@ -76,7 +76,7 @@ async fn results_are_in_the_order_of_the_operations() {
           "status": "success"
         }
     "#]]
-    .assert_eq(&answer.to_string());
+    .assert_eq(&response.to_string());
     let expected =
         json!([["changed", { "new": true }, 4], ["created", null, 7], ["read", "read", 1], ["upserted", 0, 8]]);
     assert_eq!(stored(&ada).await, expected);
@@ -92,7 +92,7 @@ async fn a_failed_batch_reports_the_failed_operations_and_changes_nothing() {
     let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("a", json!(1)).await;
     ada.store("b", json!(2)).await;
-    let answer = batch(
+    let response = batch(
         &ada,
         json!([
             { "op": "put", "key": "a", "value": "changed" },
@@ -123,7 +123,7 @@ async fn a_failed_batch_reports_the_failed_operations_and_changes_nothing() {
           "status": "error"
         }
     "#]]
-    .assert_eq(&answer.to_string());
+    .assert_eq(&response.to_string());
     for (operation, expected) in [
         (json!({ "op": "get", "key": "none" }), "404 KEY_NOT_FOUND"),
         (json!({ "op": "put", "key": "none", "value": 1 }), "404 KEY_NOT_FOUND"),
@@ -147,7 +147,7 @@ async fn a_batch_succeeds_if_every_if_version_matches() {
     for key in ["a", "b", "c"] {
         ada.store(key, json!(0)).await;
     }
-    let answer = batch(
+    let response = batch(
         &ada,
         json!([
             { "op": "get", "key": "a", "if_version": 1 },
@@ -156,14 +156,14 @@ async fn a_batch_succeeds_if_every_if_version_matches() {
         ]),
     )
     .await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(response.status, 200, "{}", response.body);
     assert_eq!(stored(&ada).await, json!([["a", 0, 1], ["b", 1, 5]]));
 }
 
 #[tokio::test]
 async fn every_error_in_a_batch_is_reported() {
     let ada = in_process().anonymous().sign_up("ada").await;
-    let answer = batch(
+    let response = batch(
         &ada,
         json!([
             { "op": "create", "key": "a" },
@@ -178,8 +178,8 @@ async fn every_error_in_a_batch_is_reported() {
         ]),
     )
     .await;
-    assert_eq!(answer.outcome(), "400 INVALID_VALUE");
-    let errors = answer.json()["errors"].clone();
+    assert_eq!(response.outcome(), "400 INVALID_VALUE");
+    let errors = response.json()["errors"].clone();
     let errors: Vec<String> = errors
         .as_array()
         .expect("a list of errors")
@@ -212,8 +212,8 @@ async fn the_number_of_operations_and_the_size_of_a_batch_are_limited() {
     assert_eq!(ada.post("/api/data/batch", "{}").await.outcome(), "400 INVALID_REQUEST");
     assert_eq!(batch(&ada, creates(100)).await.status, 200);
     let gets: Value = (0..100).map(|number| json!({ "op": "get", "key": format!("key-{number:03}") })).collect();
-    let answer = batch(&ada, gets).await;
-    assert_eq!(answer.json()["data"]["results"][99]["value"], 99);
+    let response = batch(&ada, gets).await;
+    assert_eq!(response.json()["data"]["results"][99]["value"], 99);
 
     let large = |count: usize| -> Value {
         let value = "x".repeat(200_000);
@@ -247,8 +247,8 @@ async fn a_batch_over_the_quota_stores_nothing() {
     let ada = service.anonymous().sign_up("ada").await;
     ada.store("a", json!(1)).await;
     let create = |key: &str| json!({ "op": "create", "key": key, "value": 1 });
-    let answer = batch(&ada, json!([create("b"), create("c"), create("d")])).await;
-    assert_eq!(answer.outcome(), "403 QUOTA_EXCEEDED");
+    let response = batch(&ada, json!([create("b"), create("c"), create("d")])).await;
+    assert_eq!(response.outcome(), "403 QUOTA_EXCEEDED");
     assert_eq!(stored(&ada).await, json!([["a", 1, 1]]));
     let swap = json!([create("b"), create("c"), create("d"), { "op": "delete", "key": "a" }]);
     assert_eq!(

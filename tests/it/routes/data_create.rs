@@ -11,7 +11,7 @@ use crate::support::{Service, database, in_process, race, settings};
 #[tokio::test]
 async fn a_created_value_is_returned_with_its_version_and_location() {
     let ada = in_process().anonymous().sign_up("ada").await;
-    let answer = ada.store("settings/dark mode", json!({ "on": true })).await;
+    let response = ada.store("settings/dark mode", json!({ "on": true })).await;
     expect![[r#"
         201
         etag: "1"
@@ -30,7 +30,7 @@ async fn a_created_value_is_returned_with_its_version_and_location() {
           "status": "success"
         }
     "#]]
-    .assert_eq(&answer.to_string());
+    .assert_eq(&response.to_string());
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn users_have_separate_keys() {
 #[tokio::test]
 async fn every_error_in_a_body_is_reported() {
     let ada = in_process().anonymous().sign_up("ada").await;
-    let answer = ada.post("/api/data", r#"{"key":"a//b","expires_in":0}"#).await;
+    let response = ada.post("/api/data", r#"{"key":"a//b","expires_in":0}"#).await;
     expect![[r#"
         400
         {
@@ -92,7 +92,7 @@ async fn every_error_in_a_body_is_reported() {
           "request_id": "request-1",
           "status": "error"
         }
-    "#]].assert_eq(&answer.to_string());
+    "#]].assert_eq(&response.to_string());
     for (body, expected) in [
         (r#"{"value":1}"#, "400 INVALID_REQUEST"),
         (r#"{"key":1,"value":1}"#, "400 INVALID_REQUEST"),
@@ -111,8 +111,8 @@ async fn every_error_in_a_body_is_reported() {
 async fn an_expired_key_is_not_found_and_can_be_created_again() {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
-    let answer = ada.post("/api/data", r#"{"key":"key","value":1,"expires_in":60}"#).await;
-    assert_eq!(answer.text("expires_at"), "2026-01-01T00:01:00.000Z");
+    let response = ada.post("/api/data", r#"{"key":"key","value":1,"expires_in":60}"#).await;
+    assert_eq!(response.text("expires_at"), "2026-01-01T00:01:00.000Z");
     service.clock.advance(Duration::from_secs(59));
     assert_eq!(ada.get("/api/data/key").await.status, 200);
     assert_eq!(ada.store("key", json!(2)).await.outcome(), "409 KEY_EXISTS");

@@ -5,21 +5,21 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Outcome, in_process};
+use crate::support::{Client, Outcome, Response, in_process};
 
 /// Percent-encodes every character that is not an ASCII letter or digit.
 fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-fn keys(answer: &Answer) -> Vec<String> {
-    let items = answer.json()["data"]["items"].clone();
-    let items = items.as_array().unwrap_or_else(|| panic!("no items in {}", answer.body)).clone();
+fn keys(response: &Response) -> Vec<String> {
+    let items = response.json()["data"]["items"].clone();
+    let items = items.as_array().unwrap_or_else(|| panic!("no items in {}", response.body)).clone();
     items.iter().map(|item| item["key"].as_str().expect("a key").to_owned()).collect()
 }
 
-fn cursor(answer: &Answer) -> Option<String> {
-    answer.json()["data"]["next_cursor"].as_str().map(str::to_owned)
+fn cursor(response: &Response) -> Option<String> {
+    response.json()["data"]["next_cursor"].as_str().map(str::to_owned)
 }
 
 /// Fetches all pages of a list and returns the keys of each page.
@@ -27,9 +27,9 @@ async fn pages(client: &Client, query: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut next = String::new();
     loop {
-        let answer = client.get(&format!("/api/data?{query}{next}")).await;
-        pages.push(keys(&answer));
-        match cursor(&answer) {
+        let response = client.get(&format!("/api/data?{query}{next}")).await;
+        pages.push(keys(&response));
+        match cursor(&response) {
             Some(cursor) => next = format!("&cursor={cursor}"),
             None => return pages,
         }
@@ -149,9 +149,9 @@ async fn writes_between_pages_neither_repeat_nor_skip_existing_keys() {
     store_all(&ada, &existing.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (mut seen, mut next) = (Vec::new(), String::new());
     for round in 0.. {
-        let answer = ada.get(&format!("/api/data?limit=4{next}")).await;
-        seen.extend(keys(&answer));
-        let Some(cursor) = cursor(&answer) else { break };
+        let response = ada.get(&format!("/api/data?limit=4{next}")).await;
+        seen.extend(keys(&response));
+        let Some(cursor) = cursor(&response) else { break };
         next = format!("&cursor={cursor}");
         // Write before, after, and at the position of the cursor.
         ada.store(&format!("a-{round}"), json!(1)).await;
@@ -239,10 +239,10 @@ async fn an_invalid_parameter_is_reported_by_name() {
         "cursor=%00",
         "cursor=AAAAAAAAAAAA",
     ] {
-        let answer = ada.get(&format!("/api/data?{query}")).await;
-        assert_eq!(answer.outcome(), "400 INVALID_REQUEST", "{query}");
+        let response = ada.get(&format!("/api/data?{query}")).await;
+        assert_eq!(response.outcome(), "400 INVALID_REQUEST", "{query}");
         let name = query.split('=').next().unwrap_or_default();
-        assert_eq!(answer.json()["errors"][0]["field"], name, "{query}");
+        assert_eq!(response.json()["errors"][0]["field"], name, "{query}");
     }
     let long = format!("prefix={}", "k".repeat(901));
     assert_eq!(ada.get(&format!("/api/data?{long}")).await.outcome(), "400 INVALID_REQUEST");

@@ -52,8 +52,8 @@ async fn upsert_creates_a_key_that_does_not_exist() {
     let after_expiry = ada.put("/api/data/a%20key?upsert=true", r#"{"value":3}"#).await;
     assert_eq!((after_expiry.status, after_expiry.header("etag")), (201, Some("\"3\"")));
     for query in ["upsert=yes", "upsert", "upsert=true&upsert=true"] {
-        let answer = ada.put(&format!("/api/data/key?{query}"), r#"{"value":1}"#).await;
-        assert_eq!(answer.outcome(), "400 INVALID_REQUEST", "{query}");
+        let response = ada.put(&format!("/api/data/key?{query}"), r#"{"value":1}"#).await;
+        assert_eq!(response.outcome(), "400 INVALID_REQUEST", "{query}");
     }
 }
 
@@ -80,13 +80,13 @@ async fn put_with_if_match_requires_the_stored_version() {
     ada.store("key", json!(1)).await;
     let with_if_match = |tags: &str| ada.clone().with_header("if-match", tags);
     for tags in ["\"2\"", "W/\"1\"", "\"x\"", "\"2\", \"3\""] {
-        let answer = with_if_match(tags).put("/api/data/key", r#"{"value":2}"#).await;
-        assert_eq!(answer.outcome(), "412 PRECONDITION_FAILED", "{tags}");
+        let response = with_if_match(tags).put("/api/data/key", r#"{"value":2}"#).await;
+        assert_eq!(response.outcome(), "412 PRECONDITION_FAILED", "{tags}");
     }
     assert_eq!(ada.get("/api/data/key").await.header("etag"), Some("\"1\""), "a rejected write changes nothing");
-    let answer = with_if_match("\"9\", \"1\"").put("/api/data/key", r#"{"value":2}"#).await;
-    assert_eq!(answer.status, 200);
-    assert!(answer.header("etag") > Some("\"1\""));
+    let response = with_if_match("\"9\", \"1\"").put("/api/data/key", r#"{"value":2}"#).await;
+    assert_eq!(response.status, 200);
+    assert!(response.header("etag") > Some("\"1\""));
     assert_eq!(with_if_match("*").put("/api/data/key", r#"{"value":3}"#).await.status, 200);
     assert_eq!(with_if_match("*").put("/api/data/none", r#"{"value":3}"#).await.outcome(), "404 KEY_NOT_FOUND");
     let upsert = with_if_match("\"1\"").put("/api/data/none?upsert=true", r#"{"value":3}"#).await;

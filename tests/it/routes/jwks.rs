@@ -6,7 +6,7 @@ use expect_test::expect;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
 
-use crate::support::{Forged, Outcome, SECRET, SECRET_ID, in_process, private_key};
+use crate::support::{Forged, KEY_ID, Outcome, SECRET, in_process, private_key};
 
 /// Returns the public key of a JWK as an uncompressed point: 4, x, y.
 fn point(key: &Value) -> Vec<u8> {
@@ -16,10 +16,10 @@ fn point(key: &Value) -> Vec<u8> {
 
 #[tokio::test]
 async fn without_a_key_pair_the_key_set_is_empty() {
-    let answer = in_process().anonymous().get("/.well-known/jwks.json").await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"keys":[]}"#));
-    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
-    assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"));
+    let response = in_process().anonymous().get("/.well-known/jwks.json").await;
+    assert_eq!((response.status, response.body.as_str()), (200, r#"{"keys":[]}"#));
+    assert_eq!(response.header("cache-control"), Some("public, max-age=300"));
+    assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"));
 }
 
 #[tokio::test]
@@ -61,14 +61,14 @@ async fn a_single_private_key_is_accepted_as_a_key_ring() {
 #[tokio::test]
 async fn a_token_signed_with_the_wrong_kind_of_key_is_rejected() {
     let ring = json!({ "keys": [
-        { "kid": "pair", "private_key": private_key() }, { "kid": SECRET_ID, "secret": SECRET },
+        { "kid": "pair", "private_key": private_key() }, { "kid": KEY_ID, "secret": SECRET },
     ] });
     let service = in_process().with_ring(&ring.to_string());
     let ada = service.anonymous().sign_up("ada").await;
     let key = service.anonymous().get("/.well-known/jwks.json").await.json()["keys"][0].clone();
     let token = ada.token();
     let good = Forged::from(&token);
-    let valid = good.clone().with_header("alg", "HS256").with_header("kid", SECRET_ID);
+    let valid = good.clone().with_header("alg", "HS256").with_header("kid", KEY_ID);
     assert_eq!(
         ada.clone().with_token(&valid.sign()).get("/api/account").await.status,
         200,
@@ -81,7 +81,7 @@ async fn a_token_signed_with_the_wrong_kind_of_key_is_rejected() {
         ("signed with the JWK as the secret", hs256.clone().with_secret(key.to_string().as_bytes()).sign()),
         ("signed with the secret of another key", hs256.sign()),
         ("alg ES256 with an HS256 signature", good.clone().sign()),
-        ("alg ES256 with the kid of a secret", good.clone().with_header("kid", SECRET_ID).sign()),
+        ("alg ES256 with the kid of a secret", good.clone().with_header("kid", KEY_ID).sign()),
         ("alg es256", good.clone().with_header("alg", "es256").sign()),
         ("alg ES384", good.clone().with_header("alg", "ES384").sign()),
         ("unsigned", good.clone().unsigned()),
@@ -90,7 +90,7 @@ async fn a_token_signed_with_the_wrong_kind_of_key_is_rejected() {
         ("a truncated signature", format!("{message}.{}", &signature[..84])),
         ("a jwk in the header", good.clone().with_header("jwk", key.clone()).with_header("alg", "HS256").sign()),
     ] {
-        let answer = ada.clone().with_token(&forged).get("/api/account").await;
-        assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{case}");
+        let response = ada.clone().with_token(&forged).get("/api/account").await;
+        assert_eq!(response.outcome(), "401 INVALID_TOKEN", "{case}");
     }
 }

@@ -4,11 +4,11 @@ use expect_test::expect;
 use serde_json::json;
 use shared::domain::PasswordPolicy;
 
-use crate::support::{Answer, Client, Outcome, in_process, password, race, registration, settings};
+use crate::support::{Client, Outcome, Response, in_process, password, race, registration, settings};
 
 const NEW: &str = "staple battery horse";
 
-async fn change(client: &Client, current: &str, new: &str) -> Answer {
+async fn change(client: &Client, current: &str, new: &str) -> Response {
     let body = json!({ "current_password": current, "new_password": new }).to_string();
     client.put("/api/account/password", &body).await
 }

@@ -7,7 +7,7 @@ use crate::support::{in_process, race, registration};
 
 #[tokio::test]
 async fn a_new_account_is_returned_without_its_password() {
-    let answer = in_process().anonymous().post("/api/register", &registration("Ada.L").body()).await;
+    let response = in_process().anonymous().post("/api/register", &registration("Ada.L").body()).await;
     expect![[r#"
         201
         {
@@ -24,14 +24,14 @@ async fn a_new_account_is_returned_without_its_password() {
           "status": "success"
         }
     "#]]
-    .assert_eq(&answer.to_string());
+    .assert_eq(&response.to_string());
 }
 
 #[tokio::test]
 async fn every_error_in_a_body_is_reported() {
     let body =
         json!({ "username": "a b", "email": "ada", "password": "short", "full_name": " ", "age": 0, "gender": "" });
-    let answer = in_process().anonymous().post("/api/register", &body.to_string()).await;
+    let response = in_process().anonymous().post("/api/register", &body.to_string()).await;
     expect![[r#"
         400
         {
@@ -72,12 +72,12 @@ async fn every_error_in_a_body_is_reported() {
           "request_id": "request-1",
           "status": "error"
         }
-    "#]].assert_eq(&answer.to_string());
+    "#]].assert_eq(&response.to_string());
 }
 
 #[tokio::test]
 async fn every_missing_field_is_reported() {
-    let answer = in_process().anonymous().post("/api/register", "{}").await;
+    let response = in_process().anonymous().post("/api/register", "{}").await;
     expect![[r#"
         400
         {
@@ -118,7 +118,7 @@ async fn every_missing_field_is_reported() {
           "request_id": "request-1",
           "status": "error"
         }
-    "#]].assert_eq(&answer.to_string());
+    "#]].assert_eq(&response.to_string());
 }
 
 #[tokio::test]
@@ -152,8 +152,8 @@ async fn an_invalid_field_is_reported_with_its_error_code() {
         (with("email", json!("ada@")), "400 INVALID_REQUEST"),
         (with("full_name", json!("x".repeat(101))), "400 INVALID_REQUEST"),
     ] {
-        let answer = anonymous.post("/api/register", &registration.body()).await;
-        assert_eq!(answer.outcome(), expected, "{registration:?}");
+        let response = anonymous.post("/api/register", &registration.body()).await;
+        assert_eq!(response.outcome(), expected, "{registration:?}");
     }
     assert_eq!(
         anonymous.post("/api/register", &registration("ada").body()).await.status,

@@ -11,9 +11,9 @@ const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
 async fn sessions(client: &Client) -> Vec<Value> {
-    let answer = client.get("/api/sessions").await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    answer.json()["data"]["sessions"].as_array().expect("a list").clone()
+    let response = client.get("/api/sessions").await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    response.json()["data"]["sessions"].as_array().expect("a list").clone()
 }
 
 /// Returns the id of the session that a client is signed in with.
@@ -73,14 +73,14 @@ async fn a_deleted_session_is_rejected_at_its_next_request_and_other_sessions_co
         let outcome = client.delete(&format!("/api/sessions/{id}")).await.outcome();
         assert!(["200", "404 SESSION_NOT_FOUND"].contains(&outcome.as_str()), "{outcome}");
     }
-    for answer in [
+    for response in [
         phone.get("/api/data/key").await,
         phone.store("other", json!(1)).await,
         phone.put("/api/data/key", r#"{"value":2}"#).await,
         phone.delete("/api/data/key").await,
         phone.get("/api/sessions").await,
     ] {
-        assert_eq!(answer.outcome(), "401 INVALID_TOKEN");
+        assert_eq!(response.outcome(), "401 INVALID_TOKEN");
     }
     assert_eq!(laptop.get("/api/data/key").await.value_text(), "1");
     assert_eq!(laptop.get("/api/data/other").await.outcome(), "404 KEY_NOT_FOUND");
@@ -102,8 +102,8 @@ async fn a_session_of_another_user_is_not_found() {
     let id = own_id(&ada).await;
     for id in [id.as_str(), "01900000-0000-7000-8000-000000000000", "x", "%20", "%00", "'", "%ff", "%2Fx"] {
         for client in [bob.clone(), bob.clone().behind(Gateway::CargoLambda)] {
-            let answer = client.delete(&format!("/api/sessions/{id}")).await;
-            assert_eq!(answer.outcome(), "404 SESSION_NOT_FOUND", "{id}");
+            let response = client.delete(&format!("/api/sessions/{id}")).await;
+            assert_eq!(response.outcome(), "404 SESSION_NOT_FOUND", "{id}");
         }
     }
     let invalid_encoding = bob.clone().behind(Gateway::CargoLambda).delete("/api/sessions/%zz").await;

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Forged, SECRET_ID, in_process, password, registration, settings};
+use crate::support::{Forged, KEY_ID, in_process, password, registration, settings};
 
 #[tokio::test]
 async fn a_sign_in_returns_an_access_token_and_a_refresh_token() {
     let anonymous = in_process().anonymous();
     anonymous.post("/api/register", &registration("ada").body()).await;
-    let answer = anonymous.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
+    let response =
+        anonymous.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
     expect![[r#"
         200
         {
@@ -26,7 +27,7 @@ async fn a_sign_in_returns_an_access_token_and_a_refresh_token() {
           "status": "success"
         }
     "#]]
-    .assert_eq(&answer.to_string());
+    .assert_eq(&response.to_string());
 }
 
 #[tokio::test]
@@ -34,9 +35,10 @@ async fn the_access_token_has_the_expected_header_and_claims() {
     let service = in_process();
     let anonymous = service.anonymous();
     let user_id = anonymous.post("/api/register", &registration("ada").body()).await.text("user_id");
-    let answer = anonymous.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
-    let token = Forged::from(&answer.text("access_token"));
-    assert_eq!(*token.header(), json!({ "alg": "HS256", "typ": "at+jwt", "kid": SECRET_ID }));
+    let response =
+        anonymous.post("/api/token", &json!({ "username": "ada", "password": password() }).to_string()).await;
+    let token = Forged::from(&response.text("access_token"));
+    assert_eq!(*token.header(), json!({ "alg": "HS256", "typ": "at+jwt", "kid": KEY_ID }));
     let claims = token.claims();
     let issued_at = 1_767_225_600;
     assert_eq!(claims["iss"], "keyhold");
@@ -54,9 +56,9 @@ async fn a_user_signs_in_with_the_username_or_the_email_address_in_any_case() {
     let anonymous = in_process().anonymous();
     anonymous.post("/api/register", &registration("Ada").body()).await;
     for name in ["Ada", "ada", "ADA", "Ada@example.com", "ada@EXAMPLE.com"] {
-        let answer =
+        let response =
             anonymous.post("/api/token", &json!({ "username": name, "password": password() }).to_string()).await;
-        assert_eq!(answer.status, 200, "{name}");
+        assert_eq!(response.status, 200, "{name}");
     }
 }
 
@@ -112,8 +114,9 @@ async fn every_byte_of_a_long_password_is_checked() {
     let long = format!("{}{}", "x".repeat(100), "tail");
     anonymous.post("/api/register", &registration("ada").with("password", long.as_str()).body()).await;
     for (attempt, status) in [(long.as_str(), 200), (&long[..103], 401), (&long[..72], 401)] {
-        let answer = anonymous.post("/api/token", &json!({ "username": "ada", "password": attempt }).to_string()).await;
-        assert_eq!(answer.status, status, "{} bytes", attempt.len());
+        let response =
+            anonymous.post("/api/token", &json!({ "username": "ada", "password": attempt }).to_string()).await;
+        assert_eq!(response.status, status, "{} bytes", attempt.len());
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Answer, Client, Forged, Service, in_process, password, race, registration};
+use crate::support::{Client, Forged, Response, Service, in_process, password, race, registration};
 
 const GRACE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
@@ -18,10 +18,10 @@ struct Tokens {
     refresh: String,
 }
 
-impl From<Answer> for Tokens {
-    fn from(answer: Answer) -> Self {
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        Self { access: answer.text("access_token"), refresh: answer.text("refresh_token") }
+impl From<Response> for Tokens {
+    fn from(response: Response) -> Self {
+        assert_eq!(response.status, 200, "{}", response.body);
+        Self { access: response.text("access_token"), refresh: response.text("refresh_token") }
     }
 }
 
@@ -37,16 +37,16 @@ async fn refresh(client: &Client, token: &str) -> Tokens {
 }
 
 async fn is_accepted(client: &Client, access_token: &str) -> bool {
-    let answer = client.clone().with_token(access_token).get("/api/account").await;
-    assert!(["200", "401 INVALID_TOKEN"].contains(&answer.outcome().as_str()), "{}", answer.body);
-    answer.status == 200
+    let response = client.clone().with_token(access_token).get("/api/account").await;
+    assert!(["200", "401 INVALID_TOKEN"].contains(&response.outcome().as_str()), "{}", response.body);
+    response.status == 200
 }
 
 #[tokio::test]
 async fn a_refresh_returns_new_tokens_for_the_same_session() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
-    let answer = client.refresh(&first.refresh).await;
+    let response = client.refresh(&first.refresh).await;
     expect![[r#"
         200
         {
@@ -61,8 +61,8 @@ async fn a_refresh_returns_new_tokens_for_the_same_session() {
           "status": "success"
         }
     "#]]
-    .assert_eq(&answer.to_string());
-    let second = Tokens::from(answer);
+    .assert_eq(&response.to_string());
+    let second = Tokens::from(response);
     assert_ne!(second.refresh, first.refresh);
     let session = |token: &str| Forged::from(token).claims()["sid"].clone();
     assert_eq!(session(&second.access), session(&first.access));
@@ -129,9 +129,9 @@ async fn concurrent_refreshes_return_the_same_refresh_token() {
     let outcomes = race(12, |_| {
         let (client, token, seen) = (client.clone(), first.refresh.clone(), Arc::clone(&seen));
         async move {
-            let answer = client.refresh(&token).await;
-            seen.lock().expect("a lock that is not poisoned").insert(answer.text("refresh_token"));
-            answer
+            let response = client.refresh(&token).await;
+            seen.lock().expect("a lock that is not poisoned").insert(response.text("refresh_token"));
+            response
         }
     })
     .await;

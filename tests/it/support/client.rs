@@ -5,9 +5,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use shared::http::Route;
 
-use super::answer::Answer;
 use super::endpoints::endpoints;
 use super::gateway::{GatewayRequest, find_route};
+use super::response::Response;
 use super::service::Service;
 
 /// The gateway in front of the functions. Gateways differ in path parameters and route keys.
@@ -52,7 +52,7 @@ pub fn password() -> &'static str {
 /// Sends `count` requests at once. Counts them by outcome.
 pub async fn race<F>(count: usize, request: impl Fn(usize) -> F) -> BTreeMap<String, usize>
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
 {
     let racers: Vec<_> = (0..count).map(|index| tokio::spawn(request(index))).collect();
     let mut outcomes = BTreeMap::new();
@@ -126,62 +126,62 @@ impl Client {
 
     /// Signs in.
     pub async fn sign_in(self, username: &str) -> Self {
-        let answer = self.token_for(username, password()).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        self.with_token(&answer.text("access_token"))
+        let response = self.token_for(username, password()).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        self.with_token(&response.text("access_token"))
     }
 
     /// Requests tokens.
-    pub async fn token_for(&self, username: &str, password: &str) -> Answer {
+    pub async fn token_for(&self, username: &str, password: &str) -> Response {
         self.post("/api/token", &json!({ "username": username, "password": password }).to_string()).await
     }
 
     /// Exchanges a refresh token.
-    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+    pub async fn refresh(&self, refresh_token: &str) -> Response {
         self.post("/api/token/refresh", &json!({ "refresh_token": refresh_token }).to_string()).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.send("GET", path, None).await
     }
 
-    pub async fn head(&self, path: &str) -> Answer {
+    pub async fn head(&self, path: &str) -> Response {
         self.send("HEAD", path, None).await
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> Answer {
+    pub async fn post(&self, path: &str, body: &str) -> Response {
         self.send("POST", path, Some(body)).await
     }
 
-    pub async fn put(&self, path: &str, body: &str) -> Answer {
+    pub async fn put(&self, path: &str, body: &str) -> Response {
         self.send("PUT", path, Some(body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: &str) -> Answer {
+    pub async fn patch(&self, path: &str, body: &str) -> Response {
         self.send("PATCH", path, Some(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> Response {
         self.send("DELETE", path, None).await
     }
 
     /// Sends a DELETE request with a body.
-    pub async fn delete_with(&self, path: &str, body: &str) -> Answer {
+    pub async fn delete_with(&self, path: &str, body: &str) -> Response {
         self.send("DELETE", path, Some(body)).await
     }
 
     /// Stores a value under a new key.
-    pub async fn store(&self, key: &str, value: Value) -> Answer {
+    pub async fn store(&self, key: &str, value: Value) -> Response {
         self.post("/api/data", &json!({ "key": key, "value": value }).to_string()).await
     }
 
-    async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+    async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Response {
         let (route, request) = self.request(method, path, body);
         self.service.invoke(&route, &request.event().to_string()).await
     }
 
     /// Sends a body that the event carries as base64, as gateways do with binary bodies.
-    pub async fn post_base64(&self, path: &str, base64: &str) -> Answer {
+    pub async fn post_base64(&self, path: &str, base64: &str) -> Response {
         let (route, mut request) = self.request("POST", path, Some(base64));
         request.is_base64_encoded = true;
         self.service.invoke(&route, &request.event().to_string()).await

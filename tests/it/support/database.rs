@@ -53,7 +53,7 @@ pub fn database() -> Database {
 }
 
 /// A database on PostgreSQL 18 that imitates Aurora DSQL as long as the test's runtime exists.
-pub fn database_like_dsql() -> Database {
+pub fn fake_dsql_database() -> Database {
     static TEMPLATE: Once = Once::new();
     TEMPLATE.call_once(|| CLUSTER_18.make_template_like_dsql());
     let mut database = CLUSTER_18.database(TEMPLATE_LIKE_DSQL);
@@ -98,7 +98,7 @@ impl Cluster {
             let mut database = Database::at(&url);
             database.fake_dsql = Some(FakeDsql::to(database.port()));
             migrate::run(database.migration_app()).await.expect("the migrations");
-            assert_eq!(database.refusals(), [""; 0]);
+            assert_eq!(database.rejections(), [""; 0]);
             superuser.batch_execute(LIMITS).await.expect("the superuser's statement");
         });
         // A database with connections cannot be copied.
@@ -137,25 +137,25 @@ impl Database {
     }
 
     /// The kind of server that the service detects.
-    pub fn kind(&self) -> Dialect {
+    pub fn dialect(&self) -> Dialect {
         if self.fake_dsql.is_some() { Dialect::AuroraDsql } else { Dialect::PostgreSql }
     }
 
     /// The statements of the service that Aurora DSQL would reject.
-    pub fn refusals(&self) -> Vec<String> {
-        self.fake_dsql.as_ref().map(FakeDsql::refusals).unwrap_or_default()
+    pub fn rejections(&self) -> Vec<String> {
+        self.fake_dsql.as_ref().map(FakeDsql::rejections).unwrap_or_default()
     }
 
     /// The context of `migrate` for this database.
     pub fn migration_app(&self) -> App<NoKeys> {
         let clock = Arc::new(SystemClock);
-        let secrets = Secrets::fixed(self.as_seen().parse().expect("an address"), NoKeys, clock.clone())
-            .with_dialect(self.kind());
+        let secrets = Secrets::fixed(self.service_url().parse().expect("an address"), NoKeys, clock.clone())
+            .with_dialect(self.dialect());
         App::new(settings(), Arc::new(secrets), clock, pool(1))
     }
 
     /// The address for the superuser, through the imitation of DSQL if any.
-    pub fn as_seen(&self) -> String {
+    pub fn service_url(&self) -> String {
         match &self.fake_dsql {
             Some(fake_dsql) => self.url.replacen(&self.port().to_string(), &fake_dsql.port().to_string(), 1),
             None => self.url.clone(),
@@ -183,7 +183,7 @@ impl Database {
         if !self.roles {
             return self.url.clone();
         }
-        let url = self.as_seen();
+        let url = self.service_url();
         let (_, place) = url.split_once('@').expect("a user in the address");
         format!("postgres://{}:{ROLE_PASSWORD}@{place}", role.name())
     }

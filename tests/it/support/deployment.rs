@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::emulator::Emulator;
 
 use super::{
-    Database, GatewayRequest, SECRET, SECRET_ID, SecretsManager, binaries, database, emulate, password, registration,
+    Database, GatewayRequest, KEY_ID, SECRET, SecretsManager, binaries, database, emulate, password, registration,
     tools,
 };
 
@@ -23,7 +23,7 @@ impl Deployment {
         let database = Arc::new(database());
         let secrets = SecretsManager::start(tools())?;
         let database_secret = secrets.create("database", &credentials(&database, "postgres", "postgres"))?;
-        let jwt_secret = secrets.create("jwt", &ring(&[(SECRET_ID, SECRET)]))?;
+        let jwt_secret = secrets.create("jwt", &ring(&[(KEY_ID, SECRET)]))?;
         Ok(Self { database, secrets, database_secret, jwt_secret })
     }
 
@@ -79,7 +79,7 @@ pub fn post(
     if let Some(token) = token {
         request = request.with_header("authorization", &format!("Bearer {token}"));
     }
-    let answer: Value = serde_json::from_str(&function.invoke(&request.event().to_string())?)?;
-    let body = answer["body"].as_str().ok_or_else(|| format!("no response of the service: {answer}"))?;
-    Ok((answer["statusCode"].as_i64().ok_or("no status")?, serde_json::from_str(body)?))
+    let response: Value = serde_json::from_str(&function.invoke(&request.event().to_string())?)?;
+    let body = response["body"].as_str().ok_or_else(|| format!("no response of the service: {response}"))?;
+    Ok((response["statusCode"].as_i64().ok_or("no status")?, serde_json::from_str(body)?))
 }

@@ -59,13 +59,13 @@ macro_rules! endpoints {
         const ENDPOINT_ROLES: &[(&str, Option<Role>)] = &[$(($name, $role)),*];
 
         /// Calls the function of a route with an event.
-        pub async fn answer(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
+        pub async fn invoke(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
             $(if *route == $function::ROUTE {
                 let (app, invocation) = (FromApps::from_apps(apps, $name), Context::default());
                 // Boxed, because this future would otherwise hold the states of all functions.
                 return Box::pin(respond(app, route, $function::handle, event, &invocation)).await;
             })*
-            panic!("no function answers {route}")
+            panic!("no function serves {route}")
         }
     };
 }

@@ -8,12 +8,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::sql::{Statement, refused, statements};
+use super::sql::{Statement, statements, unsupported_by_dsql};
 
 /// The proxy.
 pub struct FakeDsql {
     address: SocketAddr,
-    refusals: Arc<Mutex<Vec<String>>>,
+    rejections: Arc<Mutex<Vec<String>>>,
 }
 
 /// Statements that add objects and privileges of DSQL before the migrations run.
@@ -54,8 +54,8 @@ impl FakeDsql {
         let address = listener.local_addr().expect("the port");
         listener.set_nonblocking(true).expect("a listener");
         let listener = tokio::net::TcpListener::from_std(listener).expect("the test's runtime");
-        let refusals = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&refusals);
+        let rejections = Arc::<Mutex<Vec<String>>>::default();
+        let noted = Arc::clone(&rejections);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(("127.0.0.1", port)).await.expect("the server");
@@ -65,13 +65,13 @@ impl FakeDsql {
                     let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
                 });
                 let connection =
-                    Connection { refusals: Arc::clone(&noted), in_transaction: false, changes: Vec::new() };
+                    Connection { rejections: Arc::clone(&noted), in_transaction: false, changes: Vec::new() };
                 tokio::spawn(async move {
                     let _ = connection.forward(from_client, &mut to).await;
                 });
             }
         });
-        Self { address, refusals }
+        Self { address, rejections }
     }
 
     /// The port to connect to.
@@ -80,13 +80,13 @@ impl FakeDsql {
     }
 
     /// The rejected statements and the reasons.
-    pub fn refusals(&self) -> Vec<String> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn rejections(&self) -> Vec<String> {
+        self.rejections.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 struct Connection {
-    refusals: Arc<Mutex<Vec<String>>>,
+    rejections: Arc<Mutex<Vec<String>>>,
     in_transaction: bool,
     /// For each statement of the transaction, whether it changes the schema.
     changes: Vec<bool>,
@@ -121,11 +121,11 @@ impl Connection {
     /// Translates a statement for PostgreSQL. A rejected one becomes a statement that fails.
     fn seen(&mut self, sql: &str) -> String {
         let all = statements(sql);
-        let reason = all.iter().find_map(|statement| self.refusal(statement, all.len()));
+        let reason = all.iter().find_map(|statement| self.rejection(statement, all.len()));
         if let Some(reason) = reason {
-            let refusal = format!("DSQL refuses {reason}: {sql}");
-            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
-            return format!("select \"DSQL refuses {}\"", reason.replace('"', ""));
+            let rejection = format!("DSQL rejects {reason}: {sql}");
+            self.rejections.lock().unwrap_or_else(PoisonError::into_inner).push(rejection);
+            return format!("select \"DSQL rejects {}\"", reason.replace('"', ""));
         }
         let lower = sql.to_lowercase();
         if let Some(rest) = lower.strip_prefix("aws iam grant ") {
@@ -136,7 +136,7 @@ impl Connection {
         sql.replace("create index async", "create index")
     }
 
-    fn refusal(&mut self, statement: &Statement, of: usize) -> Option<String> {
+    fn rejection(&mut self, statement: &Statement, of: usize) -> Option<String> {
         let verb = statement.first().map(String::as_str).unwrap_or_default();
         match verb {
             "begin" | "start" => (self.in_transaction, self.changes) = (true, Vec::new()),
@@ -153,7 +153,7 @@ impl Connection {
                 }
             }
         }
-        refused(statement).first().map(|phrase| format!("`{phrase}`"))
+        unsupported_by_dsql(statement).first().map(|phrase| format!("`{phrase}`"))
     }
 }
 

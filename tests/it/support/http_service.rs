@@ -8,13 +8,13 @@ use tests::{Error, port};
 use super::{Database, SECRET, binaries, database, silence, tools};
 
 /// The running service. Dropping it stops it.
-pub struct Served {
+pub struct WatchedService {
     // Before the database, so that the functions stop first.
     watch: Watch,
     _database: Database,
 }
 
-impl Served {
+impl WatchedService {
     /// `http://localhost:PORT`, without a trailing slash.
     pub fn base_url(&self) -> String {
         self.watch.base_url()
@@ -22,7 +22,7 @@ impl Served {
 }
 
 /// Starts the service on an empty database. With `cors`, browsers may call it from all origins.
-pub fn served(cors: bool) -> Result<Served, Error> {
+pub fn watched_service(cors: bool) -> Result<WatchedService, Error> {
     binaries();
     let database = database();
     let environment = [("DATABASE_URL", database.url()), ("JWT_SECRET", SECRET), ("BCRYPT_COST", "10")];
@@ -33,5 +33,5 @@ pub fn served(cors: bool) -> Result<Served, Error> {
         cors,
         output: Some(&silence()),
     };
-    Ok(Served { watch: watch::start(tools(), options)?, _database: database })
+    Ok(WatchedService { watch: watch::start(tools(), options)?, _database: database })
 }

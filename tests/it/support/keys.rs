@@ -7,7 +7,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 /// The signing secret of the service in the tests.
 pub const SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
 /// Its `kid`.
-pub const SECRET_ID: &str = "test-key";
+pub const KEY_ID: &str = "test-key";
 
 /// Generates a P-256 key pair in the format of `openssl genpkey`.
 pub fn private_key() -> String {

@@ -1,6 +1,5 @@
 //! The service and its clients in this process, and local replacements for the services that it uses.
 
-mod answer;
 mod client;
 pub mod custom_resource;
 mod database;
@@ -15,6 +14,7 @@ mod keys;
 mod machine;
 mod pooler;
 mod proxy;
+mod response;
 mod response_url;
 pub mod scenarios;
 mod secrets_manager;
@@ -23,17 +23,17 @@ pub mod sql;
 pub mod tls;
 pub mod workspace;
 
-pub use answer::Answer;
 pub use client::{Client, Gateway, password, race, registration};
-pub use database::{Database, database, database_like_dsql, migration_app, postgresql_16};
+pub use database::{Database, database, fake_dsql_database, migration_app, postgresql_16};
 pub use endpoints::{endpoints, roles};
 pub use forged::Forged;
 pub use gateway::GatewayRequest;
-pub use http_service::served;
-pub use keys::{SECRET, SECRET_ID, private_key};
+pub use http_service::watched_service;
+pub use keys::{KEY_ID, SECRET, private_key};
 pub use machine::{binaries, emulate, guard, silence, tools};
 pub use pooler::Pooler;
 pub use proxy::Proxy;
+pub use response::Response;
 pub use response_url::{Received, ResponseUrl};
 pub use secrets_manager::SecretsManager;
 pub use service::{ManualClock, Service, in_process, settings};

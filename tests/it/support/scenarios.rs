@@ -14,14 +14,14 @@ use super::{Forged, Outcome, Service, password, race, settings};
 pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
     let clock = service.clock.clone();
     let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
-    let secrets = secrets.with_dialect(service.database.kind());
+    let secrets = secrets.with_dialect(service.database.dialect());
     Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, pool(1)))
         .await
         .map_err(|error| error.to_string())?)
 }
 
 /// Sends requests that run every statement of the service.
-pub async fn every_statement(service: &Arc<Service>) -> Outcome {
+pub async fn run_every_statement(service: &Arc<Service>) -> Outcome {
     let ada = service.anonymous().sign_up("ada").await;
     let value = r#"{"value":2}"#;
     assert_eq!(ada.store("key", json!(1)).await.outcome(), "201");
@@ -76,7 +76,7 @@ pub async fn every_statement(service: &Arc<Service>) -> Outcome {
 }
 
 /// Races writes and the deletion of their account, several times.
-pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
+pub async fn race_account_deletion(service: &Arc<Service>) -> Outcome {
     let client = service.anonymous();
     for round in 0..5 {
         let ada = client.clone().sign_up("ada").await;
@@ -101,7 +101,7 @@ pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
 }
 
 /// Asserts that no accounts, sessions, or values are left.
-pub async fn nothing_is_left(service: &Service) -> Outcome {
+pub async fn assert_no_rows_remain(service: &Service) -> Outcome {
     let database = service.database.connect().await;
     for table in ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage"] {
         let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;

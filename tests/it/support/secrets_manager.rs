@@ -34,9 +34,9 @@ impl SecretsManager {
 
     /// Stores a new secret. Returns its ARN.
     pub fn create(&self, name: &str, text: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let answer =
+        let response =
             self.call("CreateSecret", &json!({ "Name": name, "SecretString": text, "ClientRequestToken": token() }))?;
-        Ok(answer["ARN"].as_str().ok_or("no ARN")?.to_owned())
+        Ok(response["ARN"].as_str().ok_or("no ARN")?.to_owned())
     }
 
     /// Stores a new version of a secret.

@@ -16,9 +16,9 @@ use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets};
 use shared::settings::Settings;
 
-use super::answer::Answer;
-use super::endpoints::{Apps, answer, roles};
-use super::keys::{SECRET, SECRET_ID};
+use super::endpoints::{Apps, invoke, roles};
+use super::keys::{KEY_ID, SECRET};
+use super::response::Response;
 use super::{Client, Database, database};
 
 /// The functions on their own database, each signed in as its role, with a clock that only the test advances.
@@ -74,7 +74,7 @@ pub fn in_process() -> Arc<Service> {
     Service::new(database(), settings())
 }
 
-/// Settings of a pool with a number of connections, as functions have them.
+/// Returns the settings of a pool as functions have them.
 pub fn pool(connections: usize) -> PoolSettings {
     PoolSettings { connections, preparation: Preparation::Auto }
 }
@@ -82,7 +82,7 @@ pub fn pool(connections: usize) -> PoolSettings {
 impl Service {
     /// The service on a database with the given settings.
     pub fn new(database: impl Into<Arc<Database>>, settings: Settings) -> Arc<Self> {
-        let ring = format!(r#"{{"keys":[{{"kid":"{SECRET_ID}","secret":"{SECRET}"}}]}}"#);
+        let ring = format!(r#"{{"keys":[{{"kid":"{KEY_ID}","secret":"{SECRET}"}}]}}"#);
         Self::with(database.into(), settings, &ring)
     }
 
@@ -90,7 +90,7 @@ impl Service {
         let clock = Arc::new(ManualClock::default());
         let keys_of = |function: &str| {
             let keys = KeyRing::parse(ring).expect("the test's own key ring");
-            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).with_dialect(database.kind()))
+            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).with_dialect(database.dialect()))
         };
         Self::with_secrets(database.clone(), settings, keys_of, clock.clone())
     }
@@ -108,7 +108,7 @@ impl Service {
             // Functions of a role share connections, to limit the connections of all tests together.
             let Some(first) = functions.first() else { continue };
             let secrets =
-                Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.kind());
+                Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.dialect());
             let without_keys = App::new(settings.clone(), Arc::new(secrets), clock.clone(), pool(1));
             let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), pool(4));
             apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
@@ -133,9 +133,9 @@ impl Service {
     }
 
     /// Invokes the function of a route with an event.
-    pub async fn invoke(&self, route: &Route, event: &str) -> Answer {
-        let answer = Answer::from(answer(&self.apps, route, event).await);
-        answer.record(route);
-        answer
+    pub async fn invoke(&self, route: &Route, event: &str) -> Response {
+        let response = Response::from(invoke(&self.apps, route, event).await);
+        response.record(route);
+        response
     }
 }

@@ -33,7 +33,7 @@ pub fn contains(statement: &[String], phrase: &str) -> bool {
 }
 
 /// Phrases that DSQL rejects, or accepts only in another form.
-const REFUSED: [&str; 44] = [
+const UNSUPPORTED_BY_DSQL: [&str; 44] = [
     "json",
     "jsonb",
     "serial",
@@ -84,7 +84,7 @@ const REFUSED: [&str; 44] = [
 ];
 
 /// The phrases of a statement that DSQL rejects.
-pub fn refused(statement: &[String]) -> Vec<&'static str> {
+pub fn unsupported_by_dsql(statement: &[String]) -> Vec<&'static str> {
     let is_index = |phrase: &str| phrase == "create index" && contains(statement, "create index async");
-    REFUSED.into_iter().filter(|phrase| contains(statement, phrase) && !is_index(phrase)).collect()
+    UNSUPPORTED_BY_DSQL.into_iter().filter(|phrase| contains(statement, phrase) && !is_index(phrase)).collect()
 }

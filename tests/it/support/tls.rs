@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::guard;
 
 /// Creates a certificate for `name` and a file with its authority. `server` makes the name of the file unique.
-pub fn certified(server: u16, name: &str) -> Result<(TlsAcceptor, PathBuf), Box<dyn std::error::Error>> {
+pub fn issue_certificate(server: u16, name: &str) -> Result<(TlsAcceptor, PathBuf), Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;

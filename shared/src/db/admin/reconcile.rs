@@ -1,7 +1,8 @@
-//! Creates the database roles and brings their privileges to the table in [`super::roles`].
+//! Reconciles the database roles with the table in [`super::roles`]: creates missing roles, and grants and revokes
+//! privileges.
 //!
-//! Roles belong to a server, and several databases on it may have this schema. So two runs at once may change the same
-//! role; the privileges in this database are protected by the migration lock.
+//! Roles belong to a server, and several databases of a server may have this schema. So concurrent runs may change the
+//! same role. The privileges in one database are protected by the migration lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,19 +16,22 @@ use crate::db::{Dialect, Error, Parameters, column, rejected};
 use crate::env::{self, EnvError};
 use crate::report;
 
-/// Settings of each role. The pool abandons a statement after 5 s and closes the connection, which a busy or waiting server
-/// does not notice: without these settings it would go on, and a transaction of a dead function would keep its locks. The
-/// two extra seconds cover delays on the way. They belong to the role because RDS Proxy pins a connection on `set`.
+/// Settings of each role.
+///
+/// The pool abandons a statement after 5 s and closes the connection, which a busy or waiting server does not notice.
+/// Without these settings the statement would continue, and a transaction of a dead function would keep its locks. The
+/// two extra seconds cover network delays. The settings belong to the role because RDS Proxy pins a connection on which
+/// `set` is run.
 const SETTINGS: [(&str, &str); 2] = [("statement_timeout", "7s"), ("idle_in_transaction_session_timeout", "7s")];
 
 /// Whether `migrate` creates the roles, and how they sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleManagement {
-    /// Missing roles are created. The administrator gives them a password.
+    /// Creates missing roles. An administrator sets their passwords.
     Create,
-    /// Missing roles are created and may sign in by IAM on RDS and Aurora, which then accept no password.
+    /// Creates missing roles and lets all roles sign in by IAM on RDS and Aurora, which then reject passwords.
     CreateForIam,
-    /// Roles are left alone.
+    /// Does not touch roles.
     Off,
 }
 
@@ -62,9 +66,9 @@ pub enum RolesError {
         /// The statements that create them.
         statements: String,
     },
-    /// `DatabaseRoles` maps an unknown database role, or a text that is not the ARN of an IAM role.
+    /// `DatabaseRoles` names an unknown database role, or a text that is not the ARN of an IAM role.
     #[error("DatabaseRoles maps {arn:?} to {role:?}. Use the ARN of an IAM role and a database role of this service")]
-    NoSuchRole {
+    InvalidMapping {
         /// The database role.
         role: String,
         /// The IAM role.
@@ -75,24 +79,24 @@ pub enum RolesError {
 /// The result of a synchronization.
 #[derive(Debug, Default)]
 pub struct RolesReport {
-    /// The statements that were run; none if everything was as desired.
+    /// The statements that were run. Empty if the roles were in the desired state.
     pub changes: Vec<String>,
-    /// Deviations that this user may not correct, each with the statement to run.
+    /// Deviations that this user may not correct, each with the statement that an administrator must run.
     pub problems: Vec<String>,
 }
 
-/// One entry of an access list. The grantee `public` means every role.
+/// An entry of an access control list. The grantee `public` means all roles.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     grantee: String,
-    /// As a grant names it, as in `table users`.
+    /// The object in the form of a `grant` statement, for example `table users`.
     object: String,
     verb: String,
     column: Option<String>,
 }
 
 impl Entry {
-    /// Whether this is the same privilege on the whole object.
+    /// Whether this is the privilege of `other` on the whole object.
     fn covers(&self, other: &Self) -> bool {
         self.column.is_none()
             && (&self.grantee, &self.object, &self.verb) == (&other.grantee, &other.object, &other.verb)
@@ -100,7 +104,8 @@ impl Entry {
 }
 
 impl MigrationConnection {
-    /// Creates missing roles and brings the privileges of the roles and of `public` to [`GRANTS`]. Safe to repeat.
+    /// Creates missing roles and reconciles the privileges of all roles and of `public` with [`GRANTS`]. Safe to
+    /// repeat.
     ///
     /// # Errors
     /// Roles are missing and cannot be created, or the database is unavailable.
@@ -123,8 +128,8 @@ impl MigrationConnection {
                 self.sync_privileges(&mut report).await?;
                 self.find_excess(&mut report).await?;
             }
-            // DSQL has no settings of roles (it ends a transaction after five minutes), and only `admin` could have given
-            // excess attributes.
+            // DSQL has no role settings (it ends each transaction after five minutes), and only `admin` could have
+            // granted excess attributes.
             Dialect::AuroraDsql => {
                 self.sync_privileges_one_by_one(&mut report).await?;
                 self.link_iam_roles(iam_roles, &mut report).await?;
@@ -136,15 +141,16 @@ impl MigrationConnection {
         Ok(report)
     }
 
+    /// Creates the missing roles.
     async fn create_roles(&mut self, report: &mut RolesReport) -> Result<(), RolesError> {
-        let existing = self.texts("select rolname::text from pg_roles where rolname = any($1)").await?;
+        let existing = self.query_texts("select rolname::text from pg_roles where rolname = any($1)").await?;
         let mut missing = Vec::new();
-        for name in names().into_iter().filter(|name| !existing.contains(*name)) {
+        for name in role_names().into_iter().filter(|name| !existing.contains(*name)) {
             const CREATE: Sql = sql!("create role {} " dsql("with ") "login");
             let statement = self.dialect().choose(CREATE).replace("{}", name);
             match self.execute(&statement).await {
                 Ok(()) => report.changes.push(statement),
-                // A concurrent run for another database of this server created it.
+                // A concurrent run for another database of this server has created the role.
                 Err(error) if already_exists(&error) => {}
                 Err(error) if is_forbidden(&error) => missing.push(name),
                 Err(error) => return Err(rejected(error).into()),
@@ -157,16 +163,17 @@ impl MigrationConnection {
         Err(RolesError::Missing { names: missing.join(", "), statements: statements.join(" ") })
     }
 
-    /// Sets the timeouts for this database only, so that two databases of a server do not overwrite each other's.
+    /// Applies [`SETTINGS`] to the roles in this database only, so that databases of one server do not overwrite each
+    /// other's.
     async fn set_timeouts(&mut self, report: &mut RolesReport) -> Result<(), Error> {
-        const SET: &str = "
+        const CURRENT: &str = "
             select r.rolname || ' ' || unnest(s.setconfig) from pg_db_role_setting s
             join pg_roles r on r.oid = s.setrole join pg_database d on d.oid = s.setdatabase
             where r.rolname = any($1) and d.datname = current_database()";
-        let set = self.texts(SET).await?;
+        let current = self.query_texts(CURRENT).await?;
         let database = self.database().await?;
-        for (role, (name, value)) in names().into_iter().flat_map(|role| SETTINGS.map(|setting| (role, setting))) {
-            if !set.contains(&format!("{role} {name}={value}")) {
+        for (role, (name, value)) in role_names().into_iter().flat_map(|role| SETTINGS.map(|setting| (role, setting))) {
+            if !current.contains(&format!("{role} {name}={value}")) {
                 let statement = format!("alter role {role} in database {database} set {name} = '{value}'");
                 self.change_if_allowed(statement, report).await?;
             }
@@ -174,24 +181,26 @@ impl MigrationConnection {
         Ok(())
     }
 
+    /// Grants `rds_iam` to the roles, which lets them sign in by IAM on RDS and Aurora.
     async fn allow_iam_sign_in(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         const MEMBERS: &str = "
             select r.rolname::text from pg_auth_members m
             join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid
             where r.rolname = any($1) and g.rolname = 'rds_iam'";
-        let members = self.texts(MEMBERS).await?;
-        for role in names().into_iter().filter(|role| !members.contains(*role)) {
+        let members = self.query_texts(MEMBERS).await?;
+        for role in role_names().into_iter().filter(|role| !members.contains(*role)) {
             self.change_if_allowed(format!("grant rds_iam to {role}"), report).await?;
         }
         Ok(())
     }
 
+    /// Grants and revokes privileges on PostgreSQL until they are as in [`GRANTS`].
     async fn sync_privileges(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         let (database, schema) = (self.database().await?, self.schema().await?);
         let (mut current, desired) =
             (self.current(&database, &schema).await?, desired(Dialect::PostgreSql, &database, &schema));
         let mut changes = statements("revoke", "from", current.difference(&desired));
-        // Revoking a privilege on a table revokes it on the columns too. The desired ones are granted again.
+        // Revoking a privilege on a table also revokes it on the columns. Those that are desired are granted again.
         let revoked: Vec<Entry> =
             current.difference(&desired).filter(|entry| entry.column.is_none()).cloned().collect();
         current.retain(|entry| !revoked.iter().any(|whole| whole.covers(entry)));
@@ -199,26 +208,28 @@ impl MigrationConnection {
         if changes.is_empty() {
             return Ok(());
         }
-        // One message is one transaction, so that functions never see a part of the changes.
+        // Statements in one message are one transaction, so that functions never see a part of the changes.
         self.client().batch_execute(&changes.join(";\n")).await.map_err(rejected)?;
         let current = self.current(&database, &schema).await?;
-        let left = statements("revoke", "from", current.difference(&desired));
-        let left = left.into_iter().chain(statements("grant", "to", desired.difference(&current)));
-        let left: BTreeSet<String> = left.collect();
-        // PostgreSQL only warns about changes that are reserved for the owner of the database or the schema.
-        report.problems.extend(left.iter().map(|statement| administrator_must_run(statement)));
-        report.changes.extend(changes.into_iter().filter(|statement| !left.contains(statement)));
+        // Changes that are reserved for the owner of the database or the schema do not fail: PostgreSQL only warns
+        // about them.
+        let revokes = statements("revoke", "from", current.difference(&desired));
+        let grants = statements("grant", "to", desired.difference(&current));
+        let remaining: BTreeSet<String> = revokes.into_iter().chain(grants).collect();
+        report.problems.extend(remaining.iter().map(|statement| administrator_must_run(statement)));
+        report.changes.extend(changes.into_iter().filter(|statement| !remaining.contains(statement)));
         Ok(())
     }
 
-    /// The same on DSQL, which allows one change in a transaction. Grants come first, so that no function lacks a privilege;
-    /// then revocations, and then again the grants that a revocation removed.
+    /// Grants and revokes privileges on DSQL, which allows one such statement in a transaction. Grants come first, so
+    /// that no function lacks a privilege. After the revocations, column privileges that they removed are granted
+    /// again.
     async fn sync_privileges_one_by_one(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         let (database, schema) = (self.database().await?, self.schema().await?);
         let desired = desired(Dialect::AuroraDsql, &database, &schema);
         let current = match self.current(&database, &schema).await {
             Ok(current) => current,
-            // Whether DSQL lets its access lists be read has not been tried. Grants do not need them.
+            // It is not tested whether DSQL lets its access control lists be read. Grants do not need them.
             Err(error @ Error::Rejected(_)) => {
                 let cause = report::chain(&error);
                 report.problems.push(format!("existing privileges cannot be read, so none are revoked: {cause}"));
@@ -227,11 +238,11 @@ impl MigrationConnection {
             Err(error) => return Err(error),
         };
         let surplus: Vec<&Entry> = current.difference(&desired).collect();
-        let again: BTreeSet<&Entry> =
+        let regrants: BTreeSet<&Entry> =
             desired.intersection(&current).filter(|entry| surplus.iter().any(|whole| whole.covers(entry))).collect();
         let mut changes = statements("grant", "to", desired.difference(&current));
         changes.extend(statements("revoke", "from", surplus.into_iter()));
-        changes.extend(statements("grant", "to", again.into_iter()));
+        changes.extend(statements("grant", "to", regrants.into_iter()));
         for change in changes {
             self.execute(&change).await.map_err(rejected)?;
             report.changes.push(change);
@@ -239,18 +250,18 @@ impl MigrationConnection {
         Ok(())
     }
 
-    /// Lets IAM roles sign in. Links of roles that are no longer named stay, because functions use them until the deployment
-    /// has ended.
+    /// Lets IAM roles sign in on DSQL. Links of roles that `iam_roles` no longer names stay, because functions use them
+    /// until the end of the deployment.
     async fn link_iam_roles(&mut self, iam_roles: &IamRoles, report: &mut RolesReport) -> Result<(), RolesError> {
         let desired =
             iam_roles.iter().flat_map(|(role, arns)| arns.iter().map(move |arn| (role.as_str(), arn.as_str())));
         let desired: Vec<(&str, &str)> = desired.collect();
         for (role, arn) in &desired {
-            // Neither can be a parameter of the statement, so both are checked.
+            // Checked, because the statement accepts neither as a parameter.
             let is_arn =
                 arn.starts_with("arn:") && arn.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-/:".contains(c));
-            if !names().contains(role) || !is_arn {
-                return Err(RolesError::NoSuchRole { role: (*role).to_owned(), arn: (*arn).to_owned() });
+            if !role_names().contains(role) || !is_arn {
+                return Err(RolesError::InvalidMapping { role: (*role).to_owned(), arn: (*arn).to_owned() });
             }
         }
         if desired.is_empty() {
@@ -258,7 +269,7 @@ impl MigrationConnection {
         }
         const LINKED: &str =
             "select pg_role_name || ' ' || arn from sys.iam_pg_role_mappings where pg_role_name = any($1)";
-        let linked = self.texts(LINKED).await?;
+        let linked = self.query_texts(LINKED).await?;
         for (role, arn) in desired {
             if !linked.contains(&format!("{role} {arn}")) {
                 let statement = format!("aws iam grant {role} to '{arn}'");
@@ -269,7 +280,8 @@ impl MigrationConnection {
         Ok(())
     }
 
-    /// Reports privileges that a role has without a grant: by an attribute, a membership, or ownership.
+    /// Reports privileges that a role has without a grant: by an attribute, a membership, or the ownership of an
+    /// object.
     async fn find_excess(&mut self, report: &mut RolesReport) -> Result<(), Error> {
         const EXCESS: &str = "
             select 'alter role ' || rolname
@@ -284,13 +296,14 @@ impl MigrationConnection {
             select 'alter table ' || c.oid::regclass || ' owner to ' || quote_ident(current_user)
             from pg_class c join pg_roles r on r.oid = c.relowner
             where r.rolname = any($1) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')";
-        let statements = self.texts(EXCESS).await?;
+        let statements = self.query_texts(EXCESS).await?;
         report.problems.extend(statements.iter().map(|statement| administrator_must_run(statement)));
         Ok(())
     }
 
-    /// Reads the privileges of the roles on everything in this schema, and those of `public` on these tables. PostgreSQL's
-    /// defaults for `public` (connect to the database, use the schema) count as grants to each role.
+    /// Reads the privileges of the roles on all objects of the schema, and those of `public` on the tables of
+    /// [`GRANTS`]. PostgreSQL's defaults for `public` (connect to the database, use the schema) count as grants to each
+    /// role.
     async fn current(&mut self, database: &str, schema: &str) -> Result<BTreeSet<Entry>, Error> {
         // DSQL has a single database, whose only privilege is to connect.
         const CURRENT: Sql = sql!(
@@ -320,7 +333,7 @@ impl MigrationConnection {
             from entries e left join pg_roles r on r.oid = e.grantee
             where r.rolname = any($1) or e.grantee = 0 and (e.relation is null or e.relation = any($2))"
         );
-        let (names, tables) = (names(), tables());
+        let (names, tables) = (role_names(), table_names());
         let parameters: &Parameters<'_> = &[(&names, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
         let rows = self.query(self.dialect().choose(CURRENT), parameters).await?;
         let mut current = BTreeSet::new();
@@ -333,9 +346,10 @@ impl MigrationConnection {
                 _ => format!("table {}", text("relation")?),
             };
             let (grantee, verb) = (text("grantee")?, text("verb")?);
-            let default = matches!((kind.as_str(), verb.as_str()), ("database", "connect") | ("schema", "usage"));
-            if default && grantee == "public" {
-                // Recorded for each role, so that nothing is granted that an ordinary user of the database cannot grant.
+            let is_default = matches!((kind.as_str(), verb.as_str()), ("database", "connect") | ("schema", "usage"));
+            if is_default && grantee == "public" {
+                // Recorded for each role. Otherwise they would be granted, which the user of `migrate` may not be
+                // allowed to do.
                 let entry = |name: &&str| Entry {
                     grantee: (*name).to_owned(),
                     object: object.clone(),
@@ -364,8 +378,8 @@ impl MigrationConnection {
     }
 
     /// Runs a statement about the roles that returns one column.
-    async fn texts(&mut self, sql: &str) -> Result<BTreeSet<String>, Error> {
-        let rows = self.query(sql, &[(&names(), Type::TEXT_ARRAY)]).await?;
+    async fn query_texts(&mut self, sql: &str) -> Result<BTreeSet<String>, Error> {
+        let rows = self.query(sql, &[(&role_names(), Type::TEXT_ARRAY)]).await?;
         rows.iter()
             .map(|row| row.try_get(0).map_err(|error| Error::Corrupt { table: "pg_roles", source: Box::new(error) }))
             .collect()
@@ -386,36 +400,38 @@ impl MigrationConnection {
     }
 }
 
-fn names() -> Vec<&'static str> {
+/// Returns the names of all roles.
+fn role_names() -> Vec<&'static str> {
     GRANTS.iter().map(|grants| grants.role.name()).collect()
 }
 
-fn tables() -> Vec<&'static str> {
+/// Returns the names of all tables on which a role has privileges.
+fn table_names() -> Vec<&'static str> {
     let tables: BTreeSet<_> =
         GRANTS.iter().flat_map(|grants| grants.privileges).map(|privilege| privilege.table).collect();
     tables.into_iter().collect()
 }
 
-/// The complete desired contents of the access lists.
+/// Returns the desired entries of the access control lists.
 fn desired(dialect: Dialect, database: &str, schema: &str) -> BTreeSet<Entry> {
     let mut desired = BTreeSet::new();
     for grants in GRANTS {
-        let mut want = |object: String, verb: &str, column: Option<&str>| {
+        let mut add = |object: String, verb: &str, column: Option<&str>| {
             let (grantee, verb, column) = (grants.role.name().to_owned(), verb.to_owned(), column.map(str::to_owned));
             desired.insert(Entry { grantee, object, verb, column });
         };
-        let further = match dialect {
+        let additional = match dialect {
             Dialect::PostgreSql => {
-                want(format!("database {database}"), "connect", None);
+                add(format!("database {database}"), "connect", None);
                 [].as_slice()
             }
             Dialect::AuroraDsql => grants.dsql,
         };
-        want(format!("schema {schema}"), "usage", None);
-        for Privilege { verb, table, columns } in grants.privileges.iter().chain(further) {
+        add(format!("schema {schema}"), "usage", None);
+        for Privilege { verb, table, columns } in grants.privileges.iter().chain(additional) {
             match columns {
-                [] => want(format!("table {table}"), verb, None),
-                columns => columns.iter().for_each(|column| want(format!("table {table}"), verb, Some(column))),
+                [] => add(format!("table {table}"), verb, None),
+                columns => columns.iter().for_each(|column| add(format!("table {table}"), verb, Some(column))),
             }
         }
     }
@@ -426,7 +442,7 @@ fn desired(dialect: Dialect, database: &str, schema: &str) -> BTreeSet<Entry> {
 fn statements<'a>(verb: &str, preposition: &str, entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
     let mut columns: BTreeMap<(&str, &str, &str, bool), Vec<&str>> = BTreeMap::new();
     for Entry { grantee, object, verb, column } in entries {
-        // A privilege on a table and on columns of it need two statements.
+        // A privilege on a table is listed apart from the same privilege on some of its columns.
         let key = (grantee.as_str(), object.as_str(), verb.as_str(), column.is_some());
         columns.entry(key).or_default().extend(column.as_deref());
     }
@@ -446,6 +462,7 @@ fn statements<'a>(verb: &str, preposition: &str, entries: impl Iterator<Item = &
         .collect()
 }
 
+/// Returns the report of a change that the user of `migrate` may not make.
 fn administrator_must_run(statement: &str) -> String {
     format!("this user may not change it. Have an administrator run `{statement}`")
 }

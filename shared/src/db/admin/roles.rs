@@ -1,8 +1,11 @@
-//! The privileges of the database roles, in one table. [`super::reconcile`] brings a database to it.
+//! The table of privileges of the database roles. [`super::reconcile`] applies it to a database.
 //!
-//! A role has the privileges that the statements of its functions need and no others: none may change the schema, and none
-//! owns anything. `on conflict` and `for update` need privileges on what they compare or lock. A cascade of a foreign key
-//! runs as the owner of the tables and needs none.
+//! A role has exactly the privileges that the statements of its functions need. No role may change the schema or owns
+//! an object. Three rules of PostgreSQL explain entries that are not obvious:
+//!
+//! - `on conflict` requires `select` on the columns that it compares.
+//! - `for update` requires `update` on at least one column.
+//! - The cascade of a foreign key runs as the owner of the tables and requires no privilege.
 
 use crate::db::Role;
 
@@ -10,19 +13,19 @@ use crate::db::Role;
 pub struct Grants {
     /// The role.
     pub role: Role,
-    /// Its privileges on every kind of server.
+    /// Its privileges on all kinds of server.
     pub privileges: &'static [Privilege],
-    /// Further privileges on Aurora DSQL, where statements do what foreign keys do elsewhere.
+    /// Additional privileges on Aurora DSQL, which has no foreign keys, so that statements delete dependent rows.
     pub dsql: &'static [Privilege],
 }
 
 /// A privilege on a table.
 pub struct Privilege {
-    /// The SQL keyword in lower case, as in `select`.
+    /// The privilege in lower case, for example `select`.
     pub verb: &'static str,
     /// The table.
     pub table: &'static str,
-    /// The columns. An empty list means the whole table, columns added later included.
+    /// The columns. An empty list means the whole table, including columns that are added later.
     pub columns: &'static [&'static str],
 }
 
@@ -48,10 +51,10 @@ const SESSION: &[&str] = &["user_id", "id", "expires_at"];
 const ACCOUNT: &[&str] = &["id", "username", "email", "full_name", "age", "gender", "created_at"];
 /// All columns of `sign_in_failures`.
 const COUNTS: &[&str] = &[];
-/// The columns by which the refresh tokens of a session are found.
+/// The columns that statements read to find the refresh tokens of a session.
 const TOKENS: &[&str] = &["user_id", "session_id", "digest"];
 
-/// The privileges of every role.
+/// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
     Grants { role: Role::Register, privileges: &[insert("users")], dsql: &[] },
     Grants {
@@ -95,7 +98,7 @@ pub const GRANTS: &[Grants] = &[
             delete("users"),
             select("sessions", SESSION),
             select("data_clock", &["user_id"]),
-            // `for update` requires it.
+            // For `for update`.
             update("data_clock", &["version"]),
             select("sign_in_failures", COUNTS),
             insert("sign_in_failures"),
@@ -143,7 +146,7 @@ pub const GRANTS: &[Grants] = &[
         role: Role::Sweeper,
         privileges: &[
             select("data_store", &["user_id", "key", "value", "expires_at"]),
-            // `for update` requires it.
+            // For `for update`.
             update("data_store", &["replaced_bytes"]),
             delete("data_store"),
             select("data_usage", &["user_id", "keys", "bytes"]),

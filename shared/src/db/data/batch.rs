@@ -1,8 +1,8 @@
 //! Batches: several operations in one transaction of two round trips.
 //!
-//! The first round trip locks the user's row of `data_clock`, reserves the versions, and reads and locks the rows that the
-//! operations name. The program, not SQL, then checks each operation, so that the error names all failed operations. The second
-//! round trip writes everything and commits.
+//! The first round trip locks the user's row of `data_clock`, reserves a version for each operation, and reads and
+//! locks the stored values. Rust code then checks each operation, so that an error can name all operations that fail
+//! and the reasons. The second round trip writes the changes and commits.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -12,35 +12,35 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::purge::Reclaim;
-use super::{Error, PAGE_BYTES, TABLE, value};
+use super::{Error, PAGE_BYTES, TABLE, parse_value};
 use crate::db::pool::Work;
 use crate::db::statement::{Connection, Statement};
 use crate::db::{self, Database, Effect, Parameters, column};
 use crate::domain::{Action, Entry, Key, Operation, Quota, Session};
 
-/// The result of an operation.
+/// The result of one operation.
 pub enum BatchResult {
-    /// The entry that was read, or the entry that was written, without its value.
+    /// The entry that was read, or the one that was written, without its value.
     Entry(Entry),
-    /// The key that was deleted.
+    /// The key whose value was deleted.
     Deleted(Key),
 }
 
-/// The reason why a batch failed. A failed batch changes nothing.
+/// Why a batch was not executed.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// Operations failed: their positions in the batch and their errors.
+    /// Operations failed, each with its index in the batch and the reason.
     #[error("operations of the batch failed")]
     Operations(Vec<(usize, Error)>),
-    /// The requested values exceed [`PAGE_BYTES`].
+    /// The values to read have more than [`PAGE_BYTES`] bytes.
     #[error("the response would be too large")]
     ResponseTooLarge,
     /// The batch as a whole failed.
     #[error(transparent)]
-    Batch(#[from] Error),
+    Data(#[from] Error),
 }
 
-/// Performs all operations or none. The results are in the order of the operations.
+/// Executes all operations or none. The results are in the order of the operations.
 ///
 /// # Errors
 /// [`BatchError`].
@@ -51,39 +51,41 @@ pub async fn batch(
     quota: Quota,
     now: SystemTime,
 ) -> Result<Vec<BatchResult>, BatchError> {
-    let writes = operations.iter().any(|operation| !matches!(operation.action, Action::Get));
-    let transaction = Transaction { session, operations, writes, quota, now };
-    let effect = if writes { Effect::Write } else { Effect::Read };
+    let is_write = operations.iter().any(|operation| !matches!(operation.action, Action::Get));
+    let transaction = Transaction { session, operations, is_write, quota, now };
+    let effect = if is_write { Effect::Write } else { Effect::Read };
     let mut reclaim = Reclaim::new(session.user);
     loop {
         match db.run(effect, &transaction).await.map_err(Error::from) {
             Err(Error::QuotaExceeded) if reclaim.run(db, now).await.map_err(Error::from)? => {}
-            done => return done?,
+            outcome => return outcome?,
         }
     }
 }
 
+/// The transaction of a batch.
 struct Transaction<'a> {
     session: Session,
     operations: &'a [Operation],
-    /// Whether an operation writes.
-    writes: bool,
+    /// Whether at least one operation writes.
+    is_write: bool,
     quota: Quota,
     now: SystemTime,
 }
 
-/// A stored row, which may have expired.
+/// The row of a key. It may have expired.
 struct Stored {
+    /// Without its value if no operation reads it, or if it does not fit into the response.
     entry: Entry,
     first_version: i64,
     /// Bytes of key and value.
     bytes: i64,
-    live: bool,
+    is_live: bool,
 }
 
-/// The rows to write, column by column, and the change of the quota.
+/// The changes of a batch, as one array for each column.
 #[derive(Default)]
-struct Writes<'a> {
+struct Changes<'a> {
     keys: Vec<&'a str>,
     values: Vec<&'a str>,
     versions: Vec<i64>,
@@ -101,31 +103,33 @@ impl Work for Transaction<'_> {
     const NAME: Option<&'static str> = Some("batch");
 
     async fn run(&self, connection: &Connection<'_>) -> Result<Self::Output, tokio_postgres::Error> {
-        if !self.writes {
-            let (session, rows) = try_join(self.clock(connection), self.rows(connection)).await?;
-            return Ok(self.decide(&session, &rows).map(|(results, _)| results));
+        // The statements of a round trip are sent in this order, without waiting for responses.
+        if !self.is_write {
+            let (session, rows) = try_join(self.check_session(connection), self.stored_rows(connection)).await?;
+            return Ok(self.plan(&session, &rows).map(|(results, _)| results));
         }
-        // Sent in this order without waiting for responses.
-        let begun = try_join3(connection.command("begin"), self.clock(connection), self.rows(connection)).await;
-        let done = match begun {
-            Ok(((), clock, rows)) => match self.decide(&clock, &rows) {
-                Ok((results, writes)) => self.commit(connection, &writes).await.map(|()| Ok(results)),
+        let first_round_trip =
+            try_join3(connection.command("begin"), self.reserve_versions(connection), self.stored_rows(connection))
+                .await;
+        let outcome = match first_round_trip {
+            Ok(((), versions, rows)) => match self.plan(&versions, &rows) {
+                Ok((results, changes)) => self.commit(connection, &changes).await.map(|()| Ok(results)),
                 Err(error) => Ok(Err(error)),
             },
             Err(error) => Err(error),
         };
-        if !matches!(done, Ok(Ok(_))) && !connection.is_closed() {
+        if !matches!(outcome, Ok(Ok(_))) && !connection.is_closed() {
             connection.command("rollback").await?;
         }
-        done
+        outcome
     }
 }
 
 impl Transaction<'_> {
-    /// Checks the session. If the batch writes, also locks the user's row and reserves a version for each operation; the row has
-    /// the last one.
-    async fn clock(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const LOCK: &str = "
+    /// Checks the session, locks out other writers of the user, and reserves a version for each operation. Returns a
+    /// row with the last version, or no row if the session has ended.
+    async fn reserve_versions(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+        const SQL: &str = "
             with session as (
                 select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
             )
@@ -133,32 +137,43 @@ impl Transaction<'_> {
             select user_id, $4 from session
             on conflict (user_id) do update set version = c.version + $4
             returning version";
-        const LOOK: &str = "select $4 as version from sessions where user_id = $1 and id = $2 and expires_at > $3";
+        self.query_session(connection, SQL).await
+    }
+
+    /// Checks the session for a batch that only reads. Returns a row like [`Self::reserve_versions`], whose version is
+    /// not used.
+    async fn check_session(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+        const SQL: &str = "select $4 as version from sessions where user_id = $1 and id = $2 and expires_at > $3";
+        self.query_session(connection, SQL).await
+    }
+
+    async fn query_session(&self, connection: &Connection<'_>, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
         let parameters: &Parameters<'_> = &[
             (&self.session.user.uuid(), Type::UUID),
             (&self.session.id.uuid(), Type::UUID),
             (&self.now, Type::TIMESTAMPTZ),
             (&(self.operations.len() as i64), Type::INT8),
         ];
-        Statement { sql: if self.writes { LOCK } else { LOOK }, parameters }.run(connection).await
+        Statement { sql, parameters }.run(connection).await
     }
 
-    /// Reads what is stored under the keys, and keeps it from changing if anything is to be written.
-    async fn rows(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+    /// Reads the rows of the keys, and locks them if the batch writes. Values are left out unless an operation reads
+    /// them and they fit into the response.
+    async fn stored_rows(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         let sql = format!(
             "
-            with named as (
+            with stored as (
                 select key, value, version, first_version, created_at, updated_at, expires_at,
-                    octet_length(value) as value_bytes, key = any($3) as wanted
+                    octet_length(value) as value_bytes, key = any($3) as is_read
                 from data_store where user_id = $1 and key = any($2)
                 order by key {lock}
             ), measured as (
-                select *, sum(case when wanted then value_bytes else 0 end) over (order by key) as bytes_so_far from named
+                select *, sum(case when is_read then value_bytes else 0 end) over (order by key) as bytes_so_far from stored
             )
-            select key, case when wanted and bytes_so_far <= $4 then value end as value, version, first_version,
+            select key, case when is_read and bytes_so_far <= $4 then value end as value, version, first_version,
                 created_at, updated_at, expires_at, octet_length(key) + value_bytes as bytes
             from measured",
-            lock = if self.writes { "for update" } else { "" },
+            lock = if self.is_write { "for update" } else { "" },
         );
         let gets = self.operations.iter().filter(|operation| matches!(operation.action, Action::Get));
         let parameters: &Parameters<'_> = &[
@@ -170,31 +185,33 @@ impl Transaction<'_> {
         Statement { sql: &sql, parameters }.run(connection).await
     }
 
-    fn decide(&self, clock: &[Row], rows: &[Row]) -> Result<(Vec<BatchResult>, Writes<'_>), BatchError> {
-        let last_version: i64 = match clock.first() {
+    /// Checks each operation against the stored values and collects the results and the changes.
+    fn plan(&self, versions: &[Row], rows: &[Row]) -> Result<(Vec<BatchResult>, Changes<'_>), BatchError> {
+        let last_version: i64 = match versions.first() {
             Some(row) => column(row, TABLE, "version").map_err(Error::from)?,
             None => return Err(Error::from(db::Error::SessionEnded).into()),
         };
         let mut version = last_version - self.operations.len() as i64;
-        let mut stored = HashMap::with_capacity(rows.len());
+        let mut stored_by_key = HashMap::with_capacity(rows.len());
         for row in rows {
-            let found = Stored::read(row, self.now).map_err(Error::from)?;
-            stored.insert(found.entry.key.as_str().to_owned(), found);
+            let stored = Stored::read(row, self.now).map_err(Error::from)?;
+            stored_by_key.insert(stored.entry.key.as_str().to_owned(), stored);
         }
-        let (mut results, mut writes, mut failed) = (Vec::new(), Writes::default(), Vec::new());
+        let (mut results, mut changes, mut failed) = (Vec::new(), Changes::default(), Vec::new());
         for (index, operation) in self.operations.iter().enumerate() {
             version += 1;
-            let found = stored.get(operation.key.as_str());
-            match check(operation, found.filter(|stored| stored.live)) {
-                Ok(()) => results.push(writes.add(operation, found, version, self.now)?),
+            let stored = stored_by_key.get(operation.key.as_str());
+            match check(operation, stored.filter(|stored| stored.is_live)) {
+                Ok(()) => results.push(changes.add(operation, stored, version, self.now)?),
                 Err(error) => failed.push((index, error)),
             }
         }
-        if failed.is_empty() { Ok((results, writes)) } else { Err(BatchError::Operations(failed)) }
+        if failed.is_empty() { Ok((results, changes)) } else { Err(BatchError::Operations(failed)) }
     }
 
-    async fn commit(&self, connection: &Connection<'_>, writes: &Writes<'_>) -> Result<(), tokio_postgres::Error> {
-        const WRITE: &str = "
+    /// Writes the changes and commits.
+    async fn commit(&self, connection: &Connection<'_>, changes: &Changes<'_>) -> Result<(), tokio_postgres::Error> {
+        const SQL: &str = "
             with written as (
                 insert into data_store as d
                     (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
@@ -217,20 +234,20 @@ impl Transaction<'_> {
         let parameters: &Parameters<'_> = &[
             (&self.session.user.uuid(), Type::UUID),
             (&self.now, Type::TIMESTAMPTZ),
-            (&writes.keys, Type::TEXT_ARRAY),
-            (&writes.values, Type::TEXT_ARRAY),
-            (&writes.versions, Type::INT8_ARRAY),
-            (&writes.first_versions, Type::INT8_ARRAY),
-            (&writes.created_at, Type::TIMESTAMPTZ_ARRAY),
-            (&writes.expires_at, Type::TIMESTAMPTZ_ARRAY),
-            (&writes.deleted, Type::TEXT_ARRAY),
-            (&writes.added_keys, Type::INT8),
-            (&writes.added_bytes, Type::INT8),
+            (&changes.keys, Type::TEXT_ARRAY),
+            (&changes.values, Type::TEXT_ARRAY),
+            (&changes.versions, Type::INT8_ARRAY),
+            (&changes.first_versions, Type::INT8_ARRAY),
+            (&changes.created_at, Type::TIMESTAMPTZ_ARRAY),
+            (&changes.expires_at, Type::TIMESTAMPTZ_ARRAY),
+            (&changes.deleted, Type::TEXT_ARRAY),
+            (&changes.added_keys, Type::INT8),
+            (&changes.added_bytes, Type::INT8),
             (&self.quota.keys, Type::INT8),
             (&self.quota.bytes, Type::INT8),
         ];
-        // After a failed statement, `commit` rolls back.
-        try_join(Statement { sql: WRITE, parameters }.run(connection), connection.command("commit")).await?;
+        // If the statement fails, `commit` rolls back.
+        try_join(Statement { sql: SQL, parameters }.run(connection), connection.command("commit")).await?;
         Ok(())
     }
 }
@@ -239,7 +256,7 @@ fn keys<'a>(operations: impl Iterator<Item = &'a Operation>) -> Vec<&'a str> {
     operations.map(|operation| operation.key.as_str()).collect()
 }
 
-/// Checks whether an operation is possible on the stored row.
+/// Checks whether an operation may be executed. `stored` is the value under its key, unless that has expired.
 fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
     match (&operation.action, stored) {
         (Action::Create(_), Some(_)) => Err(Error::Exists),
@@ -255,8 +272,9 @@ fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
     }
 }
 
-impl<'a> Writes<'a> {
-    /// Adds what an operation writes, under its own version. Returns its result.
+impl<'a> Changes<'a> {
+    /// Adds the change of an operation that [`check`] accepted, and returns its result. `stored` may have expired;
+    /// `version` is the one to write.
     fn add(
         &mut self,
         operation: &'a Operation,
@@ -278,7 +296,7 @@ impl<'a> Writes<'a> {
                 Ok(BatchResult::Deleted(operation.key.clone()))
             }
             (Action::Create(content) | Action::Put(content) | Action::Upsert(content), stored) => {
-                let live = stored.filter(|stored| stored.live);
+                let live = stored.filter(|stored| stored.is_live);
                 let created_at = live.map_or(now, |stored| stored.entry.created_at);
                 self.keys.push(key);
                 self.values.push(content.value.as_str());
@@ -307,10 +325,10 @@ impl Stored {
         let expires_at: Option<SystemTime> = column(row, TABLE, "expires_at")?;
         let key = Key::from_stored(column(row, TABLE, "key")?);
         Ok(Self {
-            entry: super::entry(row, key, text.map(value).transpose()?, column(row, TABLE, "version")?)?,
+            entry: super::entry(row, key, text.map(parse_value).transpose()?, column(row, TABLE, "version")?)?,
             first_version: column(row, TABLE, "first_version")?,
             bytes: i64::from(column::<i32>(row, TABLE, "bytes")?),
-            live: expires_at.is_none_or(|expires_at| expires_at > now),
+            is_live: expires_at.is_none_or(|expires_at| expires_at > now),
         })
     }
 }

@@ -1,8 +1,10 @@
-//! The tables `data_store`, `data_clock`, and `data_usage`.
+//! Values: the tables `data_store`, `data_clock`, and `data_usage`.
 //!
-//! Every statement, or the first one of a transaction, checks the caller's session, so that an ended session reads and writes
-//! nothing. Writes of one user are serialized by the user's row of `data_clock`, which also assigns their versions. Rows of one
-//! user are locked in this order: `data_clock`, `data_store` by key, `data_usage`. A sweep of all users skips locked rows.
+//! Each request checks the session in its first statement, so that an ended session reads and writes nothing.
+//!
+//! Writers of one user are serialized by the user's row of `data_clock`, which also numbers their writes. To avoid
+//! deadlocks, all statements lock the rows of a user in this order: `data_clock`, `data_store` by key, `data_usage`.
+//! The purge of all users skips locked rows.
 
 mod batch;
 mod orphans;
@@ -24,22 +26,22 @@ use crate::domain::{Entry, Key, Value, VersionMatch};
 
 const TABLE: &str = "data_store";
 
-/// The reason why an operation on values failed.
+/// Why a value was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The key does not exist.
+    /// The user has no value under this key.
     #[error("the key does not exist")]
     NotFound,
-    /// The key exists.
+    /// The user already has a value under this key.
     #[error("the key exists")]
     Exists,
-    /// The stored value has none of the given versions.
-    #[error("the value has another version")]
+    /// The stored version is not one of those that the request names.
+    #[error("the stored version does not match")]
     VersionMismatch,
-    /// The write would exceed the quota.
+    /// The write would exceed the user's quota.
     #[error("the write would exceed the quota")]
     QuotaExceeded,
-    /// The statement failed.
+    /// Any other error of the statement.
     #[error(transparent)]
     Database(db::Error),
 }
@@ -53,19 +55,20 @@ impl From<db::Error> for Error {
     }
 }
 
-/// Returns the versions as a statement parameter: null means any version.
-fn numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
+/// Returns the version numbers as a parameter; null matches every version.
+fn version_numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
     match versions {
         VersionMatch::Any => None,
         VersionMatch::Among(versions) => Some(versions.iter().map(|version| version.number()).collect()),
     }
 }
 
-/// Wraps a stored value.
-fn value(text: String) -> Result<Value, db::Error> {
+/// Parses a stored value.
+fn parse_value(text: String) -> Result<Value, db::Error> {
     Value::from_stored(text).map_err(|error| db::Error::Corrupt { table: TABLE, source: Box::new(error) })
 }
 
+/// Makes an entry of the row's timestamps and the given parts.
 fn entry(row: &Row, key: Key, value: Option<Value>, version: i64) -> Result<Entry, db::Error> {
     Ok(Entry {
         key,

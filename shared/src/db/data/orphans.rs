@@ -1,5 +1,7 @@
-//! Orphans: rows of users or sessions that were deleted. On PostgreSQL foreign keys prevent them. On DSQL the deletion of an
-//! account leaves them if it is interrupted, and so does the first write of a user that is in progress at that moment.
+//! Orphans: values of deleted users and refresh tokens of ended sessions.
+//!
+//! On PostgreSQL, foreign keys prevent them. On DSQL they remain when a deletion exceeds the limits of a transaction,
+//! or when a user's first write commits while the account is deleted.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,20 +11,22 @@ use uuid::Uuid;
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::{UserId, uuid_v7};
 
-/// Maximum values that a statement deletes, and their bytes. DSQL allows 3000 rows and 10 MiB.
+/// Maximum number of values that one statement deletes. DSQL allows 3000 rows in a transaction.
 const STEP: i64 = 1000;
+/// Maximum bytes of values that one statement deletes. DSQL allows 10 MiB in a transaction.
 const STEP_BYTES: i64 = 8 * 1024 * 1024;
-/// Rows that a statement checks.
+/// Rows that one statement examines.
 const PAGE: i64 = 1000;
-/// Pages of a table that a run checks.
+/// Pages of each table that a run examines.
 const MAX_PAGES: usize = 5;
-/// Maximum deleted users of a page whose values a run deletes, and maximum statements for each of them.
+/// Deleted users of a page whose values a run removes.
 const MAX_USERS: usize = 20;
+/// Statements that a run spends on the values of one deleted user.
 const MAX_STEPS: usize = 50;
-/// 2026-01-01 in seconds since 1970, before the first account. A run starts at a random time between this and now.
+/// 2026-01-01 in seconds since 1970. No account is older.
 const FIRST_ACCOUNT: u64 = 1_767_225_600;
 
-/// The numbers of deleted orphans.
+/// The numbers of rows that a run removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OrphansRemoved {
     /// Values of deleted users.
@@ -31,21 +35,27 @@ pub struct OrphansRemoved {
     pub refresh_tokens: i64,
 }
 
-/// Deletes orphans. A run checks some thousand rows from a random starting point on, so that repeated runs check all of them.
+/// Removes orphans among some thousand rows and returns how many it removed. On PostgreSQL it does nothing.
 ///
-/// Does nothing on PostgreSQL.
+/// Each run starts at a random position, so that repeated runs reach all rows.
 ///
 /// # Errors
 /// The database is unavailable.
 pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRemoved, Error> {
-    let mut removed = OrphansRemoved::default();
     if db.dialect() == Dialect::PostgreSql {
-        return Ok(removed);
+        return Ok(OrphansRemoved::default());
     }
-    let mut after = random_place(now);
-    let mut wrapped = false;
+    Ok(OrphansRemoved {
+        values: remove_values(db, random_user_id(now)).await?,
+        refresh_tokens: remove_refresh_tokens(db, random_user_id(now)).await?,
+    })
+}
+
+/// Removes values of deleted users, from the user `start` on and then from the beginning of the table.
+async fn remove_values(db: &Database, start: Uuid) -> Result<i64, Error> {
+    let (mut after, mut wrapped, mut removed) = (start, false, 0);
     for _ in 0..MAX_PAGES {
-        let Some(page) = users(db, after).await? else {
+        let Some(page) = user_page(db, after).await? else {
             if wrapped {
                 break;
             }
@@ -53,28 +63,32 @@ pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRem
             continue;
         };
         for user in page.deleted.into_iter().take(MAX_USERS) {
-            removed.values += delete_all_of(db, user, MAX_STEPS).await?;
+            removed += delete_all_of(db, user, MAX_STEPS).await?;
         }
         after = page.last;
-    }
-    let mut after = Place { user: random_place(now), session: Uuid::nil(), digest: String::new() };
-    let mut wrapped = false;
-    for _ in 0..MAX_PAGES {
-        let Some((last, refresh_tokens)) = delete_tokens(db, &after).await? else {
-            if wrapped {
-                break;
-            }
-            (after, wrapped) = (Place { user: Uuid::nil(), session: Uuid::nil(), digest: String::new() }, true);
-            continue;
-        };
-        removed.refresh_tokens += refresh_tokens;
-        after = last;
     }
     Ok(removed)
 }
 
-/// Returns an id like those of users who registered at a random moment until `now`.
-fn random_place(now: SystemTime) -> Uuid {
+/// Removes refresh tokens of ended sessions, from the user `start` on and then from the beginning of the table.
+async fn remove_refresh_tokens(db: &Database, start: Uuid) -> Result<i64, Error> {
+    let (mut after, mut wrapped, mut removed) = (TokenPosition::before(start), false, 0);
+    for _ in 0..MAX_PAGES {
+        let Some(page) = remove_refresh_tokens_of_page(db, &after).await? else {
+            if wrapped {
+                break;
+            }
+            (after, wrapped) = (TokenPosition::before(Uuid::nil()), true);
+            continue;
+        };
+        removed += page.removed;
+        after = page.last;
+    }
+    Ok(removed)
+}
+
+/// Returns the id that a user would have who registered at a random time. Ids begin with the time of registration.
+fn random_user_id(now: SystemTime) -> Uuid {
     let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_ACCOUNT);
     let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
     // Without randomness a run starts at the first user.
@@ -82,13 +96,16 @@ fn random_place(now: SystemTime) -> Uuid {
     uuid_v7(first + Duration::from_secs(offset))
 }
 
-struct Users {
+/// A page of the users that have a row in `data_clock`.
+struct UserPage {
+    /// Those of them whose account is deleted.
     deleted: Vec<UserId>,
+    /// The last user of the page.
     last: Uuid,
 }
 
-/// Reads the next page of users who have written, and returns those that were deleted.
-async fn users(db: &Database, after: Uuid) -> Result<Option<Users>, Error> {
+/// Reads the page that follows the user `after`; none at the end of the table.
+async fn user_page(db: &Database, after: Uuid) -> Result<Option<UserPage>, Error> {
     const SQL: &str = "
         with page as (
             select user_id from data_clock where user_id > $1 order by user_id limit $2
@@ -104,42 +121,43 @@ async fn users(db: &Database, after: Uuid) -> Result<Option<Users>, Error> {
             deleted.push(column::<Uuid>(row, "data_clock", "user_id")?.into());
         }
     }
-    Ok(Some(Users { deleted, last }))
+    Ok(Some(UserPage { deleted, last }))
 }
 
-/// Deletes the values of a deleted user in at most `steps` statements, and then the user's rows of `data_usage` and `data_clock`.
-/// Returns the number of values.
+/// Deletes the values of a deleted user in at most `max_steps` statements, and then the user's rows of `data_usage` and
+/// `data_clock`. Returns the number of deleted values.
 ///
-/// The row of `data_clock` is deleted last, because sweeps find the user by it, and a write in progress fails at it.
+/// The row of `data_clock` is deleted last: [`remove_orphans`] finds remaining values by it, and its deletion makes a
+/// concurrent write fail.
 ///
 /// # Errors
 /// The database is unavailable.
-pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usize) -> Result<i64, Error> {
+pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, max_steps: usize) -> Result<i64, Error> {
     const VALUES: &str = "
         with first as (
             select key, octet_length(key) + octet_length(value) as bytes from data_store
             where user_id = $1 order by key limit $2
-        ), step as (
+        ), measured as (
             select key, sum(bytes) over (order by key) as bytes_so_far from first
         ), removed as (
-            delete from data_store d using step
-            where d.user_id = $1 and d.key = step.key and step.bytes_so_far <= $3
+            delete from data_store d using measured m
+            where d.user_id = $1 and d.key = m.key and m.bytes_so_far <= $3
             returning d.key
         )
         select count(*) as removed from removed";
-    // A concurrent write may have added values. Its row of `data_clock` must stay, so that a sweep finds them.
-    const COUNTS: &str = "
+    // A concurrent write may have stored values since. Without the row of `data_clock` no run would find them.
+    const COUNTERS: &str = "
         with usage as (
             delete from data_usage where user_id = $1
         )
         delete from data_clock where user_id = $1 and not exists (select from data_store where user_id = $1)";
     let mut removed = 0;
-    for _ in 0..steps {
+    for _ in 0..max_steps {
         let parameters: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&STEP, Type::INT8), (&STEP_BYTES, Type::INT8)];
         let row = db.query_one(Effect::Write, VALUES, parameters).await?;
         let step: i64 = column(&row, "data_store", "removed")?;
         if step == 0 {
-            db.query(Effect::Write, COUNTS, &[(&user.uuid(), Type::UUID)]).await?;
+            db.query(Effect::Write, COUNTERS, &[(&user.uuid(), Type::UUID)]).await?;
             break;
         }
         removed += step;
@@ -147,25 +165,41 @@ pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usi
     Ok(removed)
 }
 
-/// A position in the order of refresh tokens.
-struct Place {
+/// A position in the order of `refresh_tokens` by user, session, and digest.
+struct TokenPosition {
     user: Uuid,
     session: Uuid,
     digest: String,
 }
 
-/// Deletes the refresh tokens of ended sessions in the next page. Returns the last position and the number of deleted tokens.
-async fn delete_tokens(db: &Database, after: &Place) -> Result<Option<(Place, i64)>, Error> {
+impl TokenPosition {
+    /// Returns the position before the first token of a user.
+    fn before(user: Uuid) -> Self {
+        Self { user, session: Uuid::nil(), digest: String::new() }
+    }
+}
+
+/// A page of `refresh_tokens`.
+struct TokenPage {
+    /// The number of tokens that were removed from the page.
+    removed: i64,
+    /// The last token of the page.
+    last: TokenPosition,
+}
+
+/// Removes refresh tokens of ended sessions from the page that follows `after`; none at the end of the table.
+async fn remove_refresh_tokens_of_page(db: &Database, after: &TokenPosition) -> Result<Option<TokenPage>, Error> {
+    const TABLE: &str = "refresh_tokens";
     const SQL: &str = "
         with page as (
             select user_id, session_id, digest from refresh_tokens
             where (user_id, session_id, digest) > ($1, $2, $3)
             order by user_id, session_id, digest limit $4
-        ), orphaned as (
+        ), orphans as (
             select p.digest from page p left join sessions s on s.user_id = p.user_id and s.id = p.session_id
             where s.id is null
         ), removed as (
-            delete from refresh_tokens r using orphaned where r.digest = orphaned.digest
+            delete from refresh_tokens r using orphans where r.digest = orphans.digest
             returning r.digest
         )
         select user_id, session_id, digest, (select count(*) from removed) as removed from page
@@ -173,11 +207,10 @@ async fn delete_tokens(db: &Database, after: &Place) -> Result<Option<(Place, i6
     let parameters: &Parameters<'_> =
         &[(&after.user, Type::UUID), (&after.session, Type::UUID), (&after.digest, Type::TEXT), (&PAGE, Type::INT8)];
     let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else { return Ok(None) };
-    const TABLE: &str = "refresh_tokens";
-    let last = Place {
+    let last = TokenPosition {
         user: column(&row, TABLE, "user_id")?,
         session: column(&row, TABLE, "session_id")?,
         digest: column(&row, TABLE, "digest")?,
     };
-    Ok(Some((last, column(&row, TABLE, "removed")?)))
+    Ok(Some(TokenPage { removed: column(&row, TABLE, "removed")?, last }))
 }

@@ -1,3 +1,6 @@
+//! Purging of expired values. They are invisible to all routes, but take up space and count against their owner's
+//! quota.
+
 use std::time::SystemTime;
 
 use tokio_postgres::types::Type;
@@ -6,24 +9,26 @@ use crate::db::dialect::{Sql, sql};
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::UserId;
 
-/// Maximum rows that a statement of a sweep deletes. It takes some milliseconds, so that it does not delay writers.
+/// Maximum number of values that one statement removes from all users. It holds their locks for some milliseconds.
 const STEP: i64 = 500;
-/// Maximum rows that a statement deletes for a user whose write waits for it.
+/// Maximum number of values that one statement removes from one user, whose write waits for it.
 const STEP_OF_ONE_USER: i64 = 5000;
-/// The same on DSQL, where a transaction changes at most 3000 rows.
+/// The same on DSQL, which allows 3000 rows in a transaction.
 const STEP_OF_ONE_USER_ON_DSQL: i64 = 1000;
-/// Maximum number of times that a write over its quota purges expired values and tries again.
-const MAX_PURGES: usize = 3;
+/// Maximum number of purges for one write that would exceed the quota.
+const MAX_RECLAIMS: usize = 3;
 
-macro_rules! expired {
+/// Selects the expired values of the users that the following condition selects. Each condition is a statement of its own,
+/// because a plan for both would not use the best index of either.
+macro_rules! select_expired {
     () => {
         "
             select user_id, key from data_store where expires_at <= $1 and "
     };
 }
 
-/// Limits the rows to 8 MiB together. A transaction of DSQL changes at most 10 MiB.
-macro_rules! at_most_8_mib {
+/// Limits the CTE `first` to 8 MiB, as the CTE `expired`: DSQL allows 10 MiB in a transaction.
+macro_rules! limit_bytes {
     () => {
         ", measured as (
             select f.user_id, f.key, sum(octet_length(d.key) + octet_length(d.value)) over (order by f.user_id, f.key) as bytes
@@ -34,11 +39,10 @@ macro_rules! at_most_8_mib {
     };
 }
 
-/// Deletes some expired values, the oldest first. Returns their number, 0 if there were none. No route returns expired values,
-/// but they use space and count towards the quota.
+/// Removes some expired values, the oldest first, and returns how many: 0 if there are none.
 ///
-/// On PostgreSQL the statement skips locked rows. On DSQL it is rolled back and repeated. Writes of the affected users wait for
-/// it.
+/// On PostgreSQL it skips rows that a concurrent write has locked. On DSQL it conflicts with such a write and is
+/// retried.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -46,52 +50,53 @@ pub async fn purge_expired(db: &Database, now: SystemTime) -> Result<i64, Error>
     const EXPIRED: Sql = sql!(
         postgresql("expired as (")
         dsql("first as (")
-        expired!()
+        select_expired!()
         "$2::uuid is null order by expires_at limit $3"
         postgresql(" for update skip locked")
         ")"
-        dsql(at_most_8_mib!())
+        dsql(limit_bytes!())
     );
     remove(db, None, now, db.dialect().choose(EXPIRED), STEP).await
 }
 
-/// Reclaims space for a write that would exceed its quota.
+/// The purges for one write that would exceed the quota.
 pub(super) struct Reclaim {
     user: UserId,
-    purges: usize,
+    runs: usize,
 }
 
 impl Reclaim {
     pub(super) fn new(user: UserId) -> Self {
-        Self { user, purges: 0 }
+        Self { user, runs: 0 }
     }
 
-    /// Purges expired values of the user. Returns whether to try the write again: also once if nothing was deleted, because
-    /// another request may have done it at the same time.
+    /// Removes expired values of the user and returns whether to retry the write. The first run always says yes: a
+    /// concurrent request may have removed them.
     pub(super) async fn run(&mut self, db: &Database, now: SystemTime) -> Result<bool, Error> {
-        if self.purges == MAX_PURGES {
+        if self.runs == MAX_RECLAIMS {
             return Ok(false);
         }
-        self.purges += 1;
-        // Locks rows in the order in which writers do, and waits for them.
+        self.runs += 1;
+        // Locks rows in the same order as writers and waits for them, so that it does not miss a value that they hold.
         const EXPIRED: Sql = sql!(
             postgresql("expired as (")
             dsql("first as (")
-            expired!()
+            select_expired!()
             "user_id = $2 order by key limit $3"
             postgresql(" for update")
             ")"
-            dsql(at_most_8_mib!())
+            dsql(limit_bytes!())
         );
         let step = match db.dialect() {
             Dialect::PostgreSql => STEP_OF_ONE_USER,
             Dialect::AuroraDsql => STEP_OF_ONE_USER_ON_DSQL,
         };
         let removed = remove(db, Some(self.user), now, db.dialect().choose(EXPIRED), step).await?;
-        Ok(removed > 0 || self.purges == 1)
+        Ok(removed > 0 || self.runs == 1)
     }
 }
 
+/// Deletes the values of the CTE `expired` and updates the usage of their users. Returns the number of values.
 async fn remove(
     db: &Database,
     user: Option<UserId>,

@@ -1,24 +1,26 @@
+//! Reads of single values and of pages.
+
 use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{Error, TABLE, entry, numbers, value};
+use super::{Error, TABLE, entry, parse_value, version_numbers};
 use crate::db::{self, Database, Effect, Parameters, column};
 use crate::domain::{Entry, Key, KeyPrefix, Limit, Session, Version, VersionMatch};
 
 /// The result of a conditional read.
 pub enum Lookup {
-    /// The value, whose version the caller does not know.
+    /// The entry; the caller does not have its version.
     Modified(Entry),
-    /// The version of the value, which the caller knows.
+    /// The version of the entry; the caller has it.
     NotModified(Version),
 }
 
-/// Reads a value, unless the caller knows its version.
+/// Reads the value under `key`, unless its version is one of `known`.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, or the database is unavailable.
+/// `NotFound`, the session has ended, or the database is unavailable.
 pub async fn find(
     db: &Database,
     session: Session,
@@ -44,7 +46,7 @@ pub async fn find(
                 (&session.id.uuid(), Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
                 (&key.as_str(), Type::TEXT),
-                (&numbers(known), Type::INT8_ARRAY),
+                (&version_numbers(known), Type::INT8_ARRAY),
             ],
         )
         .await?
@@ -55,41 +57,41 @@ pub async fn find(
     let Some(text) = column::<Option<String>>(&row, TABLE, "value")? else {
         return Ok(Lookup::NotModified(version.into()));
     };
-    Ok(Lookup::Modified(entry(&row, key.clone(), Some(value(text)?), version)?))
+    Ok(Lookup::Modified(entry(&row, key.clone(), Some(parse_value(text)?), version)?))
 }
 
-/// The page of a user's values to read.
+/// The parameters of a page.
 pub struct PageRequest<'a> {
-    /// Prefix of the keys.
+    /// The prefix of the keys.
     pub prefix: &'a KeyPrefix,
-    /// Last key of the previous page.
+    /// The last key of the previous page.
     pub after: Option<&'a Key>,
-    /// Maximum number of values.
+    /// Maximum number of entries.
     pub limit: Limit,
-    /// Whether to read the values or only their metadata.
+    /// Whether the entries contain their values.
     pub values: bool,
 }
 
-/// A page of a user's values, in the byte order of their keys.
+/// A page of a user's entries, ordered by the bytes of their keys.
 pub struct Page {
-    /// The values of the page.
+    /// The entries.
     pub entries: Vec<Entry>,
-    /// Key after which the next page starts, if there is one.
+    /// The last key of the page, if more entries follow.
     pub next: Option<Key>,
 }
 
-/// Maximum bytes of values in a response, unless a single value has more. Lambda limits a response to 6 MB, in which every
-/// quote and backslash is escaped: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+/// Maximum bytes of values in a response, unless its only value has more. Lambda limits a response to 6 MB, in which
+/// each quote and backslash is escaped: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
-/// Reads a page. The time depends on the size of the page and not on the number of stored values: the statement reads the
-/// index from the first key of the page on, and skips only expired rows that have not been purged.
+/// Reads a page. The time depends on its number of rows, not on their total number: the index scan starts at `after`
+/// and skips only expired rows that have not been purged.
 ///
 /// # Errors
-/// `SessionEnded`, or the database is unavailable.
+/// The session has ended, or the database is unavailable.
 pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: SystemTime) -> Result<Page, Error> {
-    // One row more than requested shows whether there is a next page. With a join to the session, the planner would sort all
-    // rows of the user instead of reading the index in order.
+    // One row more than the limit tells whether more follow. `exists (select from session)` instead of a join lets the
+    // planner use the order of the index; with a join it would sort all rows of the user.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -125,18 +127,18 @@ pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: S
         return Ok(Page { entries: Vec::new(), next: None });
     };
     rows.truncate(limit.number().try_into().unwrap_or(usize::MAX));
-    let entries = rows.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
-    let more = usize::try_from(found).is_ok_and(|found| found > entries.len());
-    let next = entries.last().filter(|_| more).map(|entry| entry.key.clone());
+    let entries = rows.iter().map(page_entry).collect::<Result<Vec<_>, _>>()?;
+    let has_more = usize::try_from(found).is_ok_and(|found| found > entries.len());
+    let next = entries.last().filter(|_| has_more).map(|entry| entry.key.clone());
     Ok(Page { entries, next })
 }
 
-fn listed(row: &Row) -> Result<Entry, db::Error> {
+fn page_entry(row: &Row) -> Result<Entry, db::Error> {
     let text = column::<Option<String>>(row, TABLE, "value")?;
     entry(
         row,
         Key::from_stored(column(row, TABLE, "key")?),
-        text.map(value).transpose()?,
+        text.map(parse_value).transpose()?,
         column(row, TABLE, "version")?,
     )
 }

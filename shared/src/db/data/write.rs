@@ -1,35 +1,38 @@
+//! Writes and deletions of single values.
+
 use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::purge::Reclaim;
-use super::{Error, TABLE, entry, numbers};
+use super::{Error, TABLE, entry, version_numbers};
 use crate::db::{self, Database, Effect, column};
 use crate::domain::{Condition, Entry, Key, Quota, Session, Value, VersionMatch};
 
 /// A value to write.
 pub struct NewEntry {
-    /// Key of the value.
+    /// The key.
     pub key: Key,
     /// The value.
     pub value: Value,
-    /// Time at which it expires. `None` removes the expiry of the value that it replaces.
+    /// Time at which it expires. Without it the value does not expire, even if it replaces one that did.
     pub expires_at: Option<SystemTime>,
 }
 
 /// The result of a write.
 pub struct Written {
-    /// The written entry.
+    /// The stored entry.
     pub entry: Entry,
     /// Whether the write created the key.
     pub created: bool,
 }
 
-/// Writes a value if the stored value meets the condition.
+/// Writes a value if the condition holds. If the quota does not allow it, purges expired values of the user and
+/// retries.
 ///
 /// # Errors
-/// `SessionEnded`, the error of the condition, `QuotaExceeded`, or the database is unavailable.
+/// The error that `condition` names, `QuotaExceeded`, the session has ended, or the database is unavailable.
 pub async fn write(
     db: &Database,
     session: Session,
@@ -40,15 +43,15 @@ pub async fn write(
 ) -> Result<Written, Error> {
     let mut reclaim = Reclaim::new(session.user);
     loop {
-        let written = match condition {
+        let outcome = match condition {
             Condition::Absent => insert(db, session, &new, Replace::Never, quota, now).await,
             Condition::None => insert(db, session, &new, Replace::Always, quota, now).await,
             Condition::Present(versions) => update(db, session, &new, versions, quota, now).await,
         };
-        match written {
+        match outcome {
             Err(Error::QuotaExceeded) if reclaim.run(db, now).await? => {}
-            written => {
-                let (row, created) = written?;
+            outcome => {
+                let (row, created) = outcome?;
                 let version = column(&row, TABLE, "version")?;
                 return Ok(Written { entry: entry(&row, new.key, Some(new.value), version)?, created });
             }
@@ -56,15 +59,14 @@ pub async fn write(
     }
 }
 
-/// Whether an insert replaces an existing value.
+/// Whether an insert replaces a value that has not expired. It always replaces an expired one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Replace {
     Never,
     Always,
 }
 
-/// Inserts a value. Replaces an existing one only with `Replace::Always`, and an expired one always. Returns the row and whether
-/// the key is new.
+/// Inserts or replaces a value. Returns the row of the entry and whether the key is new.
 async fn insert(
     db: &Database,
     session: Session,
@@ -136,7 +138,7 @@ async fn insert(
     Ok((row, created))
 }
 
-/// Replaces a value that has one of the versions.
+/// Replaces a value that has one of the versions. Returns the row of the entry and `false`: the key is not new.
 async fn update(
     db: &Database,
     session: Session,
@@ -145,7 +147,8 @@ async fn update(
     quota: Quota,
     now: SystemTime,
 ) -> Result<(Row, bool), Error> {
-    // `target` is the row at the start of the statement. `written` checks the version again after waiting for the row lock.
+    // `target` reads the snapshot from the start of the statement. `written` waits for the row lock and then checks the
+    // current version.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -191,7 +194,7 @@ async fn update(
                 (&key.as_str(), Type::TEXT),
                 (&value.as_str(), Type::TEXT),
                 (&expires_at, Type::TIMESTAMPTZ),
-                (&numbers(versions), Type::INT8_ARRAY),
+                (&version_numbers(versions), Type::INT8_ARRAY),
                 (&quota.keys, Type::INT8),
                 (&quota.bytes, Type::INT8),
             ],
@@ -207,7 +210,7 @@ async fn update(
 /// Deletes a value that has one of the versions.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, `VersionMismatch`, or the database is unavailable.
+/// `NotFound`, `VersionMismatch`, the session has ended, or the database is unavailable.
 pub async fn delete(
     db: &Database,
     session: Session,
@@ -243,7 +246,7 @@ pub async fn delete(
                 (&session.id.uuid(), Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
                 (&key.as_str(), Type::TEXT),
-                (&numbers(versions), Type::INT8_ARRAY),
+                (&version_numbers(versions), Type::INT8_ARRAY),
             ],
         )
         .await?
@@ -251,8 +254,8 @@ pub async fn delete(
     if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(why_unchanged(&row, versions)?) }
 }
 
-/// Returns the reason why a statement changed nothing: the key does not exist, or its version differs. A value that was deleted
-/// while the statement waited counts as a different version, if the request named versions.
+/// Returns why a statement of a valid session changed no row: the value does not exist or has another version. If the
+/// request names versions, a value that was deleted while the statement waited counts as one of another version.
 fn why_unchanged(row: &Row, versions: &VersionMatch) -> Result<Error, db::Error> {
     let found = column(row, TABLE, "found")? && *versions != VersionMatch::Any;
     Ok(if found { Error::VersionMismatch } else { Error::NotFound })

@@ -11,13 +11,13 @@ use shared::http::Route;
 
 /// A response that a client receives.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: i64,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-impl From<ApiGatewayV2httpResponse> for Answer {
+impl From<ApiGatewayV2httpResponse> for Response {
     fn from(response: ApiGatewayV2httpResponse) -> Self {
         let body = match response.body {
             Some(Body::Text(text)) => text,
@@ -34,11 +34,11 @@ impl From<ApiGatewayV2httpResponse> for Answer {
     }
 }
 
-impl Answer {
-    /// Appends the response to the file in `ANSWERS_FILE`, if set. `tests/openapi/check.py` compares it with the
+impl Response {
+    /// Appends the response to the file in `RESPONSES_FILE`, if set. `tests/openapi/check.py` compares it with the
     /// OpenAPI document.
     pub(super) fn record(&self, route: &Route) {
-        let Ok(path) = std::env::var("ANSWERS_FILE") else { return };
+        let Ok(path) = std::env::var("RESPONSES_FILE") else { return };
         let headers: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
         let line = serde_json::json!({
             "route": route.to_string().replace("{key+}", "{key}"),
@@ -99,7 +99,7 @@ impl Answer {
 
 /// The response for a snapshot. Headers that every response has are checked and left out. Values that differ between
 /// runs are checked and replaced by their kind.
-impl fmt::Display for Answer {
+impl fmt::Display for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(self.header("cache-control"), Some("no-store"));
