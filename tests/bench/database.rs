@@ -1,11 +1,14 @@
 //! The databases: one for each build, because their schemas can differ, and one for the Node peer.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use ::tests::{
     Error,
     postgres::{Options, Server, Version},
-    process,
+    process::{self, spawn_into},
     tools::Tools,
 };
 
@@ -16,7 +19,7 @@ use crate::{
 };
 
 /// Signs the access tokens of all candidates.
-pub const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const JWT_SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
 
 /// Keys of each user whose values only fill the table.
 const KEYS_OF_OTHERS: usize = 1000;
@@ -212,12 +215,13 @@ impl Setup {
     fn migrate(&self, tools: &Tools, url: &str) -> Result<(), Error> {
         let mut command = tools.guard().command(self.build.setup("migrate", &self.fallback)?);
         command.env("DATABASE_URL", url).env_remove("AWS_LAMBDA_RUNTIME_API").env_remove("DATABASE_ROLES");
-        command.env("AWS_LAMBDA_LOG_LEVEL", "WARN");
-        let status = process::run(command).map_err(|error| Error::start("migrate", error))?;
-        if status.success() {
+        let failed = |error| Error::file(&self.log, error);
+        let log = File::options().create(true).append(true).open(&self.log).map_err(failed)?;
+        let mut running = spawn_into(command, Some(&log)).map_err(|error| Error::start("migrate", error))?;
+        if running.wait().is_ok_and(|status| status.success()) {
             return Ok(());
         }
-        Err(Error::new("The schema could not be created.", "The message of migrate is above."))
+        Err(Error::new("The schema could not be created.", format!("The reason is in {}.", self.log.display())))
     }
 
     /// Sends events to a function; returns the last response.

@@ -62,7 +62,7 @@ impl Running {
     fn start(lane: &Lane, case: &Case) -> Result<Self, Error> {
         let before = processes::backends(&lane.database);
         let mut environment = Environment::start(&lane.candidate, None)?;
-        let series = environment.invoke((case.events)(&lane.account), (WARM_UP / case.kind.divisor()).min(WARM_UP))?;
+        let series = environment.invoke((case.events)(&lane.account), WARM_UP / case.kind.divisor())?;
         let mut backends = processes::backends(&lane.database);
         backends.retain(|id| !before.contains(id));
         Ok(Self { environment, events: Some(series.events), backends })
