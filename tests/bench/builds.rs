@@ -80,7 +80,7 @@ pub struct Node {
 /// The files from which the Node peer is made.
 pub const NODE_SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/node");
 
-/// Installs and bundles the Node peer under `target/`; `None` where there is no Node.
+/// Installs and bundles the Node peer under `target/`; `None` if Node is missing.
 pub fn bundle_node(tools: &Tools, folder: &Path) -> Result<Option<Node>, Error> {
     let Some(program) = find_on_path(tools, "node") else {
         eprintln!("Node is not on PATH: its peer is left out");

@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// How many invocations of a round one of this kind stands for.
+    /// The number of warm invocations in whose place a round has one of this kind.
     pub fn divisor(self) -> usize {
         if self == Self::Warm { 1 } else { 50 }
     }

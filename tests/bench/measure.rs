@@ -31,7 +31,7 @@ pub struct Scale {
     pub invocations: usize,
 }
 
-/// What was measured of one lane so far.
+/// The figures of one lane so far.
 #[derive(Default)]
 struct Sample {
     latencies: Vec<Duration>,
