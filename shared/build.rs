@@ -1,4 +1,4 @@
-//! Turns the certificates of `roots/` into trust anchors: what a TLS handshake needs of a root, ready without parsing.
+//! Converts the certificates in `roots/` into trust anchors at build time, which saves parsing them at each start.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::{env, error::Error, fs};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-#[expect(clippy::disallowed_methods, reason = "cargo talks to build scripts by the environment")]
+#[expect(clippy::disallowed_methods, reason = "cargo passes its settings in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     let mut source = String::from("static DATABASE_ROOTS: &[TrustAnchor<'static>] = &[\n");
     for file in ["roots/amazon.pem", "roots/rds.pem"] {

@@ -1,12 +1,18 @@
-//! Writes the list of functions that `it/support/functions.rs` includes, with the `ROUTE` and `ROLE` that each declares.
+//! Generates the list of functions that `it/support/endpoints.rs` and `functions/main.rs` include, with the name of each
+//! function, its role, and whether it declares a `ROUTE`.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script reads its environment; the alternatives in `.clippy.toml` are for functions"
+)]
 
 use std::path::Path;
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     let manifest = fs::read_to_string("Cargo.toml")?;
-    // A new function changes the lock file.
     println!("cargo::rerun-if-changed=Cargo.toml");
+    // A new function changes the lock file.
     println!("cargo::rerun-if-changed=../Cargo.lock");
 
     let mut functions = Vec::new();
@@ -32,7 +38,7 @@ fn main() -> io::Result<()> {
             endpoints += &format!("    {function:?} {module} ({role})\n");
         } else {
             let message = format!(
-                "The tests do not know the function {function}. Add this line to [dev-dependencies] in tests/Cargo.toml: \
+                "The tests lack the function {function}. Add this line to [dev-dependencies] in tests/Cargo.toml: \
                  {function} = {{ path = \"../functions/{function}\" }}"
             );
             errors += &format!("compile_error!({message:?});\n");

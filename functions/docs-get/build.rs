@@ -1,7 +1,7 @@
-//! Makes one page of the template, Swagger UI, and the script and style that are ours; compressed, and with the digests
-//! by which its Content-Security-Policy knows it.
+//! Combines the page template, Swagger UI, and this folder's script and style into one compressed page, and computes the
+//! digests for its Content-Security-Policy.
 
-#![expect(clippy::disallowed_methods, reason = "cargo talks to build scripts by the environment")]
+#![expect(clippy::disallowed_methods, reason = "cargo passes its settings in the environment")]
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={file}");
     }
     let style = joined(&STYLES)?;
-    // Within a page these would end the script, or hide its end (HTML, 13.2.5.20). In JavaScript they stand in texts and
-    // regular expressions only, where `\x3C` is the same character.
+    // Inside a page these texts would end the script or hide its end (HTML, 13.2.5.20). In JavaScript they occur only in strings
+    // and regular expressions, where `\x3C` is the same character.
     let script = joined(&SCRIPTS)?
         .replace("<!--", r"\x3C!--")
         .replace("<script", r"\x3Cscript")

@@ -1,6 +1,6 @@
-//! Tells the function which commit it was built from: `KEYHOLD_COMMIT`, or what git says.
+//! Passes the commit to the function: `KEYHOLD_COMMIT`, or the commit of the git checkout.
 
-#![expect(clippy::disallowed_methods, reason = "the environment of a build is nobody's settings")]
+#![expect(clippy::disallowed_methods, reason = "a build script reads no settings of a deployment")]
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Security events of accounts and sessions: one log line each, with a stable name (`event`) and the ids it is about. The
-//! span around it adds the request id. A field must never hold a secret.
+//! Security events of accounts and sessions: one log line each, with a stable name (`event`) and the ids it is about.
+//! The span around it adds the request id. A field must never hold a secret.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::telemetry::stats;
 pub enum Event {
     /// A user registered.
     AccountCreated(UserId),
-    /// A user changed the profile or the e-mail address.
+    /// A user changed the profile or the email address.
     AccountUpdated(Session),
     /// A user deleted the account and all its data.
     AccountDeleted(Session),

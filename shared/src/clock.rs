@@ -1,5 +1,5 @@
-//! The only home of the system clock. Code that depends on time takes a [`Clock`] or a `SystemTime`, so that a test moves
-//! the time instead of sleeping.
+//! The only home of the system clock. Code that depends on time takes a [`Clock`] or a `SystemTime`, so that a test
+//! moves the time instead of sleeping.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -15,7 +15,7 @@ pub enum EnvError {
         /// The value to set.
         advice: &'static str,
     },
-    /// A variable has a value that it cannot have.
+    /// A variable has an invalid value.
     #[error("{name} must be {expected}, not {given:?}")]
     Invalid {
         /// The variable.

@@ -3,7 +3,7 @@
 //! # Modules
 //!
 //! From top to bottom. A module imports from modules below it only, and only from those that its line names; `domain`,
-//! `report`, `env` and `clock` may be imported everywhere above them. The test `layout` holds this table.
+//! `report`, `env`, and `clock` may be imported everywhere above them. The test `source::layers` reads this table.
 //!
 //! | module | contains | imports |
 //! |---|---|---|
@@ -25,19 +25,24 @@
 //!
 //! The check that holds an invariant is in brackets.
 //!
-//! - `domain`, `auth`, and `db` do not know HTTP, and `domain` does no I/O. \[test `layout`\]
-//! - A function depends on `shared` and on no other function. \[test `layout`\]
+//! - `domain`, `auth`, and `db` do not know HTTP, and `domain` does no I/O. \[test `source::layers`\]
+//! - A function depends on `shared` and on no other function. \[test `source::layout`\]
 //! - Only [`http`] makes responses, and only [`error`] knows the status of an error.
 //! - Each hazard has one home: the environment in [`env`], the clock in [`clock`], bcrypt in [`auth::password_hash`],
 //!   `jsonwebtoken` in [`auth`], the AWS SDK in [`aws`], the Lambda runtime in [`runtime`]. \[clippy `disallowed-methods`\]
 //! - A route is in its function's `ROUTE`, `template.yaml`, the OpenAPI document, `events/`, the README, and the watch router
-//!   in `Cargo.toml`. \[test `routes`\]
-//! - A setting that the code reads is in `shared/README.md`, and so is each one that `template.yaml` sets. \[test `settings`\]
+//!   in `Cargo.toml`. \[test `contract::route_lists`\]
+//! - A setting that the code reads is in `shared/README.md`, and so is each one that `template.yaml` sets.
+//!   \[test `source::settings`\]
 //! - A function signs in to the database as its [`db::Role`], which has the privileges that its statements need and no
-//!   others. \[test `roles`\]
-//! - No input from a client panics; if one did, only its request would fail. \[test `panics`\]
+//!   others. \[test `deploy::roles`\]
+//! - No input from a client panics; if one did, only its request would fail. \[test `failure::panics`\]
 //! - A request for values is one statement or, as a batch, one transaction, and checks the session itself.
 //! - Every response is one that the OpenAPI document describes. \[`tests/openapi/check.py`\]
+//!
+//! [`env`]: mod@env
+
+#![warn(clippy::missing_errors_doc)]
 
 pub mod app;
 pub mod audit;

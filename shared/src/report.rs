@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// Any error that ends a start, a task, or the reading of an event.
+/// An error of any type, for code that only reports it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Formats an error and its sources in one line, separated by `: `.

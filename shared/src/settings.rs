@@ -1,5 +1,5 @@
-//! Settings of a deployment that handlers look at. Settings of one module alone, such as those of the database
-//! connection, are read there by [`crate::env`]. `shared/README.md` lists all of them.
+//! Settings of a deployment that handlers use. Settings of one module alone, such as those of the database connection,
+//! are read there by [`crate::env`]. `shared/README.md` lists all of them.
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ pub struct Settings {
 }
 
 /// The lifetime that the original service announced to its clients.
-const ACCESS_LIFETIME: Duration = Duration::from_secs(3600);
+const ACCESS_LIFETIME: Duration = Duration::from_hours(1);
 /// An app that is opened once a month stays signed in.
-const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+const REFRESH_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
 impl Settings {
     /// Reads the settings from the environment.

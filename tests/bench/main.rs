@@ -14,6 +14,12 @@
 //! Nothing outlives this process: its guards stop PostgreSQL and remove its data, and a function ends when its Runtime API is
 //! gone. So a signal may end it at any time.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures time and reads its own environment; `.clippy.toml` names modules for functions"
+)]
+#![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
+
 mod builds;
 mod cases;
 mod database;
@@ -50,20 +56,21 @@ fn main() -> ExitCode {
     if arguments.next_if(|first| first == guard::SUBCOMMAND).is_some() {
         return guard::run(arguments);
     }
-    let outcome = options::parse(arguments).and_then(|options| match options {
-        Some(options) => run(&options),
-        None => {
-            print!("{HELP}");
-            Ok(())
-        }
-    });
-    match outcome {
+    match options::parse(arguments).and_then(start) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nerror: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(options: Option<Options>) -> Result<(), Error> {
+    if let Some(options) = options {
+        return run(&options);
+    }
+    print!("{HELP}");
+    Ok(())
 }
 
 fn run(options: &Options) -> Result<(), Error> {
@@ -74,18 +81,18 @@ fn run(options: &Options) -> Result<(), Error> {
     fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, error))?;
 
     let setup = builds::build_setup(&tools)?;
-    let current = match &options.current {
-        Some(folder) => Build::new(folder),
-        None => {
-            let mut functions: Vec<&str> = cases.iter().map(|case| case.function).collect();
-            functions.sort_unstable();
-            functions.dedup();
-            builds::build_current(&tools, &options.profile, &functions)?
-        }
+    let current = if let Some(folder) = &options.current {
+        Build::new(folder)
+    } else {
+        let mut functions: Vec<&str> = cases.iter().map(|case| case.function).collect();
+        functions.sort_unstable();
+        functions.dedup();
+        builds::build_current(&tools, &options.profile, &functions)?
     };
-    let node = match options.skip_node || !cases.iter().any(|case| case.node) {
-        true => None,
-        false => builds::bundle_node(&tools, &folder.join("node"))?,
+    let node = if options.skip_node || !cases.iter().any(|case| case.node) {
+        None
+    } else {
+        builds::bundle_node(&tools, &folder.join("node"))?
     };
     let mut bench = Bench::new(&tools, folder, setup, current, options.baseline.as_deref(), node)?;
     let scale = Scale { rounds: options.rounds, invocations: options.invocations };

@@ -24,6 +24,8 @@ pub const HELLO: &str = "hello";
 /// It is the floor of a sign-in.
 pub const BCRYPT: &str = "bcrypt in C";
 
+const MEBIBYTE: u64 = 1024 * 1024;
+
 const HEAD: [&str; 13] = [
     "case",
     "candidate",
@@ -67,7 +69,10 @@ fn cells_of(row: &Row, rows: &[Row]) -> Vec<String> {
         let other = rows.iter().find(|other| other.case == row.case && names.contains(&other.candidate.as_str()))?;
         Some(format!("{:.2}", median.as_secs_f64() / quantile(&other.latencies, 2).as_secs_f64()))
     };
-    let mebibytes = |bytes: Option<u64>| bytes.map(|bytes| format!("{:.1}", bytes as f64 / 1_048_576.0));
+    let mebibytes = |bytes: Option<u64>| {
+        let tenths = bytes.map(|bytes| (bytes * 10 + MEBIBYTE / 2) / MEBIBYTE);
+        tenths.map(|tenths| format!("{}.{}", tenths / 10, tenths % 10))
+    };
     let none = || "–".to_owned();
     vec![
         row.case.clone(),

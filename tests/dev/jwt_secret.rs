@@ -9,16 +9,16 @@ use std::{
 
 use ::tests::Error;
 
-/// 256 bits: what HS256 asks for at least.
+/// 256 bits, the minimum for HS256.
 const BYTES: usize = 32;
 
-/// The secret kept in `path`, made at the first call.
-pub fn load_or_make(path: &Path) -> Result<String, Error> {
+/// Reads the secret from `path`. Creates it at the first call.
+pub fn load_or_create(path: &Path) -> Result<String, Error> {
     if path.exists() {
         return fs::read_to_string(path).map_err(|error| Error::file(path, error));
     }
     let secret = random_hex()?;
-    // Renamed into place: a secret cut short by a crash would be used from then on.
+    // Written to another file first: after a crash an incomplete secret would be used from then on.
     let partial = path.with_extension("partial");
     File::options()
         .write(true)
@@ -32,7 +32,7 @@ pub fn load_or_make(path: &Path) -> Result<String, Error> {
     Ok(secret)
 }
 
-/// Removes the secret, if there is one.
+/// Removes the secret if it exists.
 pub fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(path, error)),

@@ -1,12 +1,25 @@
-//! `cargo dev`: the whole service on this machine, until Ctrl-C.
+//! `cargo dev`: runs the whole service on this machine until Ctrl-C.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait for processes and read their own environment; `.clippy.toml` names modules for functions"
+)]
+#![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
 
 mod arguments;
 mod database;
+mod function_log;
+mod interrupt;
 mod jwt_secret;
-mod say;
+mod output;
+mod screen;
 mod service;
 
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use ::tests::{Error, process::guard};
 use arguments::{Action, HELP};
@@ -18,8 +31,10 @@ fn main() -> ExitCode {
     }
     match arguments::parse(arguments).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(_) if interrupt::happened() => ExitCode::from(interrupt::EXIT_CODE),
         Err(error) => {
-            eprintln!("\nerror: {error}");
+            // Not `eprintln!`, which panics if standard error is closed.
+            let _ = writeln!(io::stderr(), "\nerror: {error}");
             ExitCode::FAILURE
         }
     }
@@ -28,7 +43,7 @@ fn main() -> ExitCode {
 fn run(action: Action) -> Result<(), Error> {
     match action {
         Action::Help => {
-            print!("{HELP}");
+            let _ = write!(io::stdout(), "{HELP}");
             Ok(())
         }
         Action::Run(options) => service::run(options),

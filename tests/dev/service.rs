@@ -1,83 +1,76 @@
-//! The service, brought up part by part.
+//! Starts the parts of the service one after the other, and stops them.
 
 use std::{
     env, fs,
     net::Ipv4Addr,
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ::tests::{
     Error,
     binaries::{self, Binaries},
     port,
-    process::Guard,
+    process::{self, Guard},
     tools::{self, Tools},
     watch::{self, Watch},
 };
 
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::Signals,
+use crate::{
+    arguments::Options,
+    database::Database,
+    function_log::FunctionLog,
+    interrupt, jwt_secret,
+    output::{Output, Text},
+    screen::{Color, Screen, Step, duration},
 };
-
-use crate::{arguments::Options, database::Database, jwt_secret, say};
 
 const DEFAULT_PORT: u16 = 9000;
 
-/// Longer than the guards take, as a rule, to clear up after a `cargo dev` that was killed.
+/// Longer than the guards of a killed `cargo dev` usually take to stop its children.
 const PORT_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Brings the service up and keeps it until a signal.
-pub fn run(Options { fresh, cors }: Options) -> Result<(), Error> {
+/// Starts the service and runs it until a signal.
+pub fn run(options: Options) -> Result<(), Error> {
+    let started = Instant::now();
+    let stop = interrupt::stop_on_signals()?;
     let port = chosen_port()?;
     let guard = Guard::this_binary().map_err(|error| Error::start("cargo dev", error))?;
     let folder = guard.target().join("dev");
     fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, error))?;
+    let output = Output::new(&folder.join("output.log"), options.verbose)?;
+    let screen = Screen::new(options.verbose);
 
-    let (tools, binaries) = prepare(&guard)?;
-    let mut database = Database::open(&tools, &folder.join("postgres"), fresh)?;
-    let database_url = database.url();
-    say::step("Migrating", "the schema");
-    binaries.migrate(&tools, &database_url, database.settings_of_migrate())?;
-    let jwt_secret = match env::var("JWT_SECRET") {
-        Ok(secret) if !secret.is_empty() => secret,
-        _ => {
-            let path = folder.join("jwt-secret");
-            if fresh {
-                jwt_secret::remove(&path)?;
-            }
-            jwt_secret::load_or_make(&path)?
-        }
-    };
-
-    say::step("Starting", "cargo lambda watch");
-    let mut watch = watch::start(
-        &tools,
-        watch::Options {
-            // Not every interface: what is developed here is nobody else's to see.
-            address: Ipv4Addr::LOCALHOST.into(),
-            port,
-            env: &[("DATABASE_URL", &database_url), ("JWT_SECRET", &jwt_secret)],
-            cors,
-            output: None,
-        },
-    )?;
-    let stop = stop_signal()?;
+    let start = Start { screen: &screen, output: &output, guard: &guard, folder: &folder, options };
+    let (tools, mut database, binaries) = start.prepare()?;
+    start.migrate(&database, &binaries, &tools)?;
+    let mut watch = start.watch(&tools, port, &database.url())?;
     wake(&watch)?;
-    say_ready(&watch, &database);
-    wait(&stop, &mut watch, &mut database)?;
-    say::step("Stopping", "everything");
-    Ok(())
+    screen.set_block(start.ready(&watch, &database, started.elapsed()));
+
+    let end = wait(&stop, &mut watch, &mut database, &output);
+    screen.clear_block();
+    let stopping = end.is_ok().then(|| screen.step("Stop"));
+    drop(watch);
+    drop(database);
+    if let Some(step) = stopping {
+        step.done();
+    }
+    end
 }
 
+/// Reads and checks `PORT`.
 fn chosen_port() -> Result<u16, Error> {
     let port = match env::var("PORT") {
         Ok(text) => text.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
             Error::new(
-                format!("PORT is `{text}`, which is no port."),
-                "Set it to a number from 1 to 65535, or unset it for 9000.",
+                format!("PORT is `{text}`, which is not a port number."),
+                "Set it to a number from 1 to 65535, or unset it to use 9000.",
             )
         })?,
         Err(_) => DEFAULT_PORT,
@@ -86,72 +79,180 @@ fn chosen_port() -> Result<u16, Error> {
         return Ok(port);
     }
     Err(Error::new(
-        format!("Port {port} is taken by another program."),
-        format!("End that program (`lsof -i :{port}` names it), or choose another port: `PORT=9001 cargo dev`."),
+        format!("Port {port} is used by another program."),
+        format!(
+            "Stop that program (`lsof -i :{port}` names it), or choose another port, for example `PORT={} cargo dev`.",
+            if port == u16::MAX { DEFAULT_PORT } else { port + 1 }
+        ),
     ))
 }
 
-/// Installs the tools and builds the functions, side by side: the one waits for the network, the other for the compiler.
-fn prepare(guard: &Guard) -> Result<(Tools, Binaries), Error> {
-    say::step("Preparing", "the tools (the first time takes two minutes)");
-    say::step("Building", "the functions");
-    thread::scope(|scope| {
-        let tools = scope.spawn(|| tools::prepare(guard));
-        let binaries = binaries::build(guard);
-        let tools = tools.join().expect("installing the tools does not panic");
-        Ok((tools?, binaries?))
-    })
+/// Dependencies of the start steps.
+struct Start<'a> {
+    screen: &'a Screen,
+    output: &'a Output,
+    guard: &'a Guard,
+    folder: &'a Path,
+    options: Options,
 }
 
-/// What SIGINT, SIGTERM and SIGHUP send to. Before this they end the process at once, and the guards clear up.
-fn stop_signal() -> Result<Receiver<()>, Error> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| {
-        Error::new(format!("Ctrl-C cannot be handled: {error}"), "Start cargo dev from an ordinary shell.")
-    })?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            let _ = sender.send(());
+impl Start<'_> {
+    /// Shows a step while `work` runs. Failures that are only a consequence of the end of this process are not shown.
+    fn step<T>(&self, label: &str, work: impl FnOnce(&Step) -> Result<T, Error>) -> Result<T, Error> {
+        let step = self.screen.step(label);
+        let result = work(&step);
+        match &result {
+            Ok(_) => step.done(),
+            Err(_) if process::is_stopping() => drop(step),
+            Err(_) => step.fail(),
         }
-    });
-    Ok(receiver)
+        result
+    }
+
+    /// Builds the functions, and at the same time installs the tools and starts the database. The first failure stops the
+    /// other work.
+    fn prepare(&self) -> Result<(Tools, Database, Binaries), Error> {
+        let failure = Mutex::new(None);
+        let record = |error: Error| {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            process::stop_all();
+        };
+        let (tools_and_database, binaries) = thread::scope(|scope| {
+            let tools_and_database = scope.spawn(|| self.tools_and_database().map_err(record).ok());
+            let binaries = self.build().map_err(record).ok();
+            (tools_and_database.join().expect("this thread does not panic"), binaries)
+        });
+        match (tools_and_database, binaries) {
+            (Some((tools, database)), Some(binaries)) => Ok((tools, database, binaries)),
+            _ => Err(failure.into_inner().unwrap_or_else(PoisonError::into_inner).expect("a failed part has an error")),
+        }
+    }
+
+    fn tools_and_database(&self) -> Result<(Tools, Database), Error> {
+        let tools = self.step("Prepare the tools", |_| tools::prepare(self.guard))?;
+        let folder = self.folder.join("postgres");
+        let database = self
+            .step(Database::open_label(self.options.fresh), |_| Database::open(&tools, &folder, self.options.fresh))?;
+        if database.is_given() && self.options.fresh {
+            self.screen.print("  --fresh does not empty the database in DATABASE_URL.");
+        }
+        Ok((tools, database))
+    }
+
+    fn build(&self) -> Result<Binaries, Error> {
+        self.step("Build the functions", |step| {
+            let step = step.handle();
+            let on_text = move |text: Text<'_>| {
+                if let Some(progress) = progress(&text) {
+                    step.set_detail(progress);
+                }
+            };
+            self.output.collect(on_text, |output| binaries::build_into(self.guard, output))
+        })
+    }
+
+    fn migrate(&self, database: &Database, binaries: &Binaries, tools: &Tools) -> Result<(), Error> {
+        self.step("Migrate the database", |_| {
+            let migrated = self.output.collect(|_| {}, |output| database.migrate(binaries, tools, output));
+            migrated.map_err(|error| database.explain(error))
+        })
+    }
+
+    fn watch(&self, tools: &Tools, port: u16, database_url: &str) -> Result<Watch, Error> {
+        let jwt_secret = self.jwt_secret()?;
+        let mut functions = FunctionLog::new(self.screen.clone());
+        let on_text = move |text: Text<'_>| {
+            if let Text::Line(line) = text {
+                functions.show(line);
+            }
+        };
+        self.step("Start cargo lambda watch", |_| {
+            self.output.collect(on_text, |output| {
+                let options = watch::Options {
+                    // Not reachable from other machines.
+                    address: Ipv4Addr::LOCALHOST.into(),
+                    port,
+                    env: &[("DATABASE_URL", database_url), ("JWT_SECRET", &jwt_secret)],
+                    cors: self.options.cors,
+                    output,
+                };
+                watch::start(tools, options)
+            })
+        })
+    }
+
+    fn jwt_secret(&self) -> Result<String, Error> {
+        if let Some(secret) = env::var("JWT_SECRET").ok().filter(|secret| !secret.is_empty()) {
+            return Ok(secret);
+        }
+        let path = self.folder.join("jwt-secret");
+        if self.options.fresh {
+            jwt_secret::remove(&path)?;
+        }
+        jwt_secret::load_or_create(&path)
+    }
+
+    /// The lines that stay at the end of the screen.
+    fn ready(&self, watch: &Watch, database: &Database, time: Duration) -> Vec<String> {
+        let api = watch.base_url();
+        let mut lines = vec![
+            String::new(),
+            format!("{} after {}. Ctrl-C stops the service.", self.screen.paint(Color::Green, "Ready"), duration(time)),
+            format!("  API       {api}"),
+            format!("  Docs      {api}/api/docs"),
+            format!("  Database  {}", database.shown_url()),
+            format!("  Try       curl {api}/api/health/ready"),
+        ];
+        lines.extend(self.output.path().map(|path| format!("  Log       {}", path.display())));
+        lines
+    }
 }
 
-/// Starts the functions ahead of their first requests, one by one: together they would be in the way of one that comes now.
+/// The number of built packages, as in `12/340`, from cargo's progress bar.
+fn progress<'a>(text: &Text<'a>) -> Option<&'a str> {
+    match text {
+        Text::Overwritten(bar) => bar.split_once("] ")?.1.split(':').next(),
+        Text::Line(_) => None,
+    }
+}
+
+/// Starts the functions before their first requests, one by one, so that they do not delay a request that comes meanwhile.
 fn wake(watch: &Watch) -> Result<(), Error> {
     let wakers: Vec<_> = binaries::endpoints()?.iter().map(|function| watch.waker(function)).collect();
     thread::spawn(|| wakers.into_iter().for_each(|wake| wake()));
     Ok(())
 }
 
-fn say_ready(watch: &Watch, database: &Database) {
-    let url = watch.base_url();
-    say::step("Ready", &format!("{url}, until Ctrl-C. Try:"));
-    println!(
-        r#"
-curl -i {url}/api/register -H 'content-type: application/json' -d '{{"username":"ada","email":"ada@example.com","password":"correct horse battery","full_name":"Ada Lovelace","age":36,"gender":"female"}}'
-"#
-    );
-    if let Database::Embedded(server) = database {
-        say::step("Database", &server.url("postgres"));
-    }
-}
-
-/// Waits for the signal; it is an error that a part ends before it.
-fn wait(stop: &Receiver<()>, watch: &mut Watch, database: &mut Database) -> Result<(), Error> {
+/// Waits for a signal. Returns an error if a part ends before it.
+fn wait(stop: &Receiver<()>, watch: &mut Watch, database: &mut Database, output: &Output) -> Result<(), Error> {
     loop {
         match stop.recv_timeout(Duration::from_millis(200)) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) if watch.has_ended() => return Err(ended("cargo lambda watch")),
-            Err(RecvTimeoutError::Timeout) if database.has_ended() => return Err(ended("PostgreSQL")),
+            // The signal stops the children after it has sent its message.
+            Err(RecvTimeoutError::Timeout) if process::is_stopping() => {}
+            Err(RecvTimeoutError::Timeout) if watch.has_ended() => {
+                let error = Error::new("`cargo lambda watch` ended unexpectedly.", "Run `cargo dev` again.");
+                return Err(output.attach_to(error));
+            }
+            Err(RecvTimeoutError::Timeout) if database.has_ended() => {
+                return Err(Error::new(
+                    "PostgreSQL ended unexpectedly.",
+                    "Read its log in target/dev/postgres/log, then run `cargo dev` again.",
+                ));
+            }
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
 
-fn ended(part: &str) -> Error {
-    Error::new(
-        format!("{part} ended by itself."),
-        "Its last words are above or in target/dev/postgres/log; start `cargo dev` again.",
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_of_a_build_is_read_from_the_bar_of_cargo() {
+        let bar = Text::Overwritten("    Building [=======================> ] 338/341: health-get(build)");
+        assert_eq!(progress(&bar), Some("338/341"));
+        assert_eq!(progress(&Text::Line("   Compiling shared v0.1.0")), None);
+    }
 }

@@ -1,5 +1,5 @@
-//! Prints what each function declares, as JSON: `{"functions":[{"name","route","role","keys"}, …]}`. The tests of
-//! `template.yaml` compare it with the roles and permissions that the template gives.
+//! Prints the declarations of each function as JSON: `{"functions":[{"name","route","role","keys"}, …]}`. The tests of
+//! `template.yaml` compare them with the roles and permissions in the template.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use shared::db::Role;
 use shared::http::{Request, Route};
 use shared::secrets::{NoKeys, Secrets};
 
-/// The context of a function, which tells whether it reads the signing keys.
+/// A context that the `handle` of some function takes.
 trait Context {
+    /// Whether functions with this context read the signing keys.
     const KEYS: bool;
 }
 
@@ -50,7 +51,7 @@ macro_rules! endpoints {
 macro_rules! tasks {
     ($($name:literal ($role:expr))*) => {
         fn tasks() -> Vec<Value> {
-            // A task takes an `App<NoKeys>` or makes its own context.
+            // A task takes an `App<NoKeys>` or creates its own context.
             vec![$(describe($name, None, $role, false)),*]
         }
     };

@@ -1,4 +1,4 @@
-//! Lambda's execution environments: one for each request that a function serves at a time, kept for the next.
+//! Lambda's execution environments: one for each request that a function serves at a time, reused for later requests.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,21 +11,22 @@ use ::tests::tools::Tools;
 
 use crate::template::Function;
 
+/// The execution environments of all functions. Dropping them stops the functions.
 pub struct Environments {
     tools: Tools,
     binaries: Binaries,
     log: File,
-    /// Values for variables that the template leaves to whoever runs it here.
-    stand_ins: Vec<(String, String)>,
+    /// Values that replace those of the template, by variable.
+    overrides: Vec<(String, String)>,
     idle: Mutex<HashMap<String, Vec<Emulator>>>,
 }
 
 impl Environments {
-    pub fn new(tools: Tools, binaries: Binaries, log: File, stand_ins: Vec<(String, String)>) -> Self {
-        Self { tools, binaries, log, stand_ins, idle: Mutex::default() }
+    pub fn new(tools: Tools, binaries: Binaries, log: File, overrides: Vec<(String, String)>) -> Self {
+        Self { tools, binaries, log, overrides, idle: Mutex::default() }
     }
 
-    /// Invokes a function in an idle environment of its own, or in a new one.
+    /// Invokes a function in one of its idle environments, or in a new one.
     pub fn invoke(&self, function: &Function, event: &str) -> Result<String, Error> {
         let idle = self.idle().entry(function.name.clone()).or_default().pop();
         let environment = match idle {
@@ -37,17 +38,12 @@ impl Environments {
         Ok(answer)
     }
 
-    /// Stops all of them that are idle.
-    pub fn stop(&self) {
-        self.idle().clear();
-    }
-
     fn start(&self, function: &Function) -> Result<Emulator, Error> {
-        let stand_in = |name: &String| self.stand_ins.iter().find(|(given, _)| given == name);
+        let override_of = |name: &String| self.overrides.iter().find(|(given, _)| given == name);
         let variables: Vec<(&str, &str)> = function
             .variables
             .iter()
-            .map(|(name, value)| (name.as_str(), stand_in(name).map_or(value.as_str(), |(_, value)| value.as_str())))
+            .map(|(name, value)| (name.as_str(), override_of(name).map_or(value.as_str(), |(_, value)| value.as_str())))
             .chain([("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_FUNCTION_NAME", function.name.as_str())])
             .collect();
         let binary = self.binaries.path(&function.name);

@@ -1,26 +1,24 @@
-//! From an HTTP request to an event and from an answer to an HTTP response, as API Gateway's HTTP APIs do it with payload
-//! format 2.0: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+//! Turns HTTP requests into events and results into HTTP responses, as API Gateway's HTTP APIs do with payload format
+//! 2.0: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
 
 use std::io::Read;
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ::tests::Error;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use tiny_http::{Header, Method, Request, Response, Server};
+use tiny_http::{Header, Method, Request, Response};
 
 use crate::environments::Environments;
 use crate::request::GatewayRequest;
 use crate::template::{Match, Template};
 
-/// Bytes of a request's body: API Gateway's limit.
+/// API Gateway's limit of a request body in bytes.
 const MAX_BODY: u64 = 10 * 1024 * 1024;
 
+/// The routes and functions behind the gateway.
 pub struct Gateway {
-    server: Server,
     template: Template,
     environments: Environments,
     requests: AtomicU64,
@@ -29,42 +27,21 @@ pub struct Gateway {
 type Answer = Response<std::io::Cursor<Vec<u8>>>;
 
 impl Gateway {
-    /// Listens on a free port of this machine.
-    pub fn listen(template: Template, environments: Environments) -> Result<Self, Error> {
-        let server = Server::http((Ipv4Addr::LOCALHOST, 0)).map_err(|error| {
-            Error::new(
-                format!("The gateway cannot listen: {error}"),
-                "Check that this machine has a loopback interface.",
-            )
-        })?;
-        Ok(Self { server, template, environments, requests: AtomicU64::new(1) })
+    pub fn new(template: Template, environments: Environments) -> Self {
+        Self { template, environments, requests: AtomicU64::new(1) }
     }
 
-    /// `http://localhost:PORT`, with nothing after it.
-    pub fn base_url(&self) -> String {
-        let port = self.server.server_addr().to_ip().map(|address| address.port()).unwrap_or_default();
-        format!("http://localhost:{port}")
-    }
-
-    /// Answers requests until it is closed. Several threads may.
-    pub fn serve(&self) {
-        for mut request in self.server.incoming_requests() {
-            let answer = self.answer(&mut request);
-            // A client that does not wait for its answer does not matter.
-            let _ = request.respond(answer);
-        }
-    }
-
-    /// Answers no more, and stops the functions.
-    pub fn close(&self) {
-        self.server.unblock();
-        self.environments.stop();
+    /// Invokes the function of a request's route and sends its response.
+    pub fn serve(&self, mut request: Request) {
+        let answer = self.answer(&mut request);
+        // A client that has disconnected does not matter.
+        let _ = request.respond(answer);
     }
 
     fn answer(&self, request: &mut Request) -> Answer {
         let target = request.url().to_owned();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        // Before it looks for the route, so that a key with `%2F` has segments.
+        // API Gateway decodes a path before it looks for the route, so that `%2F` in a key separates segments.
         let Ok(path) = percent_decode_str(path).decode_utf8() else { return own(400, "Bad Request") };
         let method = request.method().to_string();
         let Some(found) = self.template.route(&method, &path) else { return own(404, "Not Found") };
@@ -90,7 +67,7 @@ impl Gateway {
     }
 }
 
-/// An answer that does not come from a function.
+/// A response of the gateway itself.
 fn own(status: u16, message: &str) -> Answer {
     let body = json!({ "message": message }).to_string();
     Response::from_data(body).with_status_code(status).with_header(header("content-type", "application/json"))
@@ -121,7 +98,7 @@ fn gateway_request(
     made
 }
 
-/// The body, if its media type is one that API Gateway passes on as text.
+/// The body as text, if API Gateway passes its media type on as text.
 fn as_text(content_type: Option<&str>, body: &[u8]) -> Option<String> {
     let media_type = content_type?.split(';').next()?.trim().to_ascii_lowercase();
     let is_text = media_type.starts_with("text/")
@@ -129,7 +106,7 @@ fn as_text(content_type: Option<&str>, body: &[u8]) -> Option<String> {
     is_text.then(|| String::from_utf8(body.to_vec()).ok()).flatten()
 }
 
-/// `None` if the function's answer is no response.
+/// Turns a function's result into a response. Returns `None` if the result is not a response.
 fn response(answer: &str, is_head: bool) -> Option<Answer> {
     let answer: Value = serde_json::from_str(answer).ok()?;
     let status = u16::try_from(answer["statusCode"].as_u64()?).ok()?;
@@ -146,6 +123,6 @@ fn response(answer: &str, is_head: bool) -> Option<Answer> {
 }
 
 fn header(name: &str, value: &str) -> Header {
-    // Names come from the functions' header map and from above: they are header names.
-    Header::from_bytes(name, value).unwrap_or_else(|()| panic!("{name}: {value} is no header"))
+    // Functions return headers from a header map, so that names and values are valid.
+    Header::from_bytes(name, value).unwrap_or_else(|()| panic!("invalid header {name}: {value}"))
 }

@@ -1,4 +1,4 @@
-//! What `template.yaml` says about functions: their routes and their variables.
+//! The routes and the variables of the functions in `template.yaml`.
 
 use std::fs;
 use std::path::Path;
@@ -16,9 +16,9 @@ pub struct Template {
 /// A function as the template describes it.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// Its binary.
+    /// The name of the binary.
     pub name: String,
-    /// Its variables; one is empty where only AWS knows its value.
+    /// Environment variables. Values that only AWS knows are empty.
     pub variables: Vec<(String, String)>,
     routes: Vec<Route>,
 }
@@ -26,16 +26,15 @@ pub struct Function {
 #[derive(Clone, Debug)]
 struct Route {
     method: String,
-    /// With its parameters in braces.
+    /// The path, with its parameter in braces.
     path: String,
 }
 
-/// A request's function, and how it was found.
+/// The function of a request, its route, and the path parameter.
 pub struct Match<'a> {
     pub function: &'a Function,
-    /// `GET /api/data/{key+}`.
+    /// Method and path, as in `GET /api/data/{key+}`.
     pub route_key: String,
-    /// The value of the path's parameter.
     pub parameter: Option<Parameter>,
 }
 
@@ -44,8 +43,9 @@ impl Template {
     pub fn read() -> Result<Self, Error> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
         let text = fs::read_to_string(&path).map_err(|error| Error::file(&path, error))?;
-        let template: Value = serde_yaml_ng::from_str(&text)
-            .map_err(|error| Error::new(format!("template.yaml is no YAML: {error}"), "`sam validate` says more."))?;
+        let template: Value = serde_yaml_ng::from_str(&text).map_err(|error| {
+            Error::new(format!("template.yaml is not valid YAML: {error}"), "Run `sam validate` for details.")
+        })?;
         let everywhere = &template["Globals"]["Function"]["Environment"]["Variables"];
         let resources = template["Resources"].as_mapping().into_iter().flatten();
         let functions = resources.filter_map(|(_, resource)| {
@@ -63,8 +63,7 @@ impl Template {
         Ok(Self { functions: functions.collect() })
     }
 
-    /// The function that answers a method on a path whose percent-encoding is undone, as API Gateway looks for it: among
-    /// the routes that fit, one without a parameter first.
+    /// Finds the function of a method and a decoded path. A route without a parameter has precedence.
     pub fn route(&self, method: &str, path: &str) -> Option<Match<'_>> {
         let routes =
             self.functions.iter().flat_map(|function| function.routes.iter().map(move |route| (function, route)));
@@ -88,7 +87,7 @@ fn routes(events: &Value) -> Vec<Route> {
         .collect()
 }
 
-/// A variable's text: as it stands there, or the default of the parameter that it refers to.
+/// The value of a variable: its text, or the default of the parameter that it refers to.
 fn resolve(template: &Value, value: &Value) -> String {
     match value {
         Value::Tagged(tagged) if tagged.tag == "Ref" => {

@@ -1,6 +1,6 @@
 """Checks the responses recorded by the tests against the OpenAPI document, and the document's own examples and links.
 
-Usage: check.py ANSWERS_FILE, after `ANSWERS_FILE=… cargo test`. Each line of the file is one response as JSON.
+Usage: check.py RESPONSES_FILE, after `RESPONSES_FILE=… cargo test`. Each line of the file is one response as JSON.
 """
 
 import json

@@ -1,7 +1,7 @@
-//! The functions, as cargo builds them for development.
+//! The functions, built by cargo for development.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Error, WORKSPACE,
-    process::{self, Guard},
+    process::{Guard, spawn_into},
     tools::Tools,
 };
 
@@ -19,16 +19,18 @@ pub struct Binaries {
     folder: PathBuf,
 }
 
-/// The functions that no request reaches.
+/// The functions without a route.
 pub const TASKS: [&str; 3] = ["data-sweep", "jwt-rotate", "migrate"];
 
-/// The endpoints, by their folders.
+/// The functions with a route, named as their folders and sorted.
 pub fn endpoints() -> Result<Vec<String>, Error> {
     let folder = Path::new(WORKSPACE).join("functions");
     let entries = fs::read_dir(&folder).map_err(|error| Error::file(&folder, error))?;
     let folders = entries.flatten().filter(|entry| entry.path().is_dir());
     let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
-    Ok(names.filter(|name| !TASKS.contains(&name.as_str())).collect())
+    let mut endpoints: Vec<_> = names.filter(|name| !TASKS.contains(&name.as_str())).collect();
+    endpoints.sort();
+    Ok(endpoints)
 }
 
 impl Binaries {
@@ -37,40 +39,55 @@ impl Binaries {
         self.folder.join(function)
     }
 
-    /// Brings a database's schema up to date, with the function that does it in AWS too. `settings` are variables for it.
+    /// Migrates a database with the function `migrate`, as in AWS. `settings` are further variables for it.
     pub fn migrate(&self, tools: &Tools, url: &str, settings: &[(&str, &str)]) -> Result<(), Error> {
+        self.migrate_into(tools, url, settings, None)
+    }
+
+    /// Like [`Self::migrate`]. The output goes to a file if one is given.
+    pub fn migrate_into(
+        &self,
+        tools: &Tools,
+        url: &str,
+        settings: &[(&str, &str)],
+        output: Option<&File>,
+    ) -> Result<(), Error> {
         let mut command = tools.guard().command(self.path("migrate"));
         command
             .env("DATABASE_URL", url)
             .envs(settings.iter().copied())
-            // Its absence tells the function that it is not in Lambda.
+            // Its absence tells the function that it does not run in Lambda.
             .env_remove("AWS_LAMBDA_RUNTIME_API");
-        let status = process::run(command).map_err(|error| Error::start("migrate", error))?;
+        let status = spawn_into(command, output)
+            .and_then(|mut migrate| migrate.wait())
+            .map_err(|error| Error::start("migrate", error))?;
         if status.success() {
             return Ok(());
         }
-        Err(Error::new(
-            "The schema could not be brought up to date.",
-            "The reason is above. Without DATABASE_URL, `cargo dev --fresh` begins again with an empty database.",
-        ))
+        Err(Error::new("The database could not be migrated.", "Correct the cause that `migrate` printed."))
     }
 }
 
-/// Builds the functions, once in a process; cargo's own messages go to standard error.
+/// Builds the functions, once in a process. The output of cargo goes to standard error.
 ///
-/// `cargo lambda watch` runs the same binaries: after this its first requests need not wait for a compiler.
+/// `cargo lambda watch` runs the same binaries, so its first requests do not wait for the compiler after this.
 pub fn build(guard: &Guard) -> Result<Binaries, Error> {
-    static BUILT: OnceLock<Result<Binaries, Error>> = OnceLock::new();
-    BUILT.get_or_init(|| build_now(guard)).clone()
+    build_into(guard, None)
 }
 
-/// Builds some of the functions with the traces' feature, and puts them into a folder of their own: under `target/debug/` the
-/// next build has the ordinary ones again.
+/// Like [`build`]. The output of cargo, with its progress bar, goes to a file if one is given.
+pub fn build_into(guard: &Guard, output: Option<&File>) -> Result<Binaries, Error> {
+    static BUILT: OnceLock<Result<Binaries, Error>> = OnceLock::new();
+    BUILT.get_or_init(|| build_now(guard, output)).clone()
+}
+
+/// Builds some of the functions with traces and copies them into a folder, because the next build without traces replaces
+/// those in `target/debug/`.
 pub fn build_with_otlp(guard: &Guard, functions: &[&str], folder: &Path) -> Result<Binaries, Error> {
     let mut cargo = guard.command("cargo");
     cargo.args(["build", "--features", "shared/otlp"]).current_dir(WORKSPACE);
     cargo.args(functions.iter().flat_map(|function| ["--package", *function]));
-    run(cargo)?;
+    run(cargo, None)?;
     fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     for function in functions {
         let built = guard.target().join("debug").join(function);
@@ -79,21 +96,25 @@ pub fn build_with_otlp(guard: &Guard, functions: &[&str], folder: &Path) -> Resu
     Ok(Binaries { folder: folder.to_owned() })
 }
 
-fn build_now(guard: &Guard) -> Result<Binaries, Error> {
+fn build_now(guard: &Guard, output: Option<&File>) -> Result<Binaries, Error> {
     let mut cargo = guard.command("cargo");
-    // The default members are the functions; the same selection as cargo-lambda's makes for the same features.
+    // Builds the default members, which are the functions: cargo-lambda selects the same packages, and so the same features.
     cargo.arg("build").current_dir(WORKSPACE);
-    run(cargo)?;
+    if output.is_some() {
+        cargo.envs([("CARGO_TERM_PROGRESS_WHEN", "always"), ("CARGO_TERM_PROGRESS_WIDTH", "100")]);
+    }
+    run(cargo, output)?;
     Ok(Binaries { folder: guard.target().join("debug") })
 }
 
-fn run(cargo: Command) -> Result<(), Error> {
-    let status = process::run(cargo).map_err(|error| Error::start("cargo", error))?;
+fn run(cargo: Command, output: Option<&File>) -> Result<(), Error> {
+    let status =
+        spawn_into(cargo, output).and_then(|mut cargo| cargo.wait()).map_err(|error| Error::start("cargo", error))?;
     if status.success() {
         return Ok(());
     }
     Err(Error::new(
         "The functions could not be built.",
-        "The compiler's messages are above; `cargo build` repeats them.",
+        "Correct what the compiler reports. `cargo build` prints its messages again.",
     ))
 }

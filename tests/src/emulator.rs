@@ -1,4 +1,4 @@
-//! One function under the AWS Lambda Runtime Interface Emulator, the Runtime API that Amazon ships.
+//! One function under the AWS Lambda Runtime Interface Emulator, Amazon's implementation of the Runtime API.
 
 use std::{fs::File, path::Path, time::Duration};
 
@@ -10,21 +10,23 @@ use crate::{
 
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// An emulator that starts its function at the first invocation and takes one at a time; dropping it stops both.
+/// A running emulator. It starts its function at the first invocation and serves one invocation at a time. Dropping it stops
+/// both.
 #[derive(Debug)]
 pub struct Emulator {
-    // Held for its drop.
+    // Held so that its drop stops the emulator.
     _running: Running,
     invocations: String,
 }
 
+/// Settings of an emulator.
 #[derive(Debug)]
 pub struct Options<'a> {
     /// The function to run.
     pub binary: &'a Path,
-    /// Variables for it, beside those of this process.
+    /// Variables of the function, in addition to those of this process.
     pub env: &'a [(&'a str, &'a str)],
-    /// Where its and the emulator's output goes; `None` leaves it with this process's.
+    /// Receives the output of the function and the emulator. With `None` they write to the output of this process.
     pub output: Option<&'a File>,
 }
 
@@ -44,7 +46,7 @@ pub fn start(tools: &Tools, options: Options<'_>) -> Result<Emulator, Error> {
     if !port::opens(port, &mut running, START_PATIENCE) {
         return Err(Error::new(
             format!("The Runtime Interface Emulator did not start on port {port}."),
-            "It is a program for Linux. Its own messages are above or in the file given to it.",
+            "The emulator runs on Linux only. Read its messages above, or in the file that its output goes to.",
         ));
     }
     Ok(Emulator {
@@ -54,7 +56,7 @@ pub fn start(tools: &Tools, options: Options<'_>) -> Result<Emulator, Error> {
 }
 
 impl Emulator {
-    /// Invokes the function with an event, both JSON, and gives its answer, an error of the function's included.
+    /// Invokes the function with a JSON event and returns its JSON response, which may be an error.
     pub fn invoke(&self, event: &str) -> Result<String, Error> {
         ureq::post(&self.invocations)
             .config()
@@ -64,8 +66,8 @@ impl Emulator {
             .and_then(|mut response| response.body_mut().read_to_string())
             .map_err(|error| {
                 Error::new(
-                    format!("The function was not invoked: {error}"),
-                    "The emulator's own messages are above or in the file given to it.",
+                    format!("The function could not be invoked: {error}"),
+                    "Read the messages of the emulator above, or in the file that its output goes to.",
                 )
             })
     }

@@ -1,43 +1,67 @@
 use std::{fmt, io, path::Path};
 
-/// What went wrong, and what the person at the keyboard can do about it.
+use crate::log;
+
+/// A failure, and what the reader can do about it.
 ///
-/// One type for the whole crate: nothing here tells one failure from another, people read them.
+/// The crate has a single error type because no caller distinguishes failures: people read them.
 #[derive(Clone)]
 pub struct Error {
-    what: String,
+    problem: String,
+    output: Option<String>,
     advice: String,
 }
 
 impl Error {
-    pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { what: what.into(), advice: advice.into() }
+    /// Makes an error that states the problem and what to do.
+    pub fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { problem: problem.into(), output: None, advice: advice.into() }
     }
 
-    /// A file or folder that could not be made, read, written or removed.
+    /// A file or folder that could not be created, read, written, or removed.
     pub fn file(path: &Path, error: io::Error) -> Self {
         Self::new(
             format!("{}: {error}", path.display()),
-            "Check that you may write there and that the disk is not full.",
+            "Check the permissions of this path and the free space of its disk.",
         )
     }
 
-    /// A program that could not be started at all.
+    /// A program that could not be started.
     pub fn start(program: &str, error: io::Error) -> Self {
         Self::new(
             format!("{program} cannot be started: {error}"),
-            "Check that there is memory and room for another process.",
+            "Check that the machine has enough memory and may start more processes.",
         )
+    }
+
+    /// Adds the last lines of what a program printed, and the name of the file that has all of it.
+    #[must_use]
+    pub fn with_output(mut self, output: &str, file: &Path) -> Self {
+        self.output = Some(log::excerpt(output, file));
+        self
+    }
+
+    /// The lines added by [`Self::with_output`].
+    pub fn output(&self) -> Option<&str> {
+        self.output.as_deref()
+    }
+
+    /// Replaces the advice by one that the caller knows better.
+    #[must_use]
+    pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = advice.into();
+        self
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.what, self.advice)
+        let output = self.output.as_deref().unwrap_or_default();
+        write!(f, "{}\n{output}{}", self.problem, self.advice)
     }
 }
 
-/// The same text as `Display`: a test that fails prints `Debug`, and its reader needs the advice too.
+/// The same text as `Display`: a failing test prints `Debug`, and its reader needs the advice too.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! Free and taken ports of this machine.
+//! Free and used ports of this machine.
 
 use std::{
     io,
@@ -9,24 +9,21 @@ use std::{
 
 use crate::{Error, process::Running};
 
-/// A port nobody listens on now; another process may still take it before it is used.
+/// Returns a port that is free now. Another process may take it before the caller does.
 pub fn free() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| {
-            Error::new(
-                format!("No port of 127.0.0.1 is free: {error}"),
-                "Check that this machine has a loopback interface.",
-            )
+            Error::new(format!("127.0.0.1 has no free port: {error}"), "Check the loopback interface of this machine.")
         })
 }
 
-/// Whether the port is free on every address of `localhost`, now or within `patience`.
+/// Waits until the port is free on all addresses of `localhost`. Returns false after `patience`.
 pub fn becomes_free(port: u16, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     loop {
-        if !is_taken(port) {
+        if !is_used(port) {
             return true;
         }
         if Instant::now() >= deadline {
@@ -36,7 +33,7 @@ pub fn becomes_free(port: u16, patience: Duration) -> bool {
     }
 }
 
-fn is_taken(port: u16) -> bool {
+fn is_used(port: u16) -> bool {
     let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     addresses.into_iter().any(|address| {
         matches!(
@@ -46,7 +43,7 @@ fn is_taken(port: u16) -> bool {
     })
 }
 
-/// Waits until `child` listens on the port; false where it ends or `patience` runs out first.
+/// Waits until `child` listens on the port. Returns false if it ends before, or after `patience`.
 pub fn opens(port: u16, child: &mut Running, patience: Duration) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let deadline = Instant::now() + patience;

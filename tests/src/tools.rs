@@ -1,4 +1,4 @@
-//! The pinned programs of `tests/requirements.txt`, in the virtual environment `target/venv`.
+//! The pinned tools of `tests/requirements.txt`, in the virtual environment `target/venv`.
 
 use std::{
     env,
@@ -16,16 +16,16 @@ use crate::{
 
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/requirements.txt");
 
-/// The programs, ready to run.
+/// The installed tools.
 #[derive(Clone, Debug)]
 pub struct Tools {
     guard: Guard,
     venv: PathBuf,
 }
 
-/// Gives the programs, installing them where they are missing or the requirements changed.
+/// Installs the tools unless they are installed and the requirements have not changed.
 ///
-/// The first time takes one to two minutes and the network. A process that finds another one installing waits for it.
+/// The installation needs the network and takes one to two minutes. If another process is installing, this one waits for it.
 pub fn prepare(guard: &Guard) -> Result<Tools, Error> {
     let tools = Tools { guard: guard.clone(), venv: guard.target().join("venv") };
     let log = Log::lock(&guard.target().join("venv.log"))?;
@@ -40,16 +40,14 @@ pub fn prepare(guard: &Guard) -> Result<Tools, Error> {
 }
 
 impl Tools {
-    /// A guarded command, with the environment's programs first on its PATH.
-    ///
-    /// First, because cargo-lambda looks there for the Zig that pip installed.
+    /// A guarded command with the tools first on its PATH, on which cargo-lambda finds the Zig that pip installed.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.guard.command(program);
         command.env("PATH", self.search_path());
         command
     }
 
-    /// The guard that the tools' commands run under.
+    /// The guard of the tools' commands.
     pub fn guard(&self) -> &Guard {
         &self.guard
     }
@@ -64,7 +62,7 @@ impl Tools {
         path
     }
 
-    /// The folder with `postgres`, `initdb`, `psql` and `pgbench` of a major version: 16 or 18.
+    /// The folder with `postgres`, `initdb`, `psql`, and `pgbench` of a major version: 16 or 18.
     pub(crate) fn postgres(&self, major: u16) -> Result<PathBuf, Error> {
         let install = match major {
             16 => "pginstall",
@@ -82,7 +80,7 @@ impl Tools {
         Ok(self.site_packages()?.join("samcli/local/rapid").join(format!("aws-lambda-rie-{architecture}")))
     }
 
-    /// `lib/python3.N/site-packages`, for whichever Python made the environment.
+    /// `lib/python3.N/site-packages`, where N is the version that created the environment.
     fn site_packages(&self) -> Result<PathBuf, Error> {
         let lib = self.venv.join("lib");
         fs::read_dir(&lib)
@@ -92,13 +90,13 @@ impl Tools {
             .find(|path| path.is_dir())
             .ok_or_else(|| {
                 Error::new(
-                    format!("{} holds no Python packages.", lib.display()),
+                    format!("{} has no Python packages.", lib.display()),
                     format!("Remove {} and try again.", self.venv.display()),
                 )
             })
     }
 
-    /// What a complete environment says about itself. Its own path is part of it: a virtual environment cannot be moved.
+    /// The content of the stamp file of a complete environment. It has the path, because a virtual environment cannot be moved.
     fn stamp(&self) -> Result<String, Error> {
         let requirements =
             fs::read_to_string(REQUIREMENTS).map_err(|error| Error::file(Path::new(REQUIREMENTS), error))?;
@@ -110,7 +108,7 @@ impl Tools {
     }
 
     fn is_installed(&self, stamp: &str) -> bool {
-        // The interpreter is a link, which dangles once the machine's Python is replaced by another.
+        // The interpreter is a symbolic link, which dangles after an upgrade of the machine's Python.
         self.venv.join("bin/python").exists() && fs::read_to_string(self.stamp_path()).is_ok_and(|found| found == stamp)
     }
 
@@ -118,7 +116,7 @@ impl Tools {
         check_python()?;
         let mut venv = self.guard.command("python3");
         venv.args(["-m", "venv", "--clear"]).arg(&self.venv);
-        run(venv, log).map_err(|what| Error::new(what, PYTHON_ADVICE))?;
+        run(venv, log).map_err(|error| error.with_advice(PYTHON_ADVICE))?;
 
         let mut pip = self.guard.command(self.venv.join("bin/python"));
         pip.args(["-m", "pip", "install", "--no-input"]).args([
@@ -126,20 +124,15 @@ impl Tools {
             "--requirement",
             REQUIREMENTS,
         ]);
-        run(pip, log).map_err(|what| {
-            Error::new(
-                what,
-                format!(
-                    "pip needs its package index once: check the network, or what `pip config list` and the PIP_… \
-                     variables say, then try again. All of its output is in {}.",
-                    log.path().display()
-                ),
+        run(pip, log).map_err(|error| {
+            error.with_advice(
+                "pip downloads the tools once. Check the network, `pip config list`, and the PIP_… variables, then try again.",
             )
         })
     }
 }
 
-const PYTHON_ADVICE: &str = "Install Python 3.10 or newer with its venv module (Debian, Ubuntu: `apt-get install \
+const PYTHON_ADVICE: &str = "Install Python 3.10 or later with its venv module (Debian, Ubuntu: `apt-get install \
                              python3-venv`; macOS: `brew install python3`), then try again.";
 
 fn check_python() -> Result<(), Error> {
@@ -152,20 +145,19 @@ fn check_python() -> Result<(), Error> {
     match usable {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(Error::new(
-            "The `python3` on PATH is older than 3.10 or cannot make virtual environments.",
+            "The `python3` on PATH is older than 3.10 or cannot create virtual environments.",
             PYTHON_ADVICE,
         )),
-        Err(error) => Err(Error::new(format!("There is no usable `python3` on PATH: {error}."), PYTHON_ADVICE)),
+        Err(error) => Err(Error::new(format!("No usable `python3` was found on PATH: {error}."), PYTHON_ADVICE)),
     }
 }
 
-/// Runs a step of the installation; the error is what to tell about it.
-fn run(mut step: Command, log: &Log) -> Result<(), String> {
-    let failed = "The tools could not be installed";
-    log.take_output_of(&mut step).map_err(|error| format!("{failed}: {error}"))?;
-    match process::run(step) {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(format!("{failed}:\n{}", log.tail())),
-        Err(error) => Err(format!("{failed}: {error}")),
+/// Runs a step of the installation.
+fn run(mut step: Command, log: &Log) -> Result<(), Error> {
+    log.take_output_of(&mut step)?;
+    let status = process::run(step).map_err(|error| Error::start("Python", error))?;
+    if status.success() {
+        return Ok(());
     }
+    Err(log.attach_to(Error::new("The tools could not be installed.", "Try again.")))
 }

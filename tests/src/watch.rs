@@ -1,8 +1,8 @@
-//! `cargo lambda watch`: every function behind its route, started by its first request.
+//! `cargo lambda watch`: serves every function on its route and starts it at its first request.
 //!
-//! The routes are the table `[workspace.metadata.lambda.watch.router]` of the root `Cargo.toml`. cargo-lambda runs each
-//! function with `cargo run`, which is quick after [`binaries::build`](crate::binaries::build), and again when a source
-//! changes; `target/` and what `.gitignore` names are not watched.
+//! The routes are in the table `[workspace.metadata.lambda.watch.router]` of the root `Cargo.toml`. cargo-lambda runs each
+//! function with `cargo run`, which is quick after [`binaries::build`](crate::binaries::build), and restarts it after a
+//! change of a source file. It does not watch `target/` and the files that `.gitignore` names.
 
 use std::{fs::File, net::IpAddr, time::Duration};
 
@@ -12,24 +12,27 @@ use crate::{
     tools::Tools,
 };
 
-/// How many requests one function answers at a time, each in a process of its own, as Lambda has it.
+/// Requests that one function serves at a time. Each has its own process, as in Lambda.
 const CONCURRENCY: &str = "2";
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Settings of `cargo lambda watch`.
 #[derive(Debug)]
 pub struct Options<'a> {
+    /// The address to listen on.
     pub address: IpAddr,
+    /// The port to listen on.
     pub port: u16,
-    /// Variables for the functions, beside those of this process.
+    /// Variables of the functions, in addition to those of this process.
     pub env: &'a [(&'a str, &'a str)],
-    /// Whether browsers may let pages of any origin read the answers.
+    /// Whether browsers may call the functions from all origins.
     pub cors: bool,
-    /// Where the functions' and cargo-lambda's output goes; `None` leaves it with this process's.
+    /// Receives the output of the functions and of cargo-lambda. With `None` they write to the output of this process.
     pub output: Option<&'a File>,
 }
 
-/// A running `cargo lambda watch`; dropping it stops it and the functions.
+/// A running `cargo lambda watch`. Dropping it stops it and the functions.
 #[derive(Debug)]
 pub struct Watch {
     running: Running,
@@ -51,26 +54,26 @@ pub fn start(tools: &Tools, options: Options<'_>) -> Result<Watch, Error> {
     if !port::opens(options.port, &mut running, START_PATIENCE) {
         return Err(Error::new(
             format!("`cargo lambda watch` did not start on port {}.", options.port),
-            "Its own messages are above or in the file given to it; a port that was taken meanwhile is the usual cause.",
+            "The usual cause is another program that has taken the port meanwhile. Try again, or choose another port.",
         ));
     }
     Ok(Watch { running, port: options.port })
 }
 
 impl Watch {
-    /// `http://localhost:PORT`, with nothing after it.
+    /// `http://localhost:PORT`, without a slash at the end.
     pub fn base_url(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
 
-    /// A call that starts a function before anybody needs it; it takes as long as that start does.
+    /// Returns a call that starts a function before its first request and waits for the start.
     pub fn waker(&self, function: &str) -> impl FnOnce() + Send + use<> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.base_url());
-        // No request: the function refuses it, and is up.
+        // The function rejects this event, which is not a request, but it has started.
         move || drop(ureq::post(url).config().http_status_as_error(false).build().send("{}"))
     }
 
-    /// Whether it ended by itself.
+    /// Whether `cargo lambda watch` ended without being stopped.
     pub fn has_ended(&mut self) -> bool {
         self.running.has_ended()
     }

@@ -1,4 +1,4 @@
-"""What template.yaml makes of each sensible set of parameters, read from what SAM translates it to."""
+"""Tests the resources that template.yaml creates for each deployment, as translated by SAM."""
 
 import functools
 import json
@@ -10,32 +10,16 @@ from samcli.commands.deploy.auth_utils import auth_per_resource
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
-from stack import DEPLOYMENTS, EXISTING, PSEUDO, ROOT, SECRET, VPC, Stack, source
+from functions import FUNCTIONS
+from stack import DEPLOYMENTS, EXISTING, PSEUDO, ROOT, SECRET, VPC, Stack, database_of, source, source_functions, source_routes
 
-# What a function needs, by its name in functions/. Whoever signs in as nobody has no database.
-NEEDS = {
-    name: (user, keys)
-    for user, keys, names in [
-        ("keyhold_register", False, "register"),
-        ("keyhold_passwords", True, "token password-update"),
-        ("keyhold_accounts", False, "token-revoke"),
-        ("keyhold_accounts", True, "token-refresh session-list session-delete session-delete-all account-get account-update"),
-        ("keyhold_eraser", True, "account-delete"),
-        ("keyhold_reader", True, "data-get data-list"),
-        ("keyhold_exporter", True, "account-export"),
-        ("keyhold_writer", True, "data-create data-update data-delete data-batch"),
-        ("keyhold_sweeper", False, "data-sweep"),
-        ("keyhold_monitor", False, "health-ready"),
-        (None, True, "jwks-get"),
-        (None, False, "health-get openapi-get docs-get"),
-    ]
-    for name in names.split()
+# The logical id of each function, by its name in functions/.
+LOGICAL_IDS = {
+    function["Metadata"]["BuildProperties"]["Binary"]: logical_id for logical_id, function in source_functions().items()
 }
-SERVERLESS = {
-    resource["Metadata"]["BuildProperties"]["Binary"]: name
-    for name, resource in source()["Resources"].items()
-    if resource["Type"] == "AWS::Serverless::Function"
-}
+# These have their own permissions, see their tests.
+PRIVILEGED = {"migrate", "jwt-rotate"}
+ORDINARY = [name for name in FUNCTIONS if name not in PRIVILEGED]
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 NETWORK = {
@@ -44,8 +28,9 @@ NETWORK = {
     + ["AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"]
 }
 SECRETS = {"secretsmanager:BatchGetSecretValue", "secretsmanager:GetSecretValue"}
-# Actions for which IAM knows no resource, or none that has a name when the role is made. Each says why in template.yaml.
-ON_ANYTHING = TRACES | NETWORK | {"secretsmanager:BatchGetSecretValue", "cloudwatch:DescribeAlarms"}
+# Actions that support no resource in IAM, or only resources whose names are unknown when the role is created. template.yaml has
+# the reason for each.
+ON_ANY_RESOURCE = TRACES | NETWORK | {"secretsmanager:BatchGetSecretValue", "cloudwatch:DescribeAlarms"}
 
 
 @pytest.fixture(params=DEPLOYMENTS)
@@ -63,87 +48,91 @@ def stack(deployment):
     return deployed(deployment)
 
 
-def listed(value):
+def as_list(value):
     return value if isinstance(value, list) else [value]
 
 
 def allowed(stack, role):
-    """Action -> resources, of all that a role may do."""
+    """Returns the resources for each action that a role allows."""
     found = {}
     for statement in stack.statements(role):
         if statement["Effect"] == "Allow":
-            for action in listed(statement["Action"]):
+            for action in as_list(statement["Action"]):
                 found.setdefault(action, set()).update(stack.texts(statement["Resource"]))
     return found
 
 
-def role_of(stack, binary):
-    return stack.resources[stack.functions()[SERVERLESS[binary]]["Role"]["Fn::GetAtt"][0]]["Properties"]
+def role_of(stack, name):
+    return stack.resources[stack.functions()[LOGICAL_IDS[name]]["Role"]["Fn::GetAtt"][0]]["Properties"]
 
 
-def test_every_function_of_the_tree_is_in_the_template():
-    folders = {folder.name for folder in (ROOT / "functions").iterdir()}
-    assert set(SERVERLESS) == folders, "add the function to template.yaml"
-    assert set(NEEDS) | {"migrate", "jwt-rotate"} == folders, "say in NEEDS what the function needs"
+def log_group_of(logical_id):
+    return logical_id.replace("Function", "LogGroup")
 
 
-# One template for all
+def test_every_function_is_in_the_template():
+    missing = [function.source for name, function in FUNCTIONS.items() if name not in LOGICAL_IDS]
+    assert not missing, "add these functions to template.yaml"
+    assert not set(LOGICAL_IDS) - set(FUNCTIONS), "remove these functions from template.yaml"
 
 
-def test_nothing_refers_to_what_is_not_there(stack):
-    there = set(stack.resources)
-    for name, waits in stack.dependencies().items():
-        assert waits <= there, f"{name} refers to {waits - there}"
+# The template as a whole
+
+
+def test_every_reference_has_a_target(stack):
+    existing = set(stack.resources)
+    for name, targets in stack.direct_dependencies().items():
+        assert targets <= existing, f"{name} refers to {targets - existing}"
     for name, value in stack.outputs.items():
-        assert stack.references(value) <= there, f"the output {name} refers to {stack.references(value) - there}"
+        targets = stack.references(value)
+        assert targets <= existing, f"the output {name} refers to {targets - existing}"
 
 
-def test_nothing_waits_for_itself(stack):
+def test_dependencies_have_no_circle(stack):
     for name in stack.resources:
-        assert name not in stack.before(name), f"{name} waits for itself"
+        assert name not in stack.dependencies_of(name), f"{name} depends on itself"
 
 
-def test_nothing_waits_for_itself_whatever_the_conditions():
+def test_dependencies_have_no_circle_across_all_conditions():
     stack = Stack()
     stack.resources = stack.raw["Resources"]
     for name in stack.resources:
-        assert name not in stack.before(name), f"{name} waits for itself"
+        assert name not in stack.dependencies_of(name), f"{name} depends on itself"
 
 
-def test_no_rule_is_broken_and_what_would_fail_late_breaks_one(stack):
-    assert stack.broken_rules() == []
-    assert len(Stack(Database="existing").broken_rules()) == 1
-    assert len(Stack(DomainName="api.example.com").broken_rules()) == 1
-    assert len(Stack(RdsProxy="true", **EXISTING).broken_rules()) == 1
+def test_rules_reject_only_invalid_parameters(stack):
+    assert stack.violated_rules() == []
+    for invalid in [{"Database": "existing"}, {"DomainName": "api.example.com"}, {"RdsProxy": "true"} | EXISTING]:
+        assert len(Stack(**invalid).violated_rules()) == 1, invalid
 
 
-def test_cloudformation_takes_as_much(stack):
-    assert len(stack.raw["Resources"]) <= 400, "CloudFormation takes 500, and each function needs some ten"
+def test_the_template_is_within_the_limits_of_cloudformation(stack):
+    assert len(stack.raw["Resources"]) <= 400, "the limit is 500, and each function needs about ten"
     assert len(json.dumps(stack.raw)) < 1_000_000
     assert len(stack.raw["Parameters"]) <= 200
 
 
-def test_every_parameter_is_used_and_has_its_place():
+def test_every_parameter_is_used_and_in_a_group():
     text = (ROOT / "template.yaml").read_text()
     groups = source()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
     assert sorted(grouped) == sorted(source()["Parameters"])
     for name, parameter in source()["Parameters"].items():
-        assert re.search(rf"(!Ref |\${{){name}\b", text), f"nothing uses {name}"
-        assert "Default" in parameter, f"{name} would have to be given"
+        assert re.search(rf"(!Ref |\${{){name}\b", text), f"{name} is not used"
+        assert "Default" in parameter, f"{name} needs a default"
 
 
-def test_what_sam_build_writes_is_the_same_template():
+def test_sam_build_writes_the_same_template():
     written = yaml_dump(yaml_parse((ROOT / "template.yaml").read_text()))
     assert yaml_parse(written) == yaml_parse((ROOT / "template.yaml").read_text())
     aliases = [token for token in yaml.scan(written) if isinstance(token, (yaml.AliasToken, yaml.AnchorToken))]
-    assert aliases == [], "CloudFormation would have to read aliases"
+    assert aliases == [], "CloudFormation does not support aliases"
 
 
 # Functions
 
 
-def test_every_function_has_what_it_needs_to_run(stack):
+def test_every_function_has_its_own_role_log_and_settings(stack):
     roles = []
     for name, function in stack.functions().items():
         assert function["Timeout"] >= 15 and function["MemorySize"] >= 256, name
@@ -151,104 +140,104 @@ def test_every_function_has_what_it_needs_to_run(stack):
         assert function["TracingConfig"] == {"Mode": "Active"}, name
         log = stack.resources[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
         assert log["RetentionInDays"] == 30 and function["LoggingConfig"]["LogFormat"] == "JSON", name
-        assert function["LoggingConfig"]["LogGroup"]["Ref"] == name.replace("Function", "LogGroup"), name
-        assert "DATABASE_URL" in function["Environment"]["Variables"], f"sam local passes no DATABASE_URL on to {name}"
+        assert function["LoggingConfig"]["LogGroup"]["Ref"] == log_group_of(name), name
+        assert "DATABASE_URL" in function["Environment"]["Variables"], f"`sam local` does not pass DATABASE_URL to {name}"
         assert function["Environment"]["Variables"]["DATABASE_URL"] == "", name
         assert function["Environment"]["Variables"]["JWT_SECRET"] == "", name
         roles.append(function["Role"]["Fn::GetAtt"][0])
     assert len(set(roles)) == len(roles), "two functions share a role"
 
 
-@pytest.mark.parametrize("binary", NEEDS)
-def test_a_function_may_do_what_it_needs_and_nothing_else(stack, deployment, binary):
-    user, keys = NEEDS[binary]
-    function, may = stack.functions()[SERVERLESS[binary]], allowed(stack, role_of(stack, binary))
-    expected = {action: {f"«{SERVERLESS[binary].replace('Function', 'LogGroup')}.Arn»"} for action in LOGS}
+@pytest.mark.parametrize("name", ORDINARY)
+def test_a_function_has_exactly_the_permissions_that_its_code_needs(stack, deployment, name):
+    needs, logical_id = FUNCTIONS[name], LOGICAL_IDS[name]
+    function = stack.functions()[logical_id]
+    variables = function["Environment"]["Variables"]
+    expected = {action: {f"«{log_group_of(logical_id)}.Arn»"} for action in LOGS}
     expected |= {action: {"*"} for action in TRACES}
     secrets = set()
-    if keys:
-        secrets.add(stack.text(function["Environment"]["Variables"]["JWT_SECRET_ARN"]))
-    if user:
-        assert function["Environment"]["Variables"]["DATABASE_USER"] == user
+    if needs.keys:
+        secrets.add(stack.text(variables["JWT_SECRET_ARN"]))
+    if needs.role:
+        assert variables["DATABASE_USER"] == needs.role, f"{needs.source} declares another ROLE"
         if "VpcConfig" in function:
             expected |= {action: {"*"} for action in NETWORK}
-        kind = deployment.removesuffix("-and-everything")
-        match function["Environment"]["Variables"]["DATABASE_AUTH"]:
+        database = database_of(deployment)
+        match variables["DATABASE_AUTH"]:
             case "iam":
-                database = {"aurora-proxy": "prx-1", "existing-iam": "db-ABC123"}.get(
-                    kind, "«DatabaseCluster.DBClusterResourceId»"
-                )
-                arn = f"arn:aws:rds-db:eu-central-1:123456789012:dbuser:{database}/{user}"
+                ids = {"aurora-proxy": "prx-1", "existing-iam": "db-ABC123"}
+                resource_id = ids.get(database, "«DatabaseCluster.DBClusterResourceId»")
+                arn = f"arn:aws:rds-db:eu-central-1:123456789012:dbuser:{resource_id}/{needs.role}"
                 expected["rds-db:connect"] = {arn}
             case "dsql":
                 expected["dsql:DbConnect"] = {"«DsqlCluster.ResourceArn»"}
             case "":
-                assert kind in ("existing", "existing-vpc")
+                assert database in ("existing", "existing-vpc")
                 secrets.add(SECRET)
     else:
-        assert "VpcConfig" not in function, "without a database there is nothing to reach"
+        assert "VpcConfig" not in function, f"{needs.source} declares no ROLE, so the function needs no VPC"
     if secrets:
         expected |= {"secretsmanager:BatchGetSecretValue": {"*"}, "secretsmanager:GetSecretValue": secrets}
-    assert may == expected
+    assert allowed(stack, role_of(stack, name)) == expected, f"change the policies in template.yaml, or {needs.source}"
 
 
 def test_migrate_signs_in_as_the_owner(stack, deployment):
-    function, may = stack.functions()[SERVERLESS["migrate"]], allowed(stack, role_of(stack, "migrate"))
+    function, actions = stack.functions()[LOGICAL_IDS["migrate"]], allowed(stack, role_of(stack, "migrate"))
     variables = function["Environment"]["Variables"]
     if deployment.startswith("dsql"):
         assert (variables["DATABASE_AUTH"], variables["DATABASE_USER"]) == ("dsql", "admin")
-        assert may.pop("dsql:DbConnectAdmin") == {"«DsqlCluster.ResourceArn»"}
+        assert actions.pop("dsql:DbConnectAdmin") == {"«DsqlCluster.ResourceArn»"}
     else:
         secret = stack.text(variables["DATABASE_SECRET_ARN"])
         assert secret == ("«DatabaseCluster.MasterUserSecret.SecretArn»" if deployment.startswith("aurora") else SECRET)
         assert variables["DATABASE_AUTH"] == ""
-        assert may.pop("secretsmanager:GetSecretValue") == {secret}
-        assert may.pop("secretsmanager:BatchGetSecretValue") == {"*"}
+        assert actions.pop("secretsmanager:GetSecretValue") == {secret}
+        assert actions.pop("secretsmanager:BatchGetSecretValue") == {"*"}
     network = NETWORK if "VpcConfig" in function else set()
-    assert set(may) == LOGS | TRACES | network
-    assert "Proxy" not in stack.text(variables["DATABASE_HOST"]), "the proxy does not know the owner"
+    assert set(actions) == LOGS | TRACES | network
+    assert "Proxy" not in stack.text(variables["DATABASE_HOST"]), "the owner cannot sign in through the proxy"
 
 
-def test_keys_that_are_made_are_rotated_and_those_of_others_are_not(stack, deployment):
+def test_only_signing_keys_that_the_stack_creates_are_rotated(stack):
     schedules = [s for s in stack.of_type("AWS::SecretsManager::RotationSchedule").values() if "RotationLambdaARN" in s]
     if stack.parameters["JwtSecretArn"]:
-        assert SERVERLESS["jwt-rotate"] not in stack.resources and schedules == []
+        assert LOGICAL_IDS["jwt-rotate"] not in stack.resources and schedules == []
         return
     (schedule,) = schedules
     assert stack.text(schedule["SecretId"]) == "«JwtSecret»"
     assert schedule["RotationRules"] == {"AutomaticallyAfterDays": 30}
-    may = allowed(stack, role_of(stack, "jwt-rotate"))
+    resources = allowed(stack, role_of(stack, "jwt-rotate"))
     changes = {f"secretsmanager:{action}" for action in ["GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]}
-    assert set(may) == LOGS | TRACES | changes
-    assert all(may[action] == {"«JwtSecret»"} for action in changes)
+    assert set(resources) == LOGS | TRACES | changes
+    assert all(resources[action] == {"«JwtSecret»"} for action in changes)
     permission = stack.resources["JwtRotatePermission"]["Properties"]
     assert stack.text(permission["SourceArn"]) == "«JwtSecret»" and permission["Principal"] == "secretsmanager.amazonaws.com"
 
 
-def test_no_role_may_do_something_to_everything_without_a_reason(stack):
+def test_roles_are_limited_to_named_actions_and_resources(stack):
     for name, role in stack.of_type("AWS::IAM::Role").items():
         for action, resources in allowed(stack, role).items():
-            assert "*" not in action, f"{name}: {action}"
-            assert "*" not in resources or action in ON_ANYTHING, f"{name} may {action} on *"
+            assert "*" not in action, f"{name} allows {action}"
+            assert "*" not in resources or action in ON_ANY_RESOURCE, f"{name} allows {action} on every resource"
         for arn in role.get("ManagedPolicyArns", []):
-            assert isinstance(arn, dict), f"{name} has a policy of AWS's, which allows more than is needed: {arn}"
+            assert isinstance(arn, dict), f"{name} has the managed policy {arn}, which allows more than it needs"
 
 
-def test_a_functions_code_has_nothing_to_do_with_the_network(stack):
+def test_the_code_of_a_function_cannot_change_the_network(stack):
     for policy in stack.of_type("AWS::IAM::ManagedPolicy").values():
         statements = policy["PolicyDocument"]["Statement"]
-        if any(action.startswith("ec2:") for s in statements for action in listed(s["Action"])):
+        if any(action.startswith("ec2:") for s in statements for action in as_list(s["Action"])):
             assert any(s["Effect"] == "Deny" and set(s["Action"]) == NETWORK for s in statements)
 
 
-def test_a_new_account_can_deploy_it():
+def test_concurrency_is_reserved_only_on_request():
     for function in Stack().functions().values():
-        assert "ReservedConcurrentExecutions" not in function, "of an account's first ten, none can be reserved"
+        assert "ReservedConcurrentExecutions" not in function, "a new account cannot reserve concurrency"
     for function in Stack(ReservedConcurrency="20").functions().values():
         assert function["ReservedConcurrentExecutions"] == "20"
 
 
-# Versions: what runs is what was published
+# Versions
 
 
 def alias_of(stack, function):
@@ -260,7 +249,7 @@ def version_of(stack, function):
     return alias_of(stack, function)["FunctionVersion"]["Fn::GetAtt"][0]
 
 
-def test_every_alias_points_to_a_version_that_names_the_settings(stack):
+def test_every_alias_points_to_a_version_with_the_current_settings(stack):
     for function in stack.functions():
         assert alias_of(stack, function)["Name"] == "live"
         version = stack.resources[version_of(stack, function)]
@@ -270,7 +259,7 @@ def test_every_alias_points_to_a_version_that_names_the_settings(stack):
         assert version["DeletionPolicy"] == "Retain"
 
 
-def test_the_settings_have_all_that_a_function_is_made_of():
+def test_the_settings_contain_every_value_of_the_functions():
     raw = Stack().raw
 
     def names(node):
@@ -282,51 +271,51 @@ def test_the_settings_have_all_that_a_function_is_made_of():
         if "Ref" in node:
             found.add(node["Ref"])
         if "Fn::GetAtt" in node:
-            found.add(".".join(listed(node["Fn::GetAtt"])))
+            found.add(".".join(as_list(node["Fn::GetAtt"])))
         return found
 
     known = names(raw["Resources"]["Settings"]["Properties"]["Content"])
-    # These change the function without a new version, or not without new code; a role and a log group keep their names.
+    # ReservedConcurrency is not part of a version. The others are constant, or the version number of Settings itself.
     known |= {"AWS::NoValue", "AWS::StackName", "Settings.VersionNumber", "ReservedConcurrency"}
     for name, resource in raw["Resources"].items():
         if resource["Type"] == "AWS::Lambda::Function":
-            own = {name.replace("Function", "Role") + ".Arn", name.replace("Function", "LogGroup")}
+            own = {name.replace("Function", "Role") + ".Arn", log_group_of(name)}
             missing = names(resource["Properties"]) - known - own
-            assert not missing, f"{name} depends on {missing}, which Settings has to have: or it changes unpublished"
+            assert not missing, f"add {missing} to Settings, so that a change publishes a new version of {name}"
 
 
-def test_new_code_of_a_function_is_a_new_version_of_it_alone():
+def test_new_code_publishes_a_new_version_of_its_function_only():
     before, after = Stack(), Stack(code={"DataGetFunction": "new"})
     changed = {name for name in before.functions() if version_of(before, name) != version_of(after, name)}
     assert changed == {"DataGetFunction"}
     assert before.resources["Migration"] == after.resources["Migration"]
 
 
-def test_requests_go_over_to_new_code_in_steps_that_alarms_stop(stack):
+def test_requests_shift_to_new_code_gradually_and_alarms_stop_the_shift(stack):
     alarms = {stack.text(alarm["AlarmName"]) for alarm in stack.of_type("AWS::CloudWatch::Alarm").values() if "AlarmName" in alarm}
     groups = stack.of_type("AWS::CodeDeploy::DeploymentGroup")
-    stepless = {SERVERLESS[name] for name in ["migrate", "data-sweep", "jwt-rotate"]}
-    assert {name.removesuffix("DeploymentGroup") for name in groups} == set(stack.functions()) - stepless
+    tasks = {LOGICAL_IDS[name] for name, function in FUNCTIONS.items() if function.route is None}
+    assert {name.removesuffix("DeploymentGroup") for name in groups} == set(stack.functions()) - tasks
     for group in groups.values():
         assert {stack.text(alarm["Name"]) for alarm in group["AlarmConfiguration"]["Alarms"]} == alarms
         assert group["ServiceRoleArn"] == {"Fn::GetAtt": ["DeploymentRole", "Arn"]}
-        step = stack.parameters["DeploymentPreference"]
-        assert stack.text(group["DeploymentConfigName"]) == f"CodeDeployDefault.Lambda{step}"
+        preference = stack.parameters["DeploymentPreference"]
+        assert stack.text(group["DeploymentConfigName"]) == f"CodeDeployDefault.Lambda{preference}"
     for function in stack.functions().values():
-        assert stack.text(function["FunctionName"]).startswith("keyhold-"), "DeploymentRole knows them by this"
+        assert stack.text(function["FunctionName"]).startswith("keyhold-"), "DeploymentRole allows only this prefix"
 
 
 # Migrations
 
 
-def test_the_schema_is_there_before_a_function_uses_it(stack):
+def test_the_schema_is_created_before_the_functions_that_use_it(stack):
     assert stack.resources["Migration"]["Properties"]["ServiceToken"] == {"Fn::GetAtt": ["MigrateFunction", "Arn"]}
-    for binary, (user, _) in NEEDS.items():
-        assert ("Migration" in stack.before(SERVERLESS[binary])) == bool(user), binary
+    for name in ORDINARY:
+        assert ("Migration" in stack.dependencies_of(LOGICAL_IDS[name])) == bool(FUNCTIONS[name].role), name
 
 
-def test_the_way_to_the_database_is_there_before_the_migrations(stack, deployment):
-    before = stack.before("Migration")
+def test_the_database_and_its_network_are_created_before_the_migrations(stack, deployment):
+    before = stack.dependencies_of("Migration")
     if deployment.startswith("aurora"):
         kinds = {"AWS::RDS::DBInstance", "AWS::EC2::VPCEndpoint", "AWS::EC2::SubnetRouteTableAssociation"}
         needed = {name for name, resource in stack.resources.items() if resource["Type"] in kinds} - {"DatabaseStandby"}
@@ -336,7 +325,7 @@ def test_the_way_to_the_database_is_there_before_the_migrations(stack, deploymen
     assert "MigrateRole" in before
 
 
-def test_new_migrations_are_applied_and_nothing_is_undone():
+def test_new_migrations_are_applied_and_never_reverted():
     before, after = Stack(), Stack(code={"MigrateFunction": "new"})
     assert before.resources["Migration"]["Properties"]["Version"] != after.resources["Migration"]["Properties"]["Version"]
     assert after.resources["Migration"]["DeletionPolicy"] == after.resources["Migration"]["UpdateReplacePolicy"] == "Retain"
@@ -344,62 +333,57 @@ def test_new_migrations_are_applied_and_nothing_is_undone():
     assert int(after.resources["Migration"]["Properties"]["ServiceTimeout"]) > migrate["Timeout"]
 
 
-def test_dsql_is_told_who_may_be_whom(stack, deployment):
+def test_dsql_maps_the_roles_of_functions_to_database_roles(stack, deployment):
     roles = stack.resources["Migration"]["Properties"].get("DatabaseRoles")
     if not deployment.startswith("dsql"):
         assert roles is None
         return
     expected = {}
-    for binary, (user, _) in NEEDS.items():
-        if user:
-            expected.setdefault(user, set()).add(SERVERLESS[binary].replace("Function", "Role"))
-    assert {user: {arn["Fn::GetAtt"][0] for arn in arns} for user, arns in roles.items()} == expected
+    for name, function in FUNCTIONS.items():
+        if function.role:
+            expected.setdefault(function.role, set()).add(LOGICAL_IDS[name].replace("Function", "Role"))
+    assert {role: {arn["Fn::GetAtt"][0] for arn in arns} for role, arns in roles.items()} == expected
 
 
 # The API
 
 
-def test_every_route_leads_to_its_function(stack):
-    events = {}
-    for name, resource in source()["Resources"].items():
-        for event in resource.get("Properties", {}).get("Events", {}).values() if "Serverless" in resource["Type"] else ():
-            if event["Type"] == "HttpApi":
-                events[event["Properties"]["Method"], event["Properties"]["Path"]] = name
+def test_every_route_invokes_its_function(stack):
     routed = {}
     for path, methods in stack.resources["HttpApi"]["Properties"]["Body"]["paths"].items():
         for method, operation in methods.items():
             uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
             alias = re.search(r"functions/\$\{(\w+)\}/invocations", uri)[1]
             routed[method.upper(), path] = stack.resources[alias]["Properties"]["FunctionName"]["Ref"]
-    assert routed == events and len(routed) > 30
+    assert routed == source_routes() and len(routed) > 30
     permissions = [p for p in stack.of_type("AWS::Lambda::Permission").values() if p["Principal"] == "apigateway.amazonaws.com"]
     assert len(permissions) == len(routed)
     for permission in permissions:
         alias = stack.resources[permission["FunctionName"]["Ref"]]["Properties"]
         method, _, path = stack.text(permission["SourceArn"]).split("/", 2)[2].partition("/")
-        here = [name for (m, p), name in routed.items() if m == method and re.sub(r"\{\w+\}", "*", p) == f"/{path}"]
-        assert here == [alias["FunctionName"]["Ref"]], f"{method} /{path}"
+        matching = [name for (m, p), name in routed.items() if m == method and re.sub(r"\{\w+\}", "*", p) == f"/{path}"]
+        assert matching == [alias["FunctionName"]["Ref"]], f"{method} /{path}"
 
 
-def test_the_gateway_leaves_tokens_to_the_functions():
+def test_the_gateway_does_not_verify_tokens():
     body = json.dumps(Stack().resources["HttpApi"]["Properties"]["Body"])
     assert "security" not in body
-    # The question that `sam deploy --guided` would ask of each function, and take Enter for no.
+    # Otherwise `sam deploy --guided` asks for each function whether it may have no authorizer.
     stacks, _ = SamLocalStackProvider.get_stacks(str(ROOT / "template.yaml"))
-    assert all(answered for _, answered in auth_per_resource(stacks))
+    assert all(has_auth for _, has_auth in auth_per_resource(stacks))
 
 
-def test_what_costs_a_core_is_throttled_more(stack):
+def test_routes_that_hash_passwords_have_a_lower_limit(stack):
     (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 100
     assert set(stage["RouteSettings"]) == {"POST /api/register", "POST /api/token"}
     for settings in stage["RouteSettings"].values():
         assert settings == {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 10}
-    assert "$context.path" not in stage["AccessLogSettings"]["Format"], "a path tells a user's key"
+    assert "$context.path" not in stage["AccessLogSettings"]["Format"], "a path contains the key of a user"
     json.loads(stage["AccessLogSettings"]["Format"])
 
 
-def test_browsers_of_others_are_let_in_by_name_alone():
+def test_browsers_may_call_the_api_only_from_given_origins():
     assert "x-amazon-apigateway-cors" not in Stack().resources["HttpApi"]["Properties"]["Body"]
     cors = Stack(CorsOrigins="https://a.example,https://b.example").resources["HttpApi"]["Properties"]["Body"][
         "x-amazon-apigateway-cors"
@@ -413,7 +397,7 @@ def test_browsers_of_others_are_let_in_by_name_alone():
     }
 
 
-def test_a_domain_is_made_only_where_it_is_asked_for():
+def test_a_domain_is_created_only_on_request():
     assert not Stack().of_type("AWS::ApiGatewayV2::DomainName")
     with_domain = {"DomainName": "api.example.com", "CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/1"}
     stack = Stack(**with_domain)
@@ -427,7 +411,7 @@ def test_a_domain_is_made_only_where_it_is_asked_for():
 # The database and its network
 
 
-def test_the_database_keeps_what_it_has(stack, deployment):
+def test_the_database_is_protected_from_loss_of_data(stack, deployment):
     if deployment.startswith("aurora"):
         cluster = stack.resources["DatabaseCluster"]
         assert cluster["DeletionPolicy"] == cluster["UpdateReplacePolicy"] == "Snapshot"
@@ -448,22 +432,22 @@ def test_the_database_keeps_what_it_has(stack, deployment):
         assert cluster["Properties"]["DeletionProtectionEnabled"] is True
     if not deployment.startswith("aurora"):
         kinds = {resource["Type"].rsplit("::", 1)[0] for resource in stack.resources.values()}
-        assert not kinds & {"AWS::EC2", "AWS::RDS"}, "there is a network or a database that is not needed"
+        assert not kinds & {"AWS::EC2", "AWS::RDS"}, "a network or a database is created without need"
 
 
 def test_only_functions_with_a_database_are_in_its_network(stack, deployment):
-    kind = deployment.removesuffix("-and-everything")
-    in_vpc = kind.startswith("aurora") or kind in ("existing-vpc", "existing-iam")
-    with_database = {"migrate", *(binary for binary, (user, _) in NEEDS.items() if user)}
-    for binary, function in SERVERLESS.items():
-        if function in stack.functions():
-            assert ("VpcConfig" in stack.functions()[function]) == (in_vpc and binary in with_database), binary
-    if kind in ("existing-vpc", "existing-iam"):
+    database = database_of(deployment)
+    in_vpc = database.startswith("aurora") or database in ("existing-vpc", "existing-iam")
+    for name, function in FUNCTIONS.items():
+        if LOGICAL_IDS[name] in stack.functions():
+            connects = name == "migrate" or function.role is not None
+            assert ("VpcConfig" in stack.functions()[LOGICAL_IDS[name]]) == (in_vpc and connects), name
+    if database in ("existing-vpc", "existing-iam"):
         expected = {"SubnetIds": VPC["SubnetIds"].split(","), "SecurityGroupIds": [VPC["SecurityGroupIds"]]}
         assert stack.functions()["MigrateFunction"]["VpcConfig"] == expected
 
 
-def test_the_network_leads_nowhere_else(stack):
+def test_the_network_has_no_route_to_the_internet(stack):
     kinds = {resource["Type"] for resource in stack.resources.values()}
     for kind in ["InternetGateway", "NatGateway", "EIP", "Route", "VPCGatewayAttachment", "VPCPeeringConnection"]:
         assert f"AWS::EC2::{kind}" not in kinds
@@ -472,7 +456,7 @@ def test_the_network_leads_nowhere_else(stack):
     assert {stack.text(subnet["AvailabilityZone"]) for subnet in subnets} in (set(), {"eu-central-1a", "eu-central-1b"})
 
 
-def test_lambda_is_in_both_zones_of_north_virginia(monkeypatch):
+def test_subnets_in_north_virginia_are_in_zones_that_lambda_supports(monkeypatch):
     monkeypatch.setitem(PSEUDO, "AWS::Region", "us-east-1")
     subnets = Stack().of_type("AWS::EC2::Subnet").values()
     assert {subnet["AvailabilityZoneId"] for subnet in subnets} == {"use1-az1", "use1-az2"}
@@ -480,23 +464,26 @@ def test_lambda_is_in_both_zones_of_north_virginia(monkeypatch):
 
 
 def flows(stack):
-    """Who may speak to whom, as both sides' security groups allow it."""
-    out, into = set(), set()
+    """Returns the flows (source, destination, port) that security groups allow: those out of a source, those into a destination."""
+    outbound, inbound = set(), set()
     for name, group in stack.of_type("AWS::EC2::SecurityGroup").items():
-        assert group["SecurityGroupEgress"], f"{name} would let everything out"
+        assert group["SecurityGroupEgress"], f"{name} has no egress rule, so CloudFormation would allow all traffic"
         assert "SecurityGroupIngress" not in group
         for rule in group["SecurityGroupEgress"]:
             assert rule["IpProtocol"] == "tcp" and rule["FromPort"] == rule["ToPort"]
-            to = rule["DestinationSecurityGroupId"]["Fn::GetAtt"][0] if "CidrIp" not in rule else rule["CidrIp"]
-            out.add((name, to, rule["ToPort"]))
+            destination = rule.get("CidrIp") or rule["DestinationSecurityGroupId"]["Fn::GetAtt"][0]
+            outbound.add((name, destination, rule["ToPort"]))
     for rule in stack.of_type("AWS::EC2::SecurityGroupIngress").values():
         assert rule["IpProtocol"] == "tcp" and rule["FromPort"] == rule["ToPort"]
-        into.add((rule["SourceSecurityGroupId"]["Fn::GetAtt"][0], rule["GroupId"]["Fn::GetAtt"][0], rule["ToPort"]))
-    short = lambda flow: tuple(str(part).replace("SecurityGroup", "") for part in flow)
-    return set(map(short, out)), set(map(short, into))
+        inbound.add((rule["SourceSecurityGroupId"]["Fn::GetAtt"][0], rule["GroupId"]["Fn::GetAtt"][0], rule["ToPort"]))
+
+    def short(flow):
+        return tuple(str(part).replace("SecurityGroup", "") for part in flow)
+
+    return set(map(short, outbound)), set(map(short, inbound))
 
 
-def test_functions_reach_the_database_and_the_secrets_alone():
+def test_functions_can_reach_only_the_database_and_secrets_manager():
     inner = {("Function", "Database", "5432"), ("Function", "Endpoint", "443")}
     migrate = {("Migrate", "Database", "5432"), ("Migrate", "Endpoint", "443")}
     elsewhere = {("Migrate", "0.0.0.0/0", "443"), ("Database", "127.0.0.1/32", "443"), ("Endpoint", "127.0.0.1/32", "443")}
@@ -505,7 +492,7 @@ def test_functions_reach_the_database_and_the_secrets_alone():
     assert flows(Stack(RdsProxy="true")) == (inner | migrate | elsewhere, inner | migrate)
 
 
-def test_a_database_that_may_pause_is_left_alone():
+def test_sweeps_do_not_prevent_a_database_from_pausing():
     def sweeps(stack):
         (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
         return schedule["ScheduleExpression"]
@@ -523,34 +510,36 @@ def test_a_database_that_may_pause_is_left_alone():
 # Operation
 
 
-def test_alarms_tell_whoever_asked_for_it(stack):
+def test_alarms_send_mail_only_on_request(stack):
     alarms = stack.of_type("AWS::CloudWatch::Alarm")
     for name, alarm in alarms.items():
         assert alarm["TreatMissingData"] == "notBreaching" and alarm["AlarmDescription"], name
-        told = [{"Ref": "AlarmTopic"}] if stack.parameters["AlarmEmail"] else None
-        assert alarm.get("AlarmActions") == alarm.get("OKActions") == told, name
-    assert len(alarms) <= 10, "each costs money"
+        actions = [{"Ref": "AlarmTopic"}] if stack.parameters["AlarmEmail"] else None
+        assert alarm.get("AlarmActions") == alarm.get("OKActions") == actions, name
+    assert len(alarms) <= 10, "each alarm costs money"
     topic = stack.of_type("AWS::SNS::Topic")
     assert bool(topic) == bool(stack.parameters["AlarmEmail"])
     for properties in topic.values():
         assert properties["KmsMasterKeyId"] == {"Ref": "AlarmKey"}
 
 
-def test_the_dashboard_shows_what_the_log_measures(stack, deployment):
+def test_the_dashboard_shows_every_metric_of_the_functions(stack, deployment):
     widgets = json.loads(stack.text(stack.resources["Dashboard"]["Properties"]["DashboardBody"]))["widgets"]
     assert len(widgets) == (12 if deployment.startswith("aurora") else 10)
     shown = json.dumps(widgets)
-    log = (ROOT / "shared/src/request_log.rs").read_text()
-    assert 'NAMESPACE: &str = "Keyhold"' in log
-    by_route = re.findall(r"\w+", re.search(r'directive\(&\["route"\], &\|name\| \[(.*?)\]', log)[1])
-    searched = re.findall(r"SEARCH\('{Keyhold,route} MetricName=\W+(\w+)", shown)
-    assert sorted(set(searched)) == sorted(by_route), "what is measured by route is shown by route, and nothing else"
-    for metric in re.findall(r'\("(\w+)", "(?:Count|Milliseconds)"', log):
-        assert f'"{metric}"' in shown or f'\\"{metric}\\"' in shown, f"{metric} is measured and not shown"
+    code = (ROOT / "shared/src/telemetry/request_line.rs").read_text()
+    constants = {name: re.findall(r'"(\w+)"', value) for name, value in re.findall(r"const (\w+): [^=]+ = ([^;]+);", code)}
+    assert constants["NAMESPACE"] == ["Keyhold"]
+    shown_by_route = re.findall(r"SEARCH\('{Keyhold,route} MetricName=\W+(\w+)", shown)
+    assert sorted(set(shown_by_route)) == sorted(constants["METRICS_BY_ROUTE"]), "the dashboard shows other metrics by route"
+    metrics = re.findall(r'Metric::(?:count|time)\("(\w+)"', code) + constants["METRIC_BY_CODE"]
+    assert len(metrics) > 8
+    for metric in metrics:
+        assert f'"{metric}"' in shown or f'\\"{metric}\\"' in shown, f"the dashboard in template.yaml does not show {metric}"
     (failed,) = [a for a in stack.of_type("AWS::CloudWatch::Alarm").values() if a.get("Namespace") == "Keyhold"]
-    assert failed["MetricName"] == "failed_sign_ins" and "Dimensions" not in failed and '"failed_sign_ins"' in log
+    assert failed["MetricName"] == "failed_sign_ins" and "Dimensions" not in failed and "failed_sign_ins" in metrics
 
 
-def test_connections_are_known_for_every_capacity():
+def test_the_connection_alarm_supports_every_capacity():
     known = source()["Mappings"]["AuroraConnections"]
     assert set(known) == set(source()["Parameters"]["AuroraMaxCapacity"]["AllowedValues"])

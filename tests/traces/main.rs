@@ -1,10 +1,16 @@
-//! Traces out of functions that are built with the feature `otlp`, and so once more for this alone: `.ci/run` asks for it by
-//! `cargo test -p tests --features otlp --test traces`.
+//! Traces of functions that are built with the feature `otlp`: `cargo test -p tests --features otlp --test traces`. A
+//! target of its own, because it builds the functions a second time.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait for processes and read their own environment; `.clippy.toml` names modules for functions"
+)]
+#![expect(unreachable_pub, reason = "a program has no users; `pub` items are for its other modules")]
 
 mod collector;
 mod runtime_api;
 #[path = "../it/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "it serves the other tests too")]
+#[expect(dead_code, unused_imports, reason = "the integration tests use the rest")]
 mod support;
 
 use std::fs::File;
@@ -21,7 +27,7 @@ use tests::port;
 use collector::{Collector, Span};
 use runtime_api::Invoked;
 use support::{
-    Database, GatewayRequest, Outcome, SECRET, account, binaries, database, emulate, guard, password, tools,
+    Database, GatewayRequest, Outcome, SECRET, binaries, database, emulate, guard, password, registration, tools,
 };
 
 const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
@@ -31,7 +37,7 @@ const COLLECTOR_KEY: &str = "the-collectors-key";
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What X-Ray says of a request, by Lambda.
+/// The trace header that Lambda adds for X-Ray.
 fn xray(sampled: bool) -> String {
     format!("Root={ROOT};Parent={PARENT};Sampled={}", u8::from(sampled))
 }
@@ -44,7 +50,7 @@ fn traced(function: &str) -> PathBuf {
     BUILT.path(function)
 }
 
-/// A function that sends its traces, on a database with one user and no values.
+/// A database with one user and no values, and the log of the functions that use it.
 struct Run {
     database: Database,
     log: File,
@@ -52,14 +58,14 @@ struct Run {
 
 impl Run {
     fn new() -> Result<Self, Failure> {
-        // Before the ordinary ones, which so lie where they belong in the end.
+        // Built before the ordinary functions, which must be the last in `target/debug`.
         traced("token");
         let database = database();
         let register = emulate(&binaries().path("register"), &[("DATABASE_URL", database.url())])?;
-        let registration = GatewayRequest::new("POST", "/api/register").with_body(account("ada").body());
+        let registration = GatewayRequest::new("POST", "/api/register").with_body(registration("ada").body());
         let created = register.invoke(&registration.event().to_string())?;
         assert!(created.contains("201"), "{created}");
-        // A file without a name vanishes with its last user.
+        // A removed file exists until its last handle is closed.
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("traces-{}.log", uuid::Uuid::now_v7()));
         let log = File::options().create_new(true).read(true).append(true).open(&path)?;
         std::fs::remove_file(path)?;
@@ -78,19 +84,19 @@ impl Run {
         environment
     }
 
-    /// Under Amazon's emulator, which knows no traces: a request has to bring its own.
+    /// Starts a function under the Lambda emulator, which passes no trace: requests carry their own.
     fn emulate(&self, function: &str, variables: &[(&str, &str)]) -> Result<Emulator, Failure> {
         let env = self.environment(variables);
         let options = emulator::Options { binary: &traced(function), env: &env, output: Some(&self.log) };
         Ok(emulator::start(tools(), options)?)
     }
 
-    /// Under a Runtime API that tells the trace of an invocation.
+    /// Starts a function under a Runtime API that passes the trace of an invocation.
     fn invoked(&self, function: &str, variables: &[(&str, &str)]) -> Result<Invoked, Failure> {
-        Ok(Invoked::start(&traced(function), &self.environment(variables), &self.log)?)
+        Invoked::start(&traced(function), &self.environment(variables), &self.log)
     }
 
-    /// Shuts the connections of the functions, and waits until they are shut.
+    /// Closes the database connections of the functions and waits until they are closed.
     async fn disconnect(&self) -> Outcome {
         let all = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
                    where datname = current_database() and application_name = 'keyhold'";
@@ -106,13 +112,13 @@ impl Run {
     }
 }
 
-/// The event of a sign-in, with a header.
+/// The event of a sign-in with additional headers.
 fn sign_in(headers: &[(&str, &str)]) -> String {
     let body = json!({ "username": "ada@example.com", "password": password() }).to_string();
     event(GatewayRequest::new("POST", "/api/token").with_body(body), headers)
 }
 
-/// The event of a read, with a header.
+/// The event of a read with additional headers.
 fn read(token: &str, headers: &[(&str, &str)]) -> String {
     let mut request = GatewayRequest::new("GET", "/api/data/the-key")
         .with_header("authorization", &format!("Bearer {token}"))
@@ -129,11 +135,11 @@ fn event(request: GatewayRequest, headers: &[(&str, &str)]) -> String {
 
 fn answer(text: &str) -> Result<(i64, Value), Failure> {
     let answer: Value = serde_json::from_str(text)?;
-    let body = answer["body"].as_str().ok_or_else(|| format!("no answer of ours: {answer}"))?;
+    let body = answer["body"].as_str().ok_or_else(|| format!("no response of the service: {answer}"))?;
     Ok((answer["statusCode"].as_i64().ok_or("no status")?, serde_json::from_str(body)?))
 }
 
-/// A line for each span, below its parent, without what differs from run to run.
+/// Compares the spans with the expected tree. Values that differ between runs are replaced.
 fn check(spans: &[Span], expected: &Expect) {
     let mut text = String::new();
     describe(spans, PARENT, 0, &mut text);
@@ -164,7 +170,8 @@ fn describe(spans: &[Span], parent: &str, depth: usize, text: &mut String) {
 }
 
 #[tokio::test]
-async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_below_it() -> Outcome {
+#[expect(clippy::too_many_lines, reason = "the whole trace of one request is compared")]
+async fn a_request_is_a_span_of_the_callers_trace_with_its_slow_steps_as_children() -> Outcome {
     let run = Run::new()?;
     let collector = Collector::start()?;
     let endpoint = collector.endpoint();
@@ -178,11 +185,10 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
     let signs_in = run.emulate("token", &variables)?;
     let (status, body) = answer(&signs_in.invoke(&sign_in(&[("x-amzn-trace-id", &xray(true))]))?)?;
     assert_eq!(status, 200, "{body}");
-    let mut exports = collector.exports();
-    assert_eq!(exports.len(), 1, "a request has all of its spans in one message");
-    let head = &exports[0].head;
-    assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
-    assert!(head.contains(&format!("authorization: bearer {COLLECTOR_KEY}\r\n")), "{head}");
+    let mut exports = collector.take_exports();
+    assert_eq!(exports.len(), 1, "the spans of a request are sent in one message");
+    assert_eq!(exports[0].request_line, "POST /v1/traces HTTP/1.1");
+    assert_eq!(exports[0].authorization, Some(format!("Bearer {COLLECTOR_KEY}")));
     let spans = exports[0].spans();
     check(
         &spans,
@@ -202,7 +208,7 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
             db.system.name: postgresql
           password.verify (kind 1, status 0)
           postgresql (kind 3, status 0)
-            db.query.text: with current as ( select throttled_until f
+            db.query.text: with current as ( select throttled_until
             db.system.name: postgresql
           password.renew (kind 1, status 0)
           postgresql (kind 3, status 0)
@@ -228,16 +234,16 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
     let token = body["data"]["access_token"].as_str().ok_or("no token")?;
     let reads = run.emulate("data-get", &variables)?;
     reads.invoke(&read(token, &[]))?;
-    let alone = collector.exports().pop().ok_or("no trace of its own")?;
+    let alone = collector.take_exports().pop().ok_or("no trace")?;
     assert!(alone.spans().iter().all(|span| span.trace != TRACE && span.parent != PARENT));
     exports.push(alone);
 
-    // The function finds its connection gone, and opens another one.
+    // The function finds its connection closed and opens another one.
     run.disconnect().await?;
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
     let (status, _) = answer(&reads.invoke(&read(token, &[("traceparent", &traceparent)]))?)?;
     assert_eq!(status, 404);
-    let missed = collector.exports().pop().ok_or("no trace")?;
+    let missed = collector.take_exports().pop().ok_or("no trace")?;
     check(
         &missed.spans(),
         &expect![[r#"
@@ -262,11 +268,11 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
     );
     exports.push(missed);
 
-    // A server's error: the table is not there.
+    // The database reports an error, because the table is missing.
     run.database.connect().await.execute("alter table data_store rename to elsewhere", &[]).await?;
     let (status, _) = answer(&reads.invoke(&read(token, &[("x-amzn-trace-id", &xray(true))]))?)?;
     assert_eq!(status, 500);
-    let failed = collector.exports().pop().ok_or("no trace")?;
+    let failed = collector.take_exports().pop().ok_or("no trace")?;
     check(
         &failed.spans(),
         &expect![[r#"
@@ -294,19 +300,19 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_takes_its_time_is_bel
     drop((reads, signs_in));
     let log = run.log()?;
     assert!(log.contains(&format!(r#""trace_id":"{ROOT}""#)), "{log}");
-    assert!(!log.contains(COLLECTOR_KEY), "the log has the collector's key");
+    assert!(!log.contains(COLLECTOR_KEY), "the log contains the collector's key");
     let secrets =
         [password(), token, SECRET, "ada@example.com", "$2b$", "the-key", "the-user-agent", "203.0.113.1", &address];
     for secret in secrets {
         for export in &exports {
-            assert!(!String::from_utf8_lossy(&export.bytes).contains(secret), "a span has {secret}");
+            assert!(!String::from_utf8_lossy(&export.bytes).contains(secret), "a span contains {secret}");
         }
     }
     Ok(())
 }
 
 #[test]
-fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
+fn the_trace_that_lambda_passes_precedes_the_one_in_the_request() -> Outcome {
     let run = Run::new()?;
     let collector = Collector::start()?;
     let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())])?;
@@ -314,19 +320,19 @@ fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
     let traceparent = format!("00-{}-{}-01", "1".repeat(32), "1".repeat(16));
     let event = sign_in(&[("x-amzn-trace-id", other), ("traceparent", &traceparent)]);
     assert_eq!(answer(&function.invoke(&xray(true), &event)?.answer)?.0, 200);
-    let spans = collector.exports().pop().ok_or("no trace")?.spans();
+    let spans = collector.take_exports().pop().ok_or("no trace")?.spans();
     let request = spans.iter().find(|span| span.name == "POST /api/token").ok_or("no span of the request")?;
     assert_eq!((request.trace.as_str(), request.parent.as_str()), (TRACE, PARENT));
     assert_eq!(request.resource["service.name"], "the-function");
 
     assert_eq!(answer(&function.invoke(&xray(false), &event)?.answer)?.0, 200);
-    assert_eq!(collector.exports().len(), 0, "X-Ray does not want this one");
+    assert_eq!(collector.take_exports().len(), 0, "X-Ray does not sample this request");
 
     let variables =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()), ("OTEL_TRACES_SAMPLER", "always_on".to_owned())];
     let mut function = run.invoked("token", &variables.each_ref().map(|(name, value)| (*name, value.as_str())))?;
     assert_eq!(answer(&function.invoke(&xray(false), &event)?.answer)?.0, 200);
-    assert_eq!(collector.exports().len(), 1, "the collector does the choosing");
+    assert_eq!(collector.take_exports().len(), 1, "always_on leaves the sampling to the collector");
 
     drop(function);
     let log = run.log()?;
@@ -335,7 +341,7 @@ fn lambdas_word_on_the_trace_counts_before_the_requests() -> Outcome {
 }
 
 #[test]
-fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcome {
+fn a_collector_that_is_unreachable_or_hangs_does_not_delay_the_response() -> Outcome {
     let run = Run::new()?;
     let warm_up = sign_in(&[]);
 
@@ -344,26 +350,26 @@ fn a_collector_that_is_gone_or_says_nothing_costs_no_caller_anything() -> Outcom
     for round in 1..=2 {
         let outcome = function.invoke(&xray(true), &warm_up)?;
         assert_eq!(answer(&outcome.answer)?.0, 200);
-        let after = outcome.ready - outcome.answered;
-        assert!((200..1000).contains(&after.as_millis()), "the environment was held for {after:?}");
-        assert_eq!(hanging.kept(), round, "the collector was asked");
+        let after = outcome.ready.saturating_sub(outcome.answered);
+        assert!((200..1000).contains(&after.as_millis()), "the next event was requested {after:?} after the response");
+        assert_eq!(hanging.unanswered(), round, "each trace is sent to the collector");
     }
 
     let gone = format!("http://127.0.0.1:{}", port::free()?);
     let mut function = run.invoked("token", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &gone)])?;
     let outcome = function.invoke(&xray(true), &warm_up)?;
     assert_eq!(answer(&outcome.answer)?.0, 200);
-    let after = outcome.ready - outcome.answered;
-    assert!(after.as_millis() < 200, "the environment was held for {after:?}");
+    let after = outcome.ready.saturating_sub(outcome.answered);
+    assert!(after.as_millis() < 200, "the next event was requested {after:?} after the response");
 
     drop(function);
     let log = run.log()?;
-    assert_eq!(log.matches("a trace is lost").count(), 3, "{log}");
+    assert_eq!(log.matches("spans were dropped: ").count(), 3, "{log}");
     Ok(())
 }
 
 #[test]
-fn a_function_that_is_told_no_collector_looks_for_none() -> Outcome {
+fn a_function_without_a_valid_collector_address_sends_no_traces() -> Outcome {
     let run = Run::new()?;
     let mut function = run.invoked("token", &[("OTEL_SERVICE_NAME", "the-service")])?;
     assert_eq!(answer(&function.invoke(&xray(true), &sign_in(&[]))?.answer)?.0, 200);
@@ -371,7 +377,7 @@ fn a_function_that_is_told_no_collector_looks_for_none() -> Outcome {
     assert_eq!(answer(&function.invoke(&xray(true), &sign_in(&[]))?.answer)?.0, 200);
     drop(function);
     let log = run.log()?;
-    assert!(!log.contains("a trace is lost"), "{log}");
-    assert_eq!(log.matches("there will be no traces: ").count(), 1, "{log}");
+    assert!(!log.contains("spans were dropped: "), "{log}");
+    assert_eq!(log.matches("traces cannot be exported: ").count(), 1, "{log}");
     Ok(())
 }

@@ -1,94 +1,83 @@
-//! A stand-in for Lambda's Runtime API, for what the emulator does not show: the trace that Lambda has an invocation in, and
-//! when a function is ready for the next one. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+//! Lambda's Runtime API, for two things that the Lambda emulator does not provide: the trace of an invocation, and the
+//! moment at which a function is ready for the next one.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
+use std::error::Error;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::thread;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use tests::process::{Running, spawn_into};
+use tiny_http::{Header, Request, Response};
 
 use crate::support::guard;
+use crate::support::http_server::HttpServer;
 
-/// A function and the API that it asks for events; dropping it stops both.
+/// A function and the Runtime API that it polls. Dropping it stops both.
 pub struct Invoked {
-    listener: TcpListener,
-    /// Where the function waits for an event.
-    waiting: TcpStream,
+    // The function first, so that it does not see the API stop.
     _running: Running,
+    /// The function's request for its next event; `None` only during an invocation.
+    next: Option<Request>,
+    requests: Receiver<Request>,
+    _server: HttpServer,
 }
 
-/// What came of an invocation.
-pub struct Outcome {
+/// The result of an invocation.
+pub struct Invocation {
     pub answer: String,
-    /// Until the answer was there.
+    /// The time until the function returned its answer.
     pub answered: Duration,
-    /// Until the function asked for the next event, at which it may be frozen.
+    /// The time until the function asked for the next event. Lambda may freeze it then.
     pub ready: Duration,
 }
 
-/// How long a function may keep silent.
+/// The time in which a function must send its next request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Invoked {
     /// Starts a function and waits until it is ready.
-    pub fn start(binary: &Path, env: &[(&str, &str)], output: &File) -> Result<Self, Error> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
+    pub fn start(binary: &Path, env: &[(&str, &str)], output: &File) -> Result<Self, Box<dyn Error>> {
+        let (sender, requests) = mpsc::channel();
+        let server = HttpServer::start(1, move |request| {
+            // The receiver is gone only while the API stops.
+            let _ = sender.send(request);
+        })?;
         let mut command = guard().command(binary);
-        command.env("AWS_LAMBDA_RUNTIME_API", listener.local_addr()?.to_string()).envs(env.iter().copied());
+        command.env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{}", server.port())).envs(env.iter().copied());
         for (name, value) in [("NAME", "the-function"), ("VERSION", "7"), ("MEMORY_SIZE", "256")] {
             command.env(format!("AWS_LAMBDA_FUNCTION_{name}"), value);
         }
         let running = spawn_into(command, Some(output))?;
-        let (waiting, _) = accept(&listener, "/invocation/next")?;
-        Ok(Self { listener, waiting, _running: running })
+        let next = receive(&requests, "/invocation/next")?;
+        Ok(Self { _running: running, next: Some(next), requests, _server: server })
     }
 
-    /// Hands the function an event and waits until it wants another one.
-    pub fn invoke(&mut self, trace: &str, event: &str) -> Result<Outcome, Error> {
-        let headers = format!(
-            "lambda-runtime-aws-request-id: {}\r\nlambda-runtime-deadline-ms: 4102444800000\r\nlambda-runtime-trace-id: {trace}\r\n",
-            uuid::Uuid::now_v7()
-        );
-        let stopwatch = Instant::now();
-        respond(&self.waiting, &headers, event)?;
-        let (connection, answer) = accept(&self.listener, "/response")?;
-        let answered = stopwatch.elapsed();
-        respond(&connection, "", "")?;
-        let (waiting, _) = accept(&self.listener, "/invocation/next")?;
-        self.waiting = waiting;
-        Ok(Outcome { answer, answered, ready: stopwatch.elapsed() })
-    }
-}
-
-fn accept(listener: &TcpListener, path: &str) -> Result<(TcpStream, String), Error> {
-    let stopwatch = Instant::now();
-    let connection = loop {
-        match listener.accept() {
-            Ok((connection, _)) => break connection,
-            Err(error) if error.kind() == ErrorKind::WouldBlock && stopwatch.elapsed() < PATIENCE => {
-                thread::sleep(Duration::from_millis(1));
-            }
-            Err(error) => return Err(error),
+    /// Passes an event to the function and waits until it asks for another one.
+    pub fn invoke(&mut self, trace: &str, event: &str) -> Result<Invocation, Box<dyn Error>> {
+        let mut response = Response::from_string(event);
+        let request_id = uuid::Uuid::now_v7().to_string();
+        for (name, value) in
+            [("aws-request-id", request_id.as_str()), ("deadline-ms", "4102444800000"), ("trace-id", trace)]
+        {
+            let header = Header::from_bytes(format!("lambda-runtime-{name}"), value);
+            response.add_header(header.map_err(|()| format!("{name} cannot be sent: {value}"))?);
         }
-    };
-    connection.set_nonblocking(false)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    let mut reader = BufReader::new(&connection);
-    let mut head = String::new();
-    while reader.read_line(&mut head)? > 2 {}
-    let length =
-        head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.trim().parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body)?;
-    assert!(head.lines().next().is_some_and(|line| line.contains(path)), "not {path}: {head}");
-    Ok((connection, String::from_utf8_lossy(&body).into_owned()))
+        let stopwatch = Instant::now();
+        self.next.take().ok_or("an earlier invocation failed")?.respond(response)?;
+        let mut returned = receive(&self.requests, "/response")?;
+        let mut answer = String::new();
+        returned.as_reader().read_to_string(&mut answer)?;
+        let answered = stopwatch.elapsed();
+        returned.respond(Response::empty(202))?;
+        self.next = Some(receive(&self.requests, "/invocation/next")?);
+        Ok(Invocation { answer, answered, ready: stopwatch.elapsed() })
+    }
 }
 
-fn respond(mut connection: &TcpStream, headers: &str, body: &str) -> Result<(), Error> {
-    let length = body.len();
-    write!(connection, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+fn receive(requests: &Receiver<Request>, path: &str) -> Result<Request, Box<dyn Error>> {
+    let request = requests.recv_timeout(PATIENCE).map_err(|_| format!("the function did not send {path}"))?;
+    assert!(request.url().ends_with(path), "expected {path}, got {}", request.url());
+    Ok(request)
 }

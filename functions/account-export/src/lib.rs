@@ -44,12 +44,11 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let query = Query::of(&request);
     let limit = query.get("limit")?.unwrap_or(Limit::BATCH).at_most(Limit::BATCH);
     let after = query.get_by("cursor", |text| cursor::read(text, session.user, &prefix))?;
-    let (account, sessions) = match after {
-        Some(_) => (None, None),
-        None => {
-            let account = db::users::find(app.db(), session, now).await?;
-            (Some(account), Some(db::sessions::list(app.db(), session, now).await?))
-        }
+    let (account, sessions) = if after.is_some() {
+        (None, None)
+    } else {
+        let account = db::users::find(app.db(), session, now).await?;
+        (Some(account), Some(db::sessions::list(app.db(), session, now).await?))
     };
     let page = PageRequest { prefix: &prefix, after: after.as_ref(), limit, values: true };
     let page = db::data::list(app.db(), session, page, now).await?;

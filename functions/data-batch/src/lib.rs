@@ -48,7 +48,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
 fn read(request: &Request, now: SystemTime) -> Result<Vec<Operation>, ApiError> {
     let mut body = Body::read_at_most(request, MAX_BYTES)?;
     let mut indexes = HashMap::new();
-    let operations = body.each("operations", Operation::MOST, |index, item| {
+    let operations = body.each("operations", Operation::MAX_IN_BATCH, |index, item| {
         let operation = read_operation(item, now)?;
         if let Some(first) = indexes.insert(operation.key.as_str().to_owned(), index) {
             let message = format!("operation {first} has the same key: each key can be in a batch only once");

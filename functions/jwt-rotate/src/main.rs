@@ -1,3 +1,5 @@
+//! Runs this function for each event.
+
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]

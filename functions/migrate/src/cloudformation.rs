@@ -1,5 +1,5 @@
-//! `migrate` as a custom resource: CloudFormation sends an event at each deployment and waits, for an hour if need be, for
-//! an answer at a URL that is in it:
+//! The protocol of CloudFormation's custom resources. CloudFormation invokes the function in a deployment and waits, for an
+//! hour by default, until a response is uploaded to the URL in the event:
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/crpg-ref.html>.
 
 use std::future::Future;
@@ -14,10 +14,11 @@ use tokio::time::timeout;
 
 use crate::Report;
 
-/// What CloudFormation asks for. What an answer needs may be missing, so that there is one all the same.
+/// A request of CloudFormation. Only the URL is required, so that an incomplete request gets a response too.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Request {
+#[expect(clippy::struct_field_names, reason = "CloudFormation names the fields")]
+pub(crate) struct Request {
     #[serde(default)]
     request_type: String,
     #[serde(rename = "ResponseURL")]
@@ -28,15 +29,15 @@ pub struct Request {
     request_id: String,
     #[serde(default)]
     logical_resource_id: String,
-    // Read where what is wrong with it can be answered.
+    // Parsed by `iam_roles`, so that an error is part of the response.
     #[serde(default)]
     resource_properties: Value,
 }
 
-/// What it gets.
+/// A response to CloudFormation.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Answer {
+pub struct Response {
     status: Status,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
@@ -54,99 +55,101 @@ enum Status {
     Failed,
 }
 
-/// What the template can get at by `!GetAtt`: texts alone.
+/// The attributes that a template can read with `!GetAtt`.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Data {
     applied: String,
 }
 
-/// The schema is one thing whatever happens: another id would have CloudFormation delete the old one.
+/// The id never changes, because CloudFormation would delete the resource that had the previous one.
 const PHYSICAL_RESOURCE_ID: &str = "keyhold-schema";
-/// Kept back of an invocation's time for the answer: longer than its attempts take where they are refused, and as long as
-/// the first two take where nobody answers.
-const TIME_FOR_ANSWER: Duration = Duration::from_secs(12);
-/// Bytes of a text in an answer, which may have 4096 in all.
+/// The part of an invocation's time that is reserved for the response. It is enough for all attempts that fail at once, and
+/// for two that time out.
+const TIME_FOR_RESPONSE: Duration = Duration::from_secs(12);
+/// The longest text in a response, in bytes. A response has at most 4096 bytes.
 const MAX_TEXT: usize = 1000;
 
 impl Request {
-    /// The request in an event, if it is one of CloudFormation's.
-    pub fn of(event: &str) -> Option<Self> {
+    /// Parses an event. Returns none if it is not a request of CloudFormation.
+    pub(crate) fn parse(event: &str) -> Option<Self> {
         serde_json::from_str(event).ok()
     }
 
-    /// Does what is asked for by `migration`, until shortly before the `deadline`, and sends the answer, be it that it failed.
+    /// Runs the migration if the request needs it, until shortly before the deadline, and sends the response. A failed
+    /// migration is sent as a response too.
     ///
     /// # Errors
-    /// The answer could not be sent. Lambda then invokes the function again.
-    pub async fn serve<F>(
+    /// The response could not be sent. Lambda then invokes the function again.
+    pub(crate) async fn serve<F>(
         self,
         migration: impl FnOnce(IamRoles) -> F,
         now: SystemTime,
         deadline: Option<SystemTime>,
-    ) -> Result<Answer, BoxError>
+    ) -> Result<Response, BoxError>
     where
         F: Future<Output = Result<Report, BoxError>> + Send + 'static,
     {
-        let done = match self.request_type.as_str() {
+        let result = match self.request_type.as_str() {
             "Create" | "Update" => {
                 let left = deadline.map_or(Duration::MAX, |deadline| deadline.duration_since(now).unwrap_or_default());
                 match self.iam_roles() {
-                    Ok(iam_roles) => run(migration(iam_roles), left.saturating_sub(TIME_FOR_ANSWER)).await,
+                    Ok(iam_roles) => run(migration(iam_roles), left.saturating_sub(TIME_FOR_RESPONSE)).await,
                     Err(reason) => Err(reason),
                 }
             }
-            // The data outlives the stack.
+            // The data stays when the stack is deleted.
             "Delete" => Ok(Report::default()),
-            other => Err(format!("RequestType is {other:?} and not Create, Update or Delete")),
+            other => Err(format!("RequestType must be Create, Update, or Delete, not {other:?}")),
         };
-        let answer = self.answer(done);
-        aws::client::put(&self.response_url, &serde_json::to_string(&answer)?).await?;
-        Ok(answer)
+        let response = self.response(result);
+        aws::client::put(&self.response_url, &serde_json::to_string(&response)?).await?;
+        Ok(response)
     }
 
-    /// Which roles of IAM may be which role of the database.
+    /// Returns the IAM roles that may sign in as each database role.
     fn iam_roles(&self) -> Result<IamRoles, String> {
         match self.resource_properties.get("DatabaseRoles") {
             None => Ok(IamRoles::new()),
             Some(roles) => IamRoles::deserialize(roles)
-                .map_err(|error| format!("DatabaseRoles is no list of ARNs for each role of the database: {error}")),
+                .map_err(|error| format!("DatabaseRoles must map each database role to a list of ARNs: {error}")),
         }
     }
 
-    fn answer(&self, done: Result<Report, String>) -> Answer {
-        let (status, reason, applied) = match done {
+    fn response(&self, result: Result<Report, String>) -> Response {
+        let (status, reason, applied) = match result {
             Ok(report) => (Status::Success, String::new(), report.applied.join(", ")),
             Err(reason) => (Status::Failed, reason, String::new()),
         };
-        Answer {
+        Response {
             status,
-            reason: shortened(reason),
+            reason: truncate(reason),
             physical_resource_id: PHYSICAL_RESOURCE_ID,
             stack_id: self.stack_id.clone(),
             request_id: self.request_id.clone(),
             logical_resource_id: self.logical_resource_id.clone(),
-            data: Data { applied: shortened(applied) },
+            data: Data { applied: truncate(applied) },
         }
     }
 }
 
-/// Runs the migrations, whatever happens in them: the report, or why there is none, in words for whoever deploys.
-async fn run<F>(migration: F, patience: Duration) -> Result<Report, String>
+/// Runs the migration and survives its panics and its timeout. The error is a text for the operator.
+async fn run<F>(migration: F, time_limit: Duration) -> Result<Report, String>
 where
     F: Future<Output = Result<Report, BoxError>> + Send + 'static,
 {
-    // A task of its own: should it panic, this one goes on.
+    // A panic ends its own task only.
     let task = tokio::spawn(migration);
     let abort = task.abort_handle();
-    let reason = match timeout(patience, task).await {
+    let reason = match timeout(time_limit, task).await {
         Ok(Ok(Ok(report))) => return Ok(report),
         Ok(Ok(Err(error))) => report::chain(error.as_ref()),
-        Ok(Err(_)) => "the migration panicked: the function's log says where".to_owned(),
+        Ok(Err(_)) => "the migration panicked. The log of the function has the message".to_owned(),
         Err(_) => {
             abort.abort();
-            "the migrations were not done before the function's timeout, and the one that was begun is undone: does another \
-             run hold the lock, or something else the tables? Raise the timeout of the function, or deploy again"
+            "the migration did not finish before the timeout of the function. Another run may hold the migration lock, or a \
+             transaction may lock a table. Raise the timeout of the function, or deploy again: the next run continues with \
+             the missing migrations"
                 .to_owned()
         }
     };
@@ -154,7 +157,7 @@ where
     Err(reason)
 }
 
-fn shortened(mut text: String) -> String {
+fn truncate(mut text: String) -> String {
     if text.len() > MAX_TEXT {
         text.truncate(text.floor_char_boundary(MAX_TEXT));
         text.push('…');
@@ -166,20 +169,20 @@ fn shortened(mut text: String) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{MAX_TEXT, Report, run, shortened};
+    use super::{MAX_TEXT, Report, run, truncate};
 
     #[tokio::test]
-    async fn a_migration_that_panics_has_failed() {
-        let failed = run(async { panic!("on purpose") }, Duration::MAX).await;
-        assert!(failed.is_err_and(|reason| reason.contains("panicked")));
-        let done = run(async { Ok(Report::default()) }, Duration::MAX).await;
-        assert!(done.is_ok(), "and the next one is done");
+    async fn a_panic_is_a_failed_migration() {
+        let panicked = run(async { panic!("on purpose") }, Duration::MAX).await;
+        assert!(panicked.is_err_and(|reason| reason.contains("panicked")));
+        let next = run(async { Ok(Report::default()) }, Duration::MAX).await;
+        assert!(next.is_ok(), "the next migration runs");
     }
 
     #[test]
-    fn a_long_text_is_cut_between_two_characters() {
-        assert_eq!(shortened("short".to_owned()), "short");
-        let cut = shortened("é".repeat(MAX_TEXT));
-        assert_eq!((cut.chars().count(), cut.ends_with('…')), (MAX_TEXT / 2 + 1, true));
+    fn a_long_text_is_truncated_between_two_characters() {
+        assert_eq!(truncate("short".to_owned()), "short");
+        let truncated = truncate("é".repeat(MAX_TEXT));
+        assert_eq!((truncated.chars().count(), truncated.ends_with('…')), (MAX_TEXT / 2 + 1, true));
     }
 }

@@ -1,3 +1,5 @@
+//! Serves the route of this function.
+
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! The context of a handler: everything that was made ready at the start. Cheap to clone.
+//! The context of a handler: everything that a function prepares at its start. Clones are cheap.
 
 mod password_check;
 mod session;
@@ -14,7 +14,8 @@ use crate::db::Database;
 use crate::secrets::{Keys, Secrets};
 use crate::settings::Settings;
 
-/// Database, settings, clock, and the signing keys that the type of the function asks for.
+/// The database, the settings, the clock, and the signing keys of a function. `K` is [`NoKeys`](crate::secrets::NoKeys)
+/// for a function that handles no tokens.
 pub struct App<K: Keys = KeyRing>(Arc<Parts<K>>);
 
 struct Parts<K> {
@@ -31,7 +32,7 @@ impl<K: Keys> Clone for App<K> {
 }
 
 impl<K: Keys> App<K> {
-    /// Puts the parts together. `connections` is the number of requests that the process serves at a time.
+    /// Makes the context. `connections` is the number of requests that the process serves at a time.
     pub fn new(settings: Settings, secrets: Arc<Secrets<K>>, clock: Arc<dyn Clock>, connections: usize) -> Self {
         let database = Database::new(Arc::clone(&secrets) as _, Arc::clone(&clock), connections);
         Self(Arc::new(Parts { database, settings, secrets, clock }))

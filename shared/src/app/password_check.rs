@@ -21,7 +21,7 @@ use crate::telemetry::spans;
 /// The account whose password is checked.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
-    /// The account with this username or e-mail address, and where the attempt comes from.
+    /// The account with this username or email address, and the network of the attempt.
     Name(&'a str, Option<&'a Network>),
     /// The account of a session.
     Session(Session),
@@ -44,10 +44,10 @@ impl Subject<'_> {
 }
 
 impl<K: Keys> App<K> {
-    /// Checks a password at sign-in and then calls `complete`. `network` is where the attempt comes from.
+    /// Checks a password at sign-in and then calls `complete`. `network` is the origin of the attempt.
     ///
-    /// `complete` acts on the verified password only if it is still the stored one, and returns `None` if it is not. The
-    /// check is then repeated.
+    /// `complete` acts on the verified password only if it is still the stored one, and returns `None` if it is not.
+    /// The check is then repeated.
     ///
     /// # Errors
     /// `InvalidCredentials`, `TooManyAttempts`, or what `complete` returns.
@@ -120,7 +120,8 @@ impl<K: Keys> App<K> {
             if let Some(until) = db::sign_in::record_success(self.db(), &counter, now).await? {
                 return Err(self.throttled(user, purpose, until));
             }
-            // Only now: before, the time it takes would tell that the password is right.
+            // Not before `record_success`: a throttled attempt with the right password would take longer, and so reveal
+            // it.
             let renewed_hash = match purpose {
                 PasswordCheck::SignIn if outdated => Some(self.renew_hash(password.clone()).await?),
                 _ => None,
@@ -166,7 +167,7 @@ impl<K: Keys> App<K> {
     }
 }
 
-/// Hashes on a thread of its own, so that other requests go on.
+/// Runs `work` on a blocking thread, so that it does not delay other requests.
 async fn hashing<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
     operation: &'static str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,

@@ -1,3 +1,5 @@
+//! The session of a request.
+
 use super::App;
 use crate::auth::access_token::{self, InvalidAccessToken};
 use crate::auth::key_ring::KeyRing;

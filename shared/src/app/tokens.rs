@@ -1,3 +1,5 @@
+//! The tokens in the response to a sign-in or a refresh.
+
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -16,7 +18,7 @@ pub struct Tokens {
     /// Seconds.
     expires_in: u64,
     refresh_token: Zeroizing<String>,
-    /// Seconds, unless it is refreshed before.
+    /// Seconds until the session ends, unless it is refreshed before.
     refresh_expires_in: u64,
 }
 
@@ -24,7 +26,7 @@ impl App<KeyRing> {
     /// Makes the tokens for the client: a new access token of `session`, and `refresh_token`.
     ///
     /// # Errors
-    /// Only for a fault of this program.
+    /// The access token could not be signed. No input from a client causes it.
     pub async fn tokens(&self, session: Session, refresh_token: &RefreshToken) -> Result<Tokens, ApiError> {
         let settings = self.settings();
         let keys = self.0.secrets.keys().await;

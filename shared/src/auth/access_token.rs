@@ -1,6 +1,8 @@
-//! Access tokens: JSON Web Tokens by RFC 9068 and RFC 8725. With [`super::jwt_crypto`] the only home of `jsonwebtoken`.
+//! Access tokens: JSON Web Tokens according to RFC 9068 and RFC 8725.
+//!
+//! This module, `jwt_crypto`, and `key_ring` are the home of `jsonwebtoken`.
 
-#![expect(clippy::disallowed_methods, reason = "this is the home of jsonwebtoken")]
+#![expect(clippy::disallowed_methods, reason = "the home of jsonwebtoken")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,46 +13,46 @@ use uuid::Uuid;
 use super::key_ring::KeyRing;
 use crate::domain::{Session, SessionId, UserId, uuid_v7};
 
-/// The media type in the header (RFC 9068 §2.1), which keeps other JWTs of the same key from passing for access tokens.
+/// The `typ` header (RFC 9068 §2.1). It keeps other JWTs that are signed with the same key from being accepted.
 const TYPE: &str = "at+jwt";
-/// Seconds by which the clocks of two machines may differ. AWS keeps its clocks within milliseconds.
+/// The tolerated difference between the clocks of two machines. AWS keeps its clocks within milliseconds.
 const LEEWAY_SECONDS: u64 = 5;
-/// Bytes. Ours have about 500; anything longer is not one of ours and not worth parsing.
+/// Maximum length in bytes. An issued token has about 500, so a longer one is rejected without parsing.
 const MAX_BYTES: usize = 4096;
 
-/// For whom and for how long tokens are issued, and whose are accepted.
+/// The issuer, the audience, and the lifetime of tokens. Only tokens with the same issuer and audience are accepted.
 #[derive(Clone, Debug)]
 pub struct TokenPolicy {
-    /// `iss`.
+    /// The claim `iss`.
     pub issuer: String,
-    /// `aud`.
+    /// The claim `aud`.
     pub audience: String,
-    /// From `iat` to `exp`, whole seconds.
+    /// Time from `iat` to `exp`, in whole seconds.
     pub lifetime: Duration,
 }
 
-/// Why a text is no access token of ours. For the log; the caller is told no more than that it is invalid.
+/// The reason why an access token is rejected. It is logged; the client only learns that the token is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidAccessToken {
-    /// Longer than any token of ours.
+    /// The token is longer than any issued token.
     #[error("the token has more than {MAX_BYTES} bytes")]
     TooLong,
-    /// No JWT, a bad signature, another algorithm, issuer or audience, or claims of wrong types.
+    /// The text is not a JWT, the signature, algorithm, issuer, or audience is wrong, or a claim has the wrong type.
     #[error("the token is malformed or not signed by this service")]
     Jwt(#[from] jsonwebtoken::errors::Error),
-    /// `typ` is missing or another one.
+    /// `typ` is missing or different.
     #[error("the token is not of type {TYPE}")]
     Type,
-    /// `crit` names extensions, none of which is understood here (RFC 7515 §4.1.11).
+    /// `crit` names extensions. This service supports none (RFC 7515 §4.1.11).
     #[error("the token has critical extensions")]
     Critical,
-    /// No key of the ring has this `kid`.
+    /// The ring has no key with this `kid`.
     #[error("the token names an unknown key")]
     UnknownKey,
-    /// Past `exp`.
+    /// `exp` is in the past.
     #[error("the token has expired")]
     Expired,
-    /// Before `nbf`, or `iat` lies in the future.
+    /// `nbf` or `iat` is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
 }
@@ -93,13 +95,13 @@ pub fn issue(ring: &KeyRing, policy: &TokenPolicy, session: Session, now: System
     Ok(jsonwebtoken::encode(&header, &claims, &key.signing)?)
 }
 
-/// Reads a token: whose session it stands for.
+/// Verifies a token and returns the session that it was issued for.
 ///
-/// The key is looked up by `kid` in the ring and the algorithm is the key's, never the token's; header members that
-/// carry or point to keys (`jwk jku x5u x5c`) are not looked at.
+/// `kid` selects the key, and the key determines the algorithm; the token's `alg` cannot (RFC 8725 §3.1). Headers that
+/// contain or refer to keys (`jwk`, `jku`, `x5u`, `x5c`) are ignored.
 ///
 /// # Errors
-/// See [`InvalidAccessToken`].
+/// [`InvalidAccessToken`].
 pub fn verify(
     ring: &KeyRing,
     policy: &TokenPolicy,
@@ -120,7 +122,7 @@ pub fn verify(
     let mut validation = Validation::new(key.algorithm);
     validation.set_issuer(&[&policy.issuer]);
     validation.set_audience(&[&policy.audience]);
-    // The library reads the system's clock; the times are checked below by the one that was handed in.
+    // The library would read the system clock. The times are checked below against `now`.
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_nbf = false;
@@ -135,7 +137,7 @@ pub fn verify(
     Ok(Session { id: claims.sid, user: claims.sub })
 }
 
-/// RFC 7515 §4.1.9: media types are compared without case, and `application/` may be left out.
+/// Compares a `typ` header, ignoring case. The prefix `application/` is optional (RFC 7515 §4.1.9).
 fn is_access_token_type(typ: &str) -> bool {
     let typ = typ.to_ascii_lowercase();
     typ.strip_prefix("application/").unwrap_or(&typ) == TYPE

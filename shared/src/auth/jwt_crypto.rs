@@ -1,6 +1,7 @@
-//! What `jsonwebtoken` signs and verifies with: HMAC-SHA-256 and ECDSA on P-256 by `ring`, which TLS needs anyway.
+//! The crypto provider of `jsonwebtoken`: HMAC-SHA-256 and ECDSA on P-256 from `ring`, which TLS needs anyway.
 //!
-//! Its own choices cost more: `rust_crypto` brings an RSA with an open advisory, `aws_lc_rs` 42 ms at every start.
+//! The library's own providers are not used: `rust_crypto` depends on an RSA crate with an open advisory, and
+//! `aws_lc_rs` adds 42 ms to each cold start.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -13,22 +14,23 @@ use signature::{Signer, Verifier};
 static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
 
-/// Makes this the process's provider. Safe to repeat.
-pub fn install() {
-    // The only way to fail is that it is installed already.
+/// Installs this provider for the process. Repeated calls have no effect.
+pub(crate) fn install() {
+    // Fails only if a provider is installed already.
     let _ = PROVIDER.install_default();
 }
 
-/// Reads the P-256 key pair in a PKCS#8 document.
+/// Parses a P-256 key pair in PKCS#8.
 pub(super) fn key_pair(pkcs8: &[u8]) -> std::result::Result<EcdsaKeyPair, ring::error::KeyRejected> {
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &SystemRandom::new())
 }
 
-/// Makes a P-256 key pair: a PKCS#8 document.
+/// Generates a P-256 key pair in PKCS#8.
 pub(super) fn new_key_pair() -> std::result::Result<ring::pkcs8::Document, ring::error::Unspecified> {
     EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`CryptoProvider` defines the signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.as_bytes()))),
@@ -39,6 +41,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`CryptoProvider` defines the signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.try_get_as_bytes()?))),
@@ -97,7 +100,7 @@ impl JwtSigner for Es256Signer {
     }
 }
 
-/// The key is a point of the curve, uncompressed.
+/// Contains the public key as an uncompressed curve point.
 struct Es256Verifier(UnparsedPublicKey<Vec<u8>>);
 
 impl Verifier<Vec<u8>> for Es256Verifier {

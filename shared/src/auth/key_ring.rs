@@ -1,7 +1,7 @@
-//! The keys that access tokens are signed and verified with.
+//! The key ring: the keys that sign and verify access tokens.
 //!
-//! A ring may hold keys of both kinds, so that a service can go from one to the other: secrets (HS256), which whoever
-//! verifies has to have, and key pairs (ES256), whose public half anybody may have.
+//! A ring may contain secrets (HS256), which every verifier must have, and key pairs (ES256), whose public keys may be
+//! published. It may contain both, so that a deployment can change from one to the other.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,12 +15,10 @@ use zeroize::Zeroizing;
 
 use super::jwt_crypto;
 
-/// Keys in order: the first signs, all of them verify. A key is published by standing in the ring, and retires by leaving
-/// it.
+/// Keys in order: the first one signs, all of them verify. At least one.
 pub struct KeyRing(Vec<Key>);
 
-/// A key with the id that token headers call it by (`kid`, RFC 7515 §4.1.4), and the one algorithm that it is for
-/// (RFC 8725 §3.1).
+/// A key with its id in token headers (`kid`, RFC 7515 §4.1.4) and its only algorithm (RFC 8725 §3.1).
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) algorithm: Algorithm,
@@ -29,7 +27,7 @@ pub(super) struct Key {
     public: Option<PublicKey>,
 }
 
-/// The public halves of a ring's key pairs, as a JWK Set (RFC 7517 §5).
+/// The public keys of a ring as a JWK Set (RFC 7517 §5).
 #[derive(Serialize)]
 pub struct PublicKeys<'a> {
     keys: Vec<&'a PublicKey>,
@@ -48,41 +46,41 @@ struct PublicKey {
     y: String,
 }
 
-/// Why a text is no key ring. Each message says what to put in its place.
+/// The reason why a text is not a key ring. Each message says what to set instead.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyRing {
-    /// Fewer than 256 bits.
+    /// The secret has fewer than 256 bits.
     #[error("{0} has fewer than {MIN_SECRET_BYTES} bytes. {ADVICE}")]
     Short(String),
-    /// A secret that stands in somebody's documentation, or one that repeats itself.
+    /// The secret is published in documentation, or it repeats itself.
     #[error("{0} is a well-known example or too regular to be random. {ADVICE}")]
     Guessable(String),
-    /// No private key, or one of another kind.
+    /// The text is not a private key, or the key has another type.
     #[error(
-        "{0} is no PEM file with a P-256 key in PKCS#8. Make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
+        "{0} is not a P-256 key in PKCS#8 and PEM. Create one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
     )]
     PrivateKey(String),
-    /// It starts like JSON but is not the form that is understood.
+    /// The text starts like JSON but is not a key ring.
     #[error(
-        r#"the JWT secret is neither a plain text nor JSON like {{"keys":[{{"kid":"2026-11","secret":"…"}}]}} or {{"keys":[{{"kid":"2026-11","private_key":"…"}}]}}, of which the first signs: {0}"#
+        r#"the JWT secret is neither plain text nor JSON such as {{"keys":[{{"kid":"2026-11","secret":"…"}}]}} or {{"keys":[{{"kid":"2026-11","private_key":"…"}}]}}: {0}"#
     )]
     Malformed(String),
-    /// Two keys with the same id.
-    #[error("the JWT key id {0:?} stands twice in the ring: give every key its own")]
+    /// Two keys have the same id.
+    #[error("two keys of the ring have the id {0:?}. Give each key its own id")]
     Repeated(String),
 }
 
-/// RFC 7518 §3.2: a key of the size of the hash output or larger must be used.
+/// RFC 7518 §3.2: the key must be at least as large as the hash output.
 const MIN_SECRET_BYTES: usize = 32;
-/// Characters of a key id, which stands in every token.
+/// Maximum characters of a key id, because every token contains it.
 const MAX_ID_CHARS: usize = 64;
-const ADVICE: &str = "Make one with `openssl rand -hex 32`";
-/// How a private key begins that stands there as it is.
+const ADVICE: &str = "Create one with `openssl rand -hex 32`";
+/// The start of a private key in PEM.
 const PEM: &str = "-----BEGIN";
-/// The bytes of one coordinate of P-256.
+/// Bytes of a coordinate of P-256.
 const COORDINATE_BYTES: usize = 32;
 
-/// Secrets of 32 bytes and more that are printed in documentation or shipped as defaults, in lower case.
+/// Secrets of at least 32 bytes that are published in documentation or shipped as defaults, in lower case.
 const WELL_KNOWN: [&str; 6] = [
     "a-string-secret-at-least-256-bits-long",
     "super-secret-jwt-token-with-at-least-32-characters-long",
@@ -97,7 +95,7 @@ struct RingText {
     keys: Vec<KeyText>,
 }
 
-/// A key as it stands in a ring's text: it has either a secret or a private key.
+/// A key in the JSON form of a ring. It has either a secret or a private key.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyText {
@@ -109,11 +107,11 @@ pub(super) struct KeyText {
 }
 
 impl KeyRing {
-    /// Reads a ring: a single secret or private key as it is, or JSON `{"keys":[{"kid","secret"}, …]}` where
-    /// `private_key`, a PEM text, may stand for `secret`; the first one signs.
+    /// Parses a ring: one secret, one private key in PEM, or JSON such as `{"keys":[{"kid":"…","secret":"…"}]}`, where
+    /// `private_key` (PEM) may replace `secret`.
     ///
     /// # Errors
-    /// No key, one that is short, well-known or of another kind, or two of one id.
+    /// The text has no key, a key is short, well-known, or of another type, or two keys have the same id.
     pub fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
         jwt_crypto::install();
         let text = text.trim();
@@ -127,7 +125,7 @@ impl KeyRing {
         let mut keys: Vec<Key> = Vec::with_capacity(ring.keys.len());
         for KeyText { kid, secret, private_key } in ring.keys {
             if kid.is_empty() || kid.chars().count() > MAX_ID_CHARS {
-                return Err(InvalidKeyRing::Malformed(format!("a kid has 1 to {MAX_ID_CHARS} characters")));
+                return Err(InvalidKeyRing::Malformed(format!("a kid must have 1 to {MAX_ID_CHARS} characters")));
             }
             if keys.iter().any(|key| key.id == kid) {
                 return Err(InvalidKeyRing::Repeated(kid));
@@ -136,18 +134,18 @@ impl KeyRing {
                 (Some(secret), None) => Key::from_secret(kid, &secret)?,
                 (None, Some(private_key)) => Key::from_private_key(Some(kid), &private_key)?,
                 _ => {
-                    let what = format!("the key {kid:?} must have either a secret or a private_key");
-                    return Err(InvalidKeyRing::Malformed(what));
+                    let fault = format!("the key {kid:?} must have either a secret or a private_key");
+                    return Err(InvalidKeyRing::Malformed(fault));
                 }
             });
         }
         if keys.is_empty() {
-            return Err(InvalidKeyRing::Malformed("there is no key in it".to_owned()));
+            return Err(InvalidKeyRing::Malformed("it has no key".to_owned()));
         }
         Ok(Self(keys))
     }
 
-    /// The keys of a ring as they stand in its text, at least one; a single one that came without an id has one now.
+    /// Returns the keys of a ring in its JSON form, at least one. A single key without an id gets one.
     pub(super) fn texts(text: &str) -> Result<Vec<KeyText>, InvalidKeyRing> {
         let ring = Self::parse(text)?;
         let text = text.trim();
@@ -161,25 +159,25 @@ impl KeyRing {
         Ok(vec![KeyText { kid: ring.signing().id.clone(), secret, private_key }])
     }
 
-    /// What others can verify access tokens with: nothing, where the ring has secrets only.
+    /// Returns the public keys. A ring of secrets has none.
     pub fn public_keys(&self) -> PublicKeys<'_> {
         PublicKeys { keys: self.0.iter().filter_map(|key| key.public.as_ref()).collect() }
     }
 
-    /// Whether it verifies what another ring signs.
+    /// Whether this ring verifies tokens that another ring signs.
     pub(crate) fn verifies_tokens_of(&self, other: &Self) -> bool {
         let signing = other.signing();
         self.find(&signing.id)
             .is_some_and(|key| key.verifying.try_get_as_bytes().ok() == signing.verifying.try_get_as_bytes().ok())
     }
 
-    /// The key that signs.
+    /// Returns the key that signs.
     pub(super) fn signing(&self) -> &Key {
-        // `parse` lets no empty ring through.
+        // `parse` rejects an empty ring.
         &self.0[0]
     }
 
-    /// The key of that id, unless it has retired.
+    /// Returns the key with an id.
     pub(super) fn find(&self, id: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)
     }
@@ -199,15 +197,15 @@ impl Key {
         Ok(Self { id, algorithm: Algorithm::HS256, signing, verifying, public: None })
     }
 
-    /// Without an id it gets its thumbprint (RFC 7638) for one.
+    /// Parses a P-256 key pair. Without an `id`, the key's thumbprint (RFC 7638) becomes its id.
     fn from_private_key(id: Option<String>, pem: &str) -> Result<Self, InvalidKeyRing> {
-        let refuse =
+        let invalid =
             || InvalidKeyRing::PrivateKey(format!("the JWT private key {}", id.as_deref().unwrap_or_default()));
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| refuse())?;
-        let pair = jwt_crypto::key_pair(der.secret_pkcs8_der()).map_err(|_| refuse())?;
-        // 4, x and y: SEC 1 §2.3.3.
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| invalid())?;
+        let pair = jwt_crypto::key_pair(der.secret_pkcs8_der()).map_err(|_| invalid())?;
+        // The byte 4, then x and y (SEC 1 §2.3.3).
         let point = pair.public_key().as_ref();
-        let (x, y) = point.get(1..).and_then(|both| both.split_at_checked(COORDINATE_BYTES)).ok_or_else(refuse)?;
+        let (x, y) = point.get(1..).and_then(|both| both.split_at_checked(COORDINATE_BYTES)).ok_or_else(invalid)?;
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
         let id = id.unwrap_or_else(|| thumbprint(&format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)));
         Ok(Self {
@@ -220,13 +218,13 @@ impl Key {
     }
 }
 
-/// Where JSON is not what it should be. What is there, the library's own message would show.
+/// Returns the position of a JSON fault. The library's own message would quote the secret.
 fn place_of(error: &serde_json::Error) -> String {
-    format!("look at line {}, column {}", error.line(), error.column())
+    format!("check line {}, column {}", error.line(), error.column())
 }
 
-/// Eight different bytes among 32 are what 20 million random hexadecimal secrets have at least; `aaaa…` or `123412341234…`
-/// have fewer.
+/// Whether a secret is well-known or too regular. Of 20 million random hexadecimal secrets none had fewer than eight
+/// different bytes; `aaaa…` and `12341234…` have.
 fn is_guessable(secret: &str) -> bool {
     let mut bytes = secret.as_bytes().to_vec();
     bytes.sort_unstable();
@@ -234,7 +232,7 @@ fn is_guessable(secret: &str) -> bool {
     bytes.len() < 8 || WELL_KNOWN.contains(&secret.to_lowercase().as_str())
 }
 
-/// An id for a key that came without one: SHA-256 of what tells it apart, in base64url. It does not tell a secret of 256 bits.
+/// Makes an id: the SHA-256 of a key's identifying text in base64url. It does not reveal a secret of 256 bits.
 fn thumbprint(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, key.as_bytes()))
 }
@@ -264,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn short_regular_and_well_known_secrets_are_refused() {
+    fn short_regular_and_well_known_secrets_are_rejected() {
         for text in ["", "secret", &RANDOM[..31]] {
             assert!(matches!(parse(text), Err(InvalidKeyRing::Short(_))), "{text:?}");
         }
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_ring_is_refused() {
+    fn a_malformed_ring_is_rejected() {
         for text in ["{}", r#"{"keys":[]}"#, r#"{"keys":[{"kid":"a"}]}"#, "{", r#"{"keys":[{"kid":"","secret":"x"}]}"#]
         {
             assert!(matches!(parse(text), Err(InvalidKeyRing::Malformed(_))), "{text:?}");
@@ -283,7 +281,7 @@ mod tests {
         assert_eq!(parse(&twice), Err(InvalidKeyRing::Repeated("a".to_owned())));
     }
 
-    /// Of `openssl genpkey`, and never used for anything else.
+    /// Created by `openssl genpkey` for these tests.
     const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg6B9zt0dYZhgT2qNb
 g+PF2T7+/eD0sWWED6pTINfZcxehRANCAAStIyaSSmmNZItmqUFAPb6fECfIfXGj
@@ -292,9 +290,10 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
 ";
 
     #[test]
-    fn a_private_key_is_a_ring_of_one_and_shows_its_public_half_alone() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_private_key_is_a_ring_of_one_key_and_publishes_only_its_public_key() -> Result<(), Box<dyn std::error::Error>>
+    {
         let ring = KeyRing::parse(PRIVATE)?;
-        // The same by OpenSSL and RFC 7638's rule.
+        // Computed with OpenSSL and the rule of RFC 7638.
         let expected = serde_json::json!({ "keys": [{
             "kid": "xb9Z1E1-tds5bhYrp4hK_6_ZcRX9cJGEL0BGU4J_pUI",
             "kty": "EC", "use": "sig", "alg": "ES256", "crv": "P-256",
@@ -306,7 +305,7 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
     }
 
     #[test]
-    fn a_ring_may_hold_both_kinds() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_ring_may_contain_both_kinds() -> Result<(), Box<dyn std::error::Error>> {
         let text = serde_json::json!({ "keys": [
             { "kid": "pair", "private_key": PRIVATE }, { "kid": "secret", "secret": RANDOM },
         ] });
@@ -318,8 +317,8 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
     }
 
     #[test]
-    fn another_kind_of_private_key_is_refused() {
-        // Ed25519, by `openssl genpkey`.
+    fn another_type_of_private_key_is_rejected() {
+        // Ed25519, created by `openssl genpkey`.
         let other = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIMNZLubD5YQvOtXAy7F/oGx1kwrIi+20/UdjI4nWE0Yg\n-----END PRIVATE KEY-----";
         for text in [other, "-----BEGIN PRIVATE KEY-----", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"]
         {
@@ -330,13 +329,13 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
     }
 
     #[test]
-    fn no_message_shows_a_secret() {
+    fn no_message_contains_a_secret() {
         for text in ["hunter2", &"z".repeat(40), "super-secret-jwt-token-with-at-least-32-characters-long"] {
             let message = parse(text).expect_err("a bad secret").to_string();
             assert!(!message.contains(text) && message.contains("openssl rand -hex 32"), "{message}");
         }
         for text in [r#"{"keys":["hunter2"]}"#, r#"{"keys":"hunter2"}"#, r#"{"keys":[{"kid":"a","hunter2":1}]}"#] {
-            let message = parse(text).expect_err("no ring").to_string();
+            let message = parse(text).expect_err("not a ring").to_string();
             assert!(!message.contains("hunter2"), "{message}");
         }
     }

@@ -1,46 +1,46 @@
-//! The next ring of signing keys: what a rotation makes of the one before it.
+//! Rotation of the key ring: makes the next ring from the current one.
 //!
-//! A key is published one rotation before it signs and stays one rotation after it has: the first key of a ring signs, the
-//! last one waits. So every function and whoever fetches the public keys has a whole interval to learn of a key before it
-//! signs, and the tokens of a key have a whole interval to expire before it retires.
+//! The first key of a ring signs and the last one is published in advance. A key is in the ring for three intervals:
+//! before it signs, while it signs, and after it has signed. So all functions and other verifiers have one interval to
+//! fetch a key before it signs, and its tokens have one interval to expire before it is removed.
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::jwt_crypto;
 use super::key_ring::{InvalidKeyRing, KeyRing, KeyText};
 
-/// The least time between two rotations: an access token's life, and what functions that fetch the ring every five
-/// minutes and caches of the public keys need.
-pub const MIN_INTERVAL: Duration = Duration::from_secs(3600 + 10 * 60);
+/// Minimum time between two rotations: the lifetime of an access token, plus the time until functions and caches of the
+/// public keys have fetched the new ring.
+pub const MIN_INTERVAL: Duration = Duration::from_mins(60 + 10);
 
-/// Why there is no next ring.
+/// The reason why the ring cannot be rotated.
 #[derive(Debug, thiserror::Error)]
 pub enum NextRingError {
-    /// What there is, is none.
+    /// The current text is not a key ring.
     #[error(transparent)]
     KeyRing(#[from] InvalidKeyRing),
     /// The system has no randomness.
     #[error("no randomness for a new key")]
     Randomness(#[from] getrandom::Error),
-    /// A key could not be made.
-    #[error("a key pair could not be made")]
+    /// A key pair could not be generated.
+    #[error("a key pair could not be generated")]
     KeyPair,
-    /// Tokens of the key that is to retire have not expired, or the one that is to sign is not known everywhere.
-    #[error("the keys were changed less than {MIN_INTERVAL:?} ago: rotate them later")]
+    /// Tokens of the key to be removed may be valid, or some function may not have the key that is to sign.
+    #[error("the keys were changed less than {MIN_INTERVAL:?} ago. Rotate them later")]
     TooSoon,
 }
 
-/// The ring that follows the one in `text`, which has stood for `age`, as JSON: the key that waited signs, the one that
-/// signed verifies, and a new one of the same kind, by the name of `id`, waits. A ring of one key goes on signing with it, at
-/// whatever age.
+/// Returns the ring, as JSON, that follows the ring in `text`. `age` is the time since the last rotation.
+///
+/// The last key signs next, the key that signed only verifies, and a new key of the same type with the given `id` is
+/// added. A ring of one key keeps signing with it, and its age does not matter.
 ///
 /// # Errors
-/// The text is no ring, has a key of that id, or stands for too short a time.
+/// The text is not a ring, a key has this id already, or the last rotation was too recent.
 pub fn next_ring(text: &str, age: Duration, id: &str) -> Result<Zeroizing<String>, NextRingError> {
     let mut keys = KeyRing::texts(text)?;
     if keys.len() > 1 && age < MIN_INTERVAL {
@@ -52,7 +52,7 @@ pub fn next_ring(text: &str, age: Duration, id: &str) -> Result<Zeroizing<String
     };
     let next = match keys.len() {
         1 => vec![keys.swap_remove(0), new],
-        // The keys between them verified what nobody has any more.
+        // All tokens of the keys between them have expired.
         _ => vec![keys.pop(), keys.into_iter().next(), Some(new)].into_iter().flatten().collect(),
     };
     let next = Zeroizing::new(json!({ "keys": next }).to_string());
@@ -60,25 +60,18 @@ pub fn next_ring(text: &str, age: Duration, id: &str) -> Result<Zeroizing<String
     Ok(next)
 }
 
-/// 256 random bits in hexadecimal, as `openssl rand -hex 32` writes them.
+/// Returns 256 random bits in hexadecimal, like `openssl rand -hex 32`.
 fn new_secret() -> Result<Zeroizing<String>, NextRingError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes)?;
     Ok(Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-/// A P-256 key pair in PKCS#8 as PEM has it (RFC 7468 §10).
+/// Generates a P-256 key pair in PKCS#8 and PEM (RFC 7468 §10).
 fn new_private_key() -> Result<Zeroizing<String>, NextRingError> {
     let der = jwt_crypto::new_key_pair().map_err(|_| NextRingError::KeyPair)?;
-    let base64 = Zeroizing::new(STANDARD.encode(der.as_ref()));
-    let mut pem = Zeroizing::new(String::from("-----BEGIN PRIVATE KEY-----\n"));
-    for line in base64.as_bytes().chunks(64) {
-        // Base64 is ASCII.
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END PRIVATE KEY-----\n");
-    Ok(pem)
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    Ok(Zeroizing::new(pem::encode_config(&Pem::new("PRIVATE KEY", der.as_ref()), config)))
 }
 
 #[cfg(test)]
@@ -88,7 +81,7 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn ids(ring: &str) -> Vec<String> {
         let ring: Value = serde_json::from_str(ring).expect("JSON");
@@ -101,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_waits_signs_and_verifies_for_an_interval_each() -> Result<(), NextRingError> {
+    fn a_key_is_published_signs_and_verifies_for_one_interval_each() -> Result<(), NextRingError> {
         let first = next_ring(SECRET, DAY, "b")?;
         let given = ids(&first)[0].clone();
         assert_eq!(ids(&first), [given.as_str(), "b"]);
@@ -113,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_secret_keeps_its_id_so_that_its_tokens_stand() -> Result<(), NextRingError> {
+    fn a_plain_secret_keeps_its_id_so_that_its_tokens_stay_valid() -> Result<(), NextRingError> {
         let before = KeyRing::parse(SECRET)?;
         let after = KeyRing::parse(&next_ring(SECRET, DAY, "new")?)?;
         assert_eq!(after.signing().id, before.signing().id);
@@ -121,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_is_of_the_kind_that_signs() -> Result<(), NextRingError> {
+    fn a_new_key_has_the_type_of_the_key_that_signs() -> Result<(), NextRingError> {
         let pem = new_private_key()?;
         let (first, second) = (next_ring(&pem, DAY, "b")?, next_ring(&next_ring(&pem, DAY, "b")?, DAY, "c")?);
         for ring in [&first, &second] {
@@ -133,16 +126,16 @@ mod tests {
     }
 
     #[test]
-    fn no_key_retires_before_its_tokens_have_expired() -> Result<(), NextRingError> {
+    fn no_key_is_removed_before_its_tokens_have_expired() -> Result<(), NextRingError> {
         let first = next_ring(SECRET, Duration::ZERO, "b")?;
-        let just_short = MIN_INTERVAL - Duration::from_secs(1);
+        let just_short = MIN_INTERVAL.saturating_sub(Duration::from_secs(1));
         assert!(matches!(next_ring(&first, just_short, "c"), Err(NextRingError::TooSoon)));
         assert!(next_ring(&first, MIN_INTERVAL, "c").is_ok());
         Ok(())
     }
 
     #[test]
-    fn an_id_that_is_there_and_a_text_that_is_no_ring_are_refused() -> Result<(), NextRingError> {
+    fn a_repeated_id_and_a_malformed_ring_are_rejected() -> Result<(), NextRingError> {
         let first = next_ring(SECRET, DAY, "b")?;
         assert!(matches!(next_ring(&first, DAY, "b"), Err(NextRingError::KeyRing(InvalidKeyRing::Repeated(_)))));
         assert!(matches!(next_ring("{}", DAY, "b"), Err(NextRingError::KeyRing(InvalidKeyRing::Malformed(_)))));

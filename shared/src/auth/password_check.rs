@@ -1,6 +1,6 @@
 //! The occasions on which a password is checked.
 
-/// Why a password is checked.
+/// The occasion of a password check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordCheck {
     /// Sign-in.
@@ -10,7 +10,8 @@ pub enum PasswordCheck {
 }
 
 impl PasswordCheck {
-    /// Attempts at a check whose account changes meanwhile: of concurrent sign-ins, the first one renews an outdated hash.
+    /// Maximum attempts at a check whose account changes meanwhile. For example, the first of several concurrent
+    /// sign-ins renews an outdated hash.
     pub const MAX_ATTEMPTS: usize = 3;
 
     /// Returns the name in the log.

@@ -1,8 +1,9 @@
-//! Refresh tokens: what a client shows to get new tokens without a password, each of them once (RFC 9700 §4.14.2).
+//! Refresh tokens, which clients present to get new tokens without a password. Each use rotates the token (RFC 9700
+//! §4.14.2).
 //!
-//! Rotation must not sign out a client whose answer was lost, and must not give two clients a token each. So a consumed
-//! token keeps its successor, sealed with the consumed token itself: whoever repeats it within [`RETRY_WINDOW`] gets
-//! that one successor again, and the database alone gives nobody anything.
+//! A client that lost the response must be able to retry, but must not get a second successor. So the successor is
+//! stored with the consumed token and encrypted with it: a retry within [`RETRY_WINDOW`] returns the same successor,
+//! and a copy of the database contains no usable token.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,47 +13,48 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
-/// How long after its rotation a token may be shown again.
+/// Time after its rotation for which a token may be presented again.
 pub const RETRY_WINDOW: Duration = Duration::from_secs(10);
 
 const BYTES: usize = 32;
 
-/// 256 random bits, which say nothing and are stored nowhere; 43 characters of base64url on their way.
+/// A refresh token: 256 random bits, 43 characters in base64url. It is never stored.
 #[derive(Clone)]
 pub struct RefreshToken(Zeroizing<[u8; BYTES]>);
 
-/// A text that is no refresh token, and never was one.
+/// A text that cannot be a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no refresh token of this service")]
+#[error("not a refresh token of this service")]
 pub struct InvalidRefreshToken;
 
-/// SHA-256 of a refresh token in base64url, 43 characters: what the database keeps. A token has enough entropy that
-/// nothing slower is needed.
+/// The stored form of a refresh token: its SHA-256 in base64url, 43 characters.
+///
+/// A fast hash suffices for 256 random bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshTokenDigest(String);
 
-/// A refresh token that can be read with the help of the one before it, and is noise otherwise; 43 characters.
+/// A refresh token that is encrypted with its predecessor, 43 characters in base64url.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedToken(String);
 
-/// What a refresh token is at the moment at which it is shown.
+/// The state of a refresh token when it is presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefreshTokenState {
-    /// The newest of its session: it has been rotated by being shown.
+    /// It was the newest token of its session, and is rotated now.
     Valid,
-    /// Rotated less than [`RETRY_WINDOW`] ago, into `successor`, which may have been `rotated` itself.
+    /// It was rotated less than [`RETRY_WINDOW`] ago.
     Repeated {
-        /// What it was rotated into.
+        /// Its successor.
         successor: SealedToken,
-        /// Whether the successor is another's predecessor already.
+        /// Whether the successor was rotated as well.
         rotated: bool,
     },
-    /// Rotated longer ago: somebody has a token that they should not have. Its session has ended by its being shown.
+    /// It was rotated longer ago, which is treated as theft. Its session has been ended.
     Reused,
 }
 
 impl RefreshToken {
-    /// A new token.
+    /// Generates a token.
     ///
     /// # Errors
     /// The system has no randomness.
@@ -62,30 +64,30 @@ impl RefreshToken {
         Ok(Self(secret))
     }
 
-    /// What the database keeps of it.
+    /// Returns the form to store.
     pub fn digest(&self) -> RefreshTokenDigest {
         RefreshTokenDigest(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, self.0.as_ref())))
     }
 
-    /// Hides `successor` from everybody who does not have this token.
+    /// Encrypts `successor` with this token.
     pub fn seal(&self, successor: &Self) -> SealedToken {
         SealedToken(URL_SAFE_NO_PAD.encode(self.masked(&successor.0)))
     }
 
-    /// Undoes [`RefreshToken::seal`].
+    /// Decrypts the result of [`RefreshToken::seal`].
     ///
     /// # Errors
-    /// `sealed` is damaged.
+    /// `sealed` is not 43 characters of base64url.
     pub fn unseal(&self, sealed: &SealedToken) -> Result<Self, InvalidRefreshToken> {
         Ok(Self(self.masked(&*decode(&sealed.0)?)))
     }
 
-    /// The text for the client.
+    /// Returns the text for the client.
     pub fn expose(&self) -> Zeroizing<String> {
         Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_ref()))
     }
 
-    /// A one-time pad: a token is rotated once, so its pad is used for one successor only.
+    /// Applies a one-time pad. A token is rotated once, so its pad is used for one successor only.
     fn masked(&self, bytes: &[u8; BYTES]) -> Zeroizing<[u8; BYTES]> {
         let pad = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.0.as_ref()), b"successor");
         let mut masked = Zeroizing::new(*bytes);
@@ -108,14 +110,14 @@ fn decode(text: &str) -> Result<Zeroizing<[u8; BYTES]>, InvalidRefreshToken> {
 }
 
 impl RefreshTokenDigest {
-    /// The digest as the database keeps it.
+    /// Returns the text to store.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl SealedToken {
-    /// The sealed token as the database keeps it.
+    /// Returns the text to store.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -134,7 +136,7 @@ mod tests {
     type Outcome = Result<(), Box<dyn std::error::Error>>;
 
     #[test]
-    fn a_token_comes_back_from_its_text() -> Outcome {
+    fn a_token_is_parsed_from_its_text() -> Outcome {
         let token = RefreshToken::generate()?;
         let text = token.expose();
         assert_eq!(text.len(), 43);
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_opens_to_its_predecessor_alone() -> Outcome {
+    fn only_its_predecessor_decrypts_a_successor() -> Outcome {
         let (token, successor, other) =
             (RefreshToken::generate()?, RefreshToken::generate()?, RefreshToken::generate()?);
         let sealed = token.seal(&successor);

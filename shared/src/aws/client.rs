@@ -1,11 +1,12 @@
-//! HTTP clients for AWS: that of Secrets Manager, and one for what the SDK has no call for. Both use the same TLS stack.
+//! HTTP clients for AWS: the SDK's client of Secrets Manager, and [`put`] for presigned URLs. Both use the same TLS
+//! stack.
 
 #![expect(clippy::disallowed_methods, reason = "the home of the AWS SDK")]
 
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig};
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Region, timeout::TimeoutConfig};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
@@ -19,7 +20,7 @@ use crate::report::BoxError;
 const AMAZON_ROOTS: &str = include_str!("../../roots/amazon.pem");
 const TLS_PROVIDER: tls::Provider = tls::Provider::Rustls(CryptoMode::Ring);
 
-/// Time for a call to Secrets Manager, retries included; well below the functions' timeout.
+/// Time for a call to Secrets Manager, including retries. It is well below the functions' timeout.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Attempts of [`put`], and the time for each.
@@ -28,19 +29,17 @@ const PUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after the first attempt; each further one is twice as long.
 const PUT_PAUSE: Duration = Duration::from_millis(250);
 
-/// Makes a client of Secrets Manager without a chain of credential providers, which would take 50 ms, and without a second
-/// TLS library.
+/// Makes a client of Secrets Manager without a chain of credential providers, which would take 50 ms, and without a
+/// second TLS library.
 ///
 /// # Errors
 /// The roots cannot be read.
 pub(crate) fn secrets_manager(aws: AwsCredentials) -> Result<Client, BoxError> {
-    let credentials =
-        Credentials::new(aws.access_key_id, aws.secret_access_key.as_str(), aws.session_token, None, "environment");
     let http = Builder::new().tls_provider(TLS_PROVIDER).tls_context(tls_context()?).build_https();
     let mut settings = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(aws.to_sdk())
         .region(Region::new(aws.region))
-        .credentials_provider(credentials)
         .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build())
         .http_client(http);
     settings.set_endpoint_url(aws.endpoint_url);
@@ -49,7 +48,7 @@ pub(crate) fn secrets_manager(aws: AwsCredentials) -> Result<Client, BoxError> {
 
 /// Puts a body to a presigned URL, and retries.
 ///
-/// The content type is empty, as CloudFormation's signatures expect. A URL without TLS works for tests.
+/// The content type is empty, as CloudFormation's signatures require. Tests may use a URL without TLS.
 ///
 /// # Errors
 /// The last attempt failed. The error does not contain the URL, which is a secret.

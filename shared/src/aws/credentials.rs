@@ -1,14 +1,15 @@
+use aws_sdk_secretsmanager::config::Credentials;
 use zeroize::Zeroizing;
 
 use crate::env::{self, EnvError};
 
-/// The identity and the region that AWS is called with.
+/// The credentials and the region for calls to AWS.
 pub struct AwsCredentials {
     /// The region, as in `eu-central-1`.
     pub region: String,
     /// The id of the access key.
     pub access_key_id: String,
-    /// The access key.
+    /// The secret of the access key.
     pub secret_access_key: Zeroizing<String>,
     /// The session token of temporary credentials, which a function has.
     pub session_token: Option<String>,
@@ -32,5 +33,11 @@ impl AwsCredentials {
             endpoint_url: env::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER")
                 .or_else(|| env::optional("AWS_ENDPOINT_URL")),
         })
+    }
+
+    /// Returns the identity in the SDK's form.
+    pub(super) fn to_sdk(&self) -> Credentials {
+        let (id, secret) = (self.access_key_id.as_str(), self.secret_access_key.as_str());
+        Credentials::new(id, secret, self.session_token.clone(), None, "environment")
     }
 }

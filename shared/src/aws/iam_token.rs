@@ -1,35 +1,39 @@
-//! Signing in to a database as whoever AWS says the function is: the password is a signed request that is never sent, made
-//! here without a call to anything (Signature Version 4 in the query:
-//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
+//! Database passwords for sign-in by IAM. The password is a presigned request (Signature Version 4 in the query string)
+//! that is not sent. It is made here without a network call:
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
-use std::time::SystemTime;
+#![expect(clippy::disallowed_methods, reason = "the home of request signing")]
 
+use std::time::{Duration, SystemTime};
+
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::{digest, hmac};
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::AwsCredentials;
 use crate::env::{self, EnvError};
+use crate::report::BoxError;
 
 /// The service that checks the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IamService {
-    /// RDS, Aurora and RDS Proxy: what `rds-db:connect` allows.
+    /// RDS, Aurora, and RDS Proxy. Needs the permission `rds-db:connect`.
     Rds,
-    /// Aurora DSQL: what `dsql:DbConnect` allows, or `dsql:DbConnectAdmin` for the user `admin`.
+    /// Aurora DSQL. Needs the permission `dsql:DbConnect`, or `dsql:DbConnectAdmin` for the user `admin`.
     Dsql,
 }
 
-/// A user of a database, at whose sign-in AWS decides.
+/// A database user that signs in by IAM.
 pub struct IamAuth {
-    /// Who checks it.
+    /// The service that checks the token.
     pub service: IamService,
-    /// As whom the function runs, and the region where the name of the host has none.
+    /// The credentials to sign with, and the region if `host` does not contain one.
     pub aws: AwsCredentials,
-    /// The database's own address: another name for it would not fit the signature.
+    /// The address of the database as AWS assigned it. The signature covers it, so an alias fails.
     pub host: String,
-    /// Its port.
+    /// The port of the database.
     pub port: u16,
     /// The name of the database.
     pub database: String,
@@ -37,10 +41,10 @@ pub struct IamAuth {
     pub user: String,
 }
 
-/// Seconds from the signature to the sign-in, the most that there may be. A connection that stands is not looked at again.
-const LIFETIME: &str = "900";
+/// Time for which a token is accepted, the maximum that AWS allows. An open connection is not checked again.
+const LIFETIME: Duration = Duration::from_mins(15);
 
-/// All but what RFC 3986 never wants encoded.
+/// All characters except the unreserved ones of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl IamAuth {
@@ -58,63 +62,54 @@ impl IamAuth {
         })
     }
 
-    /// The password, from `now` on for 15 minutes.
-    pub fn token(&self, now: SystemTime) -> Zeroizing<String> {
-        let now = OffsetDateTime::from(now);
-        let date = format!("{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day());
-        let instant = format!("{date}T{:02}{:02}{:02}Z", now.hour(), now.minute(), now.second());
+    /// Signs a password that is valid for 15 minutes from `now`.
+    ///
+    /// # Errors
+    /// The host contains characters that no host name can contain.
+    pub fn token(&self, now: SystemTime) -> Result<Zeroizing<String>, BoxError> {
         let (service, host, action) = match self.service {
             IamService::Rds => ("rds-db", format!("{}:{}", self.host, self.port), "connect"),
             IamService::Dsql if self.user == "admin" => ("dsql", self.host.clone(), "DbConnectAdmin"),
             IamService::Dsql => ("dsql", self.host.clone(), "DbConnect"),
         };
-        let region = region_of(&self.host).unwrap_or(&self.aws.region);
-        let scope = format!("{date}/{region}/{service}/aws4_request");
-        let credential = format!("{}/{scope}", self.aws.access_key_id);
-
-        let mut parameters = vec![("Action", action)];
+        let mut path = format!("/?Action={action}");
         if self.service == IamService::Rds {
-            parameters.push(("DBUser", &self.user));
+            append(&mut path, "DBUser", &self.user);
         }
-        parameters.extend([
-            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
-            ("X-Amz-Credential", &credential),
-            ("X-Amz-Date", &instant),
-            ("X-Amz-Expires", LIFETIME),
-            ("X-Amz-SignedHeaders", "host"),
-        ]);
-        parameters.extend(self.aws.session_token.as_deref().map(|token| ("X-Amz-Security-Token", token)));
-        let query = query(&parameters);
-        // What is signed has them in the order of their names.
-        parameters.sort_unstable();
-        let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{}", self::query(&parameters), hash(""));
-        let text = format!("AWS4-HMAC-SHA256\n{instant}\n{scope}\n{}", hash(&request));
 
-        let secret = Zeroizing::new(format!("AWS4{}", self.aws.secret_access_key.as_str()));
-        let key = [date.as_str(), region, service, "aws4_request"]
-            .into_iter()
-            .fold(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), |key, part| {
-                hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, part.as_bytes()).as_ref())
-            });
-        let signature = hex(hmac::sign(&key, text.as_bytes()).as_ref());
-        Zeroizing::new(format!("{host}/?{query}&X-Amz-Signature={signature}"))
+        let identity = Identity::from(self.aws.to_sdk());
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(LIFETIME);
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region_of(&self.host).unwrap_or(&self.aws.region))
+            .name(service)
+            .time(now)
+            .settings(settings)
+            .build()?
+            .into();
+        let headers = [("host", host.as_str())].into_iter();
+        let request = SignableRequest::new("GET", path.as_str(), headers, SignableBody::empty())?;
+        let (instructions, _) = sign(request, &parameters)?.into_parts();
+        let (_, mut added) = instructions.into_parts();
+        // The other SDKs write the signature last.
+        added.sort_by_key(|(name, _)| *name == "X-Amz-Signature");
+
+        let mut token = Zeroizing::new(host + &path);
+        for (name, value) in &added {
+            append(&mut token, name, value);
+        }
+        Ok(token)
     }
 }
 
-fn query(parameters: &[(&str, &str)]) -> String {
-    let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, ENCODED)));
-    pairs.collect::<Vec<_>>().join("&")
+fn append(query: &mut String, name: &str, value: &str) {
+    query.extend(["&", name, "="]);
+    query.extend(utf8_percent_encode(value, ENCODED));
 }
 
-fn hash(text: &str) -> String {
-    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The region that an address of AWS's names, which is where the database is: the function may be elsewhere.
+/// Returns the region in an address of AWS. The function may run in another region than the database.
 fn region_of(host: &str) -> Option<&str> {
     let host = host.trim_end_matches('.');
     let is_aws = [".amazonaws.com", ".amazonaws.com.cn", ".on.aws"].iter().any(|end| host.ends_with(end));
@@ -137,7 +132,7 @@ mod tests {
     use super::region_of;
 
     #[test]
-    fn an_address_tells_its_region() {
+    fn the_region_of_an_address_is_found() {
         for (host, region) in [
             ("keyhold.abcdefghijkl.eu-central-1.rds.amazonaws.com", Some("eu-central-1")),
             ("keyhold.proxy-abcdefghijkl.us-gov-west-1.rds.amazonaws.com", Some("us-gov-west-1")),

@@ -22,7 +22,7 @@ use crate::telemetry::{spans, stats};
 
 /// The kernel would otherwise resend unacknowledged data to a dead peer for 15 minutes.
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 
 pub(super) struct Connector {
     credentials: Arc<dyn Credentials>,

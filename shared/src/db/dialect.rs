@@ -1,25 +1,24 @@
-//! Where PostgreSQL and Aurora DSQL need different statements: which of them the database is, and how a statement's two
-//! texts are written as one.
+//! The kind of server, and statements that differ between PostgreSQL and Aurora DSQL.
 //!
-//! DSQL has no cascades, knows one lock of rows only, `for update` (which makes a transaction fail at its end and has nobody
-//! wait), and changes at most 3000 rows at once:
+//! DSQL has no cascades and one row lock, `for update`, which does not wait but makes the commit fail. A transaction changes at
+//! most 3000 rows:
 //! <https://docs.aws.amazon.com/aurora-dsql/latest/userguide/CHAP_quotas.html>.
 
-/// What kind of server the database is. The setting `DATABASE_AUTH` tells: nobody has to ask the server.
+/// The kind of server. `DATABASE_AUTH` determines it, so that no query is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// PostgreSQL, in all its forms.
+    /// PostgreSQL, including RDS and Aurora.
     #[default]
     PostgreSql,
     /// Aurora DSQL.
     AuroraDsql,
 }
 
-/// The schema that the tables are in on DSQL, where nobody but `admin` gets at `public` and nobody can be let in. Each
-/// connection is told to look there; on PostgreSQL they are wherever the user's search path leads.
+/// The schema of the tables on DSQL, where only `admin` can use `public`. Each connection sets its search path to it. On
+/// PostgreSQL the user's search path applies.
 pub(super) const DSQL_SCHEMA: &str = "keyhold";
 
-/// A statement's texts. Made by [`sql!`].
+/// A statement for both kinds of server, made by [`sql!`].
 #[derive(Clone, Copy)]
 pub(super) struct Sql {
     pub postgresql: &'static str,
@@ -35,7 +34,8 @@ impl Dialect {
     }
 }
 
-/// A statement in parts: a text, or a macro that is one, is in both, `postgresql(…)` and `dsql(…)` in one.
+/// Makes a statement of parts. A text, or a macro that expands to one, is for both kinds of server, `postgresql(…)` and
+/// `dsql(…)` for one.
 macro_rules! sql {
     (@one $own:ident: [$($done:expr),*]) => { concat!($($done),*) };
     (@one postgresql: [$($done:expr),*] postgresql($text:expr) $($rest:tt)*) => {
@@ -60,8 +60,8 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// The part of a statement that removes the refresh tokens of the sessions that its part `ended` has removed; on PostgreSQL
-/// they go by their foreign key. No more than may go at once: what is left opens nothing, and a sweep removes it.
+/// Deletes refresh tokens of the sessions that the part `ended` has deleted. On PostgreSQL the foreign key does that. The limit
+/// keeps the transaction within the limits of DSQL: the other tokens are not accepted any more, and a sweep deletes them.
 macro_rules! tokens_of_ended {
     () => {
         ", tokens as (
@@ -79,7 +79,7 @@ mod tests {
     use super::{Dialect, Sql};
 
     #[test]
-    fn a_statement_in_parts_has_two_texts() {
+    fn a_statement_has_a_text_for_each_kind_of_server() {
         const SQL: Sql = sql!("select 1" postgresql(" + 2") dsql(" + 3") " from t" dsql(" limit 1"));
         assert_eq!(Dialect::PostgreSql.choose(SQL), "select 1 + 2 from t");
         assert_eq!(Dialect::AuroraDsql.choose(SQL), "select 1 + 3 from t limit 1");

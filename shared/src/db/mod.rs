@@ -31,7 +31,7 @@ pub enum Error {
     /// The session was signed out or revoked, has expired, or its user is gone.
     #[error("the session has ended")]
     SessionEnded,
-    /// There is no connection, no response in time, or the server is starting, stopping, or overloaded.
+    /// The connection or the response timed out or failed, or the server is starting, stopping, or overloaded.
     #[error("the database is unavailable")]
     Unavailable(#[source] BoxError),
     /// The server rejected the statement.
@@ -90,7 +90,7 @@ fn column<'a, T: FromSql<'a>>(row: &'a Row, table: &'static str, name: &str) -> 
 /// The parameters of a statement and their types.
 type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
-/// What a statement does to the database, which decides whether it may be repeated after a lost connection.
+/// The effect of a statement. It determines whether the statement may be repeated after a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     /// It changes nothing and is repeated.

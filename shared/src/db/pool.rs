@@ -241,13 +241,11 @@ impl Database {
         if !probe {
             return Ok(client);
         }
-        match timeout(STALE_TIMEOUT, client.check_connection()).await {
-            Ok(Ok(())) => Ok(client),
-            _ => {
-                drop(Object::take(client));
-                self.pool.get().await.map_err(unavailable)
-            }
+        if let Ok(Ok(())) = timeout(STALE_TIMEOUT, client.check_connection()).await {
+            return Ok(client);
         }
+        drop(Object::take(client));
+        self.pool.get().await.map_err(unavailable)
     }
 
     fn record_response(&self) {

@@ -1,41 +1,44 @@
+//! Profiles and accounts.
+
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::{Age, Email, FullName, Gender, UserId, Username, rfc3339};
 
-/// What a new user says about themselves, but for the password.
+/// The data of a new account, without the password.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The name to sign in with.
+    /// Name to sign in with.
     pub username: Username,
-    /// The address to sign in with.
+    /// Email address to sign in with.
     pub email: Email,
-    /// What to call the user.
+    /// Display name.
     pub full_name: FullName,
-    /// Years.
+    /// Age in years.
     pub age: Age,
-    /// In the user's own words.
+    /// Gender in the user's own words.
     pub gender: Gender,
 }
 
-/// What a user changes of it. The username stays: others may know the user by it.
+/// The changes to a profile. The username cannot be changed, because other users may know it.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileChange {
-    /// Another address.
+    /// New email address.
     pub email: Option<Email>,
-    /// Another name.
+    /// New display name.
     pub full_name: Option<FullName>,
-    /// Another age.
+    /// New age.
     pub age: Option<Age>,
-    /// Another gender.
+    /// New gender.
     pub gender: Option<Gender>,
 }
 
-/// An account as its owner sees it. Its texts are as they are stored: those of an imported account may break a rule that
-/// a new one would be held to.
+/// An account in responses.
+///
+/// Its texts are returned as stored, because those of an imported account may break today's rules.
 #[derive(Serialize)]
-#[expect(missing_docs, reason = "each is what it is in Profile")]
+#[expect(missing_docs, reason = "the fields are those of Profile")]
 pub struct Account {
     pub user_id: UserId,
     pub username: String,

@@ -1,7 +1,9 @@
-//! Where a list goes on, as a text for clients: after a key, for the user and the prefix that it was made for.
+//! Cursors of paginated lists.
 //!
-//! It is signed by nobody: whoever makes one up reads on in a list of their own. The digest is there to tell one that was
-//! damaged, or belongs to another list, from one that means something.
+//! A cursor contains the last key of a page and a digest of the user, the prefix, and the key.
+//!
+//! The digest detects a cursor that is damaged or belongs to another list. It is not a signature: a client that forges
+//! a cursor only reads its own list from another position.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,19 +11,19 @@ use ring::digest;
 
 use super::{Key, KeyPrefix, UserId};
 
-/// A cursor that was damaged or made for another list.
+/// A cursor that is damaged or belongs to another list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cursor must be the next_cursor of the page before, with the same prefix")]
+#[error("cursor must be the next_cursor of the previous page, with the same prefix")]
 pub struct InvalidCursor;
 
 const DIGEST_BYTES: usize = 8;
 
-/// The text that stands for "after `key`".
+/// Returns the cursor that continues after `key`.
 pub fn write(user: UserId, prefix: &KeyPrefix, key: &Key) -> String {
     URL_SAFE_NO_PAD.encode([&digest(user, prefix, key.as_str())[..], key.as_str().as_bytes()].concat())
 }
 
-/// Reads such a text: the key.
+/// Returns the key of a cursor.
 ///
 /// # Errors
 /// [`InvalidCursor`].
@@ -29,7 +31,7 @@ pub fn read(text: &str, user: UserId, prefix: &KeyPrefix) -> Result<Key, Invalid
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
     let (stated, key) = bytes.split_at_checked(DIGEST_BYTES).ok_or(InvalidCursor)?;
     let key = std::str::from_utf8(key).map_err(|_| InvalidCursor)?;
-    // An imported key may be one that no new one could be; but PostgreSQL has no NUL in its texts.
+    // An imported key may break today's rules, but PostgreSQL rejects a NUL.
     if *stated != digest(user, prefix, key) || key.contains('\0') {
         return Err(InvalidCursor);
     }
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_good_for_the_list_it_was_made_for() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_cursor_is_valid_only_for_its_list() -> Result<(), Box<dyn std::error::Error>> {
         let (user, other) = (UserId::new(UNIX_EPOCH), UserId::new(UNIX_EPOCH));
         let (prefix, key): (KeyPrefix, Key) = ("a".parse()?, "a/😀".parse()?);
         let text = write(user, &prefix, &key);

@@ -1,24 +1,24 @@
-//! From where a sign-in came: what its owner recognises it by in the list of sessions.
+//! The origin of a sign-in, by which users recognize a session in the list.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Where a sign-in came from, as far as the request tells.
+/// Network and program that a request comes from, as far as they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// The network.
+    /// Network of the client.
     pub network: Option<Network>,
-    /// The program.
+    /// Program of the client.
     pub user_agent: Option<UserAgent>,
 }
 
-/// An address on the internet as far as it tells one household from another: the whole of IPv4, as in `203.0.113.7`, and
-/// the first 64 bits of IPv6, as in `2001:db8:1:2::/64`, of which a device may use every other (RFC 8981).
+/// A network: an IPv4 address such as `203.0.113.7`, or the first 64 bits of an IPv6 address such as
+/// `2001:db8:1:2::/64`, because a device may change the other 64 (RFC 8981).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network(String);
 
 impl Network {
-    /// Its text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -35,14 +35,14 @@ impl FromStr for Network {
     }
 }
 
-/// The name that a program gives itself: its first 200 characters, without control characters.
+/// A `User-Agent`: its first 200 characters, without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserAgent(String);
 
 impl UserAgent {
     const MAX_CHARS: usize = 200;
 
-    /// Its text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_agent_has_200_printable_characters_at_most() {
+    fn a_user_agent_has_at_most_200_printable_characters() {
         assert_eq!(UserAgent::from("curl/8\u{7f}.14").as_str(), "curl/8.14");
         assert_eq!(UserAgent::from("x".repeat(5000).as_str()).as_str().len(), 200);
     }

@@ -2,25 +2,25 @@ use std::str::FromStr;
 
 use email_address::{EmailAddress, Options};
 
-/// An e-mail address: valid by RFC 5321 with a dotted domain, at most 254 bytes, unique whatever its case.
+/// An email address: valid according to RFC 5321, with a dotted domain, at most 254 bytes, unique ignoring case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email(String);
 
-/// An address that no mail could be delivered to.
+/// A text that is not a valid email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("email must be an address such as name@example.com of at most {} characters", Email::MAX)]
 pub struct InvalidEmail;
 
 impl Email {
-    /// RFC 5321 §4.5.3.1.3 allows a path of 256 octets, two of which are its angle brackets.
+    /// Bytes. RFC 5321 §4.5.3.1.3 limits a path to 256 octets, including two angle brackets.
     const MAX: usize = 254;
 
-    /// The address as its owner wrote it.
+    /// Returns the address as its owner wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form in which two addresses are the same address.
+    /// Returns the form in which addresses are compared.
     pub fn canonical(&self) -> String {
         canonical(&self.0)
     }
@@ -43,7 +43,7 @@ impl FromStr for Email {
     }
 }
 
-/// An address is personal data and does not belong into a log, so its `Debug` form hides it.
+/// Hides the address, because logs must not contain personal data.
 impl std::fmt::Debug for Email {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Email(…)")
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn a_text_that_is_not_an_address_is_rejected() {
         for text in [
             "",
             "ada",
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn its_debug_form_does_not_show_it() {
+    fn its_debug_form_hides_the_address() {
         assert_eq!(format!("{:?}", parse("ada@example.com")), "Ok(Email(…))");
     }
 }

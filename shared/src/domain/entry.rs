@@ -1,46 +1,48 @@
+//! Stored values, and the conditions and lifetimes of writes.
+
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use super::{Key, Value, Version, VersionMatch, rfc3339};
 
-/// A stored value with what is known about it.
+/// A stored value with its key and metadata.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// What it is stored under.
+    /// Key of the value.
     pub key: Key,
-    /// The value itself, where it was asked for.
+    /// The value, if it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// The number of the write that made it what it is.
+    /// Version of the value.
     pub version: Version,
-    /// When the key came into being.
+    /// Time at which the key was created.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub created_at: SystemTime,
-    /// When the value was last written.
+    /// Time of the last write.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub updated_at: SystemTime,
-    /// When it will be gone, if it ever will.
+    /// Time at which the value expires, if it does.
     #[serde(serialize_with = "rfc3339::serialize_option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<SystemTime>,
 }
 
-/// What a write demands of the value that it is about to replace.
+/// The condition of a write on the value that it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Nothing: it creates or replaces.
+    /// Creates or replaces the value.
     None,
-    /// There is no value; otherwise it is refused as one that exists.
+    /// Requires that the key does not exist. Otherwise the write fails with `Exists`.
     Absent,
-    /// There is a value in such a version; otherwise it is refused as not found, or as one in another version.
+    /// Requires that the key exists in such a version. Otherwise the write fails with `NotFound` or `VersionMismatch`.
     Present(VersionMatch),
 }
 
-/// How long a value lives: a whole number of seconds from 1 to ten years.
+/// The lifetime of a value: a whole number of seconds from 1 s to ten years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime(Duration);
 
-/// A lifetime that is no whole number of seconds, or out of range.
+/// A lifetime that is fractional or out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expires_in must be a whole number of seconds from 1 to {}", Lifetime::MAX_SECONDS)]
 pub struct InvalidLifetime;
@@ -49,19 +51,19 @@ impl Lifetime {
     /// Ten years of 365 days.
     const MAX_SECONDS: u32 = 10 * 365 * 24 * 60 * 60;
 
-    /// From `now` until `expires_at`, not less than is left, and never none: what does not fit is brought into range.
+    /// Returns the time from `now` until `expires_at`, rounded up to whole seconds and limited to the allowed range.
     pub fn until(expires_at: SystemTime, now: SystemTime) -> Self {
         let left = expires_at.duration_since(now).unwrap_or_default();
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         Self(Duration::from_secs(seconds.clamp(1, Self::MAX_SECONDS.into())))
     }
 
-    /// Seconds.
+    /// Returns the number of seconds.
     pub fn seconds(self) -> u64 {
         self.0.as_secs()
     }
 
-    /// The moment at which something that starts to live `now` is gone.
+    /// Returns the time at which a value expires that is written `now`.
     pub fn from(self, now: SystemTime) -> SystemTime {
         now + self.0
     }
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_of_a_lifetime_is_one_too() {
+    fn the_rest_of_a_lifetime_is_in_range() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let left = |left: Duration| Lifetime::until(now + left, now).seconds();
         assert_eq!(left(Duration::from_nanos(1)), 1);

@@ -1,3 +1,5 @@
+//! The ids of users and sessions.
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -5,13 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Timestamp, Uuid};
 
-/// A text that is no id.
+/// A text that is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id is a UUID")]
+#[error("an id must be a UUID")]
 pub struct InvalidId;
 
-/// A UUIDv7 (RFC 9562): made here and not by the database, so that no sequence is needed, and growing with time, so that
-/// rows made together lie together.
+/// Makes a UUIDv7 (RFC 9562). The program makes ids, so that the database needs no sequence. They grow with time, so
+/// that rows that are inserted together are adjacent in the index.
 pub(crate) fn uuid_v7(now: SystemTime) -> Uuid {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos()))
@@ -25,12 +27,12 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id, different from every other.
+            /// Makes a new id.
             pub fn new(now: SystemTime) -> Self {
                 Self(uuid_v7(now))
             }
 
-            /// The id as the database keeps it.
+            /// Returns the id as it is stored.
             pub fn uuid(self) -> Uuid {
                 self.0
             }
@@ -59,10 +61,10 @@ macro_rules! id {
 }
 
 id!(
-    /// Which user: `sub` in an access token, `users.id` in the database.
+    /// The id of a user: `sub` in an access token, `users.id` in the database.
     UserId
 );
 id!(
-    /// Which sign-in of a user: `sid` in an access token, `sessions.id` in the database.
+    /// The id of a session: `sid` in an access token, `sessions.id` in the database.
     SessionId
 );

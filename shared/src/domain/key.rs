@@ -2,42 +2,42 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-/// The name of a stored value, compared byte for byte: 1–255 characters, at most 900 bytes of UTF-8.
+/// The key of a value, compared byte by byte: 1 to 255 characters and at most 900 bytes of UTF-8.
 ///
-/// `/` divides it into segments, none of which is empty, `.` or `..`: HTTP clients and gateways drop those from a path,
-/// so such a key could be written but never addressed.
+/// `/` separates segments. A segment must not be empty, `.`, or `..`, because HTTP clients and gateways remove those
+/// from a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Key(String);
 
-/// Why a text cannot name a value.
+/// The reason why a text is not a valid key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// Empty, or more than 255 characters or 900 bytes.
+    /// It is empty, or has more than 255 characters or 900 bytes.
     #[error("key must be 1 to {} characters and at most {} bytes of UTF-8", Key::MAX_CHARS, Key::MAX_BYTES)]
     Length,
-    /// A control character, which no URL or log shows faithfully.
+    /// It contains a control character.
     #[error("key must not contain control characters")]
     ControlCharacter,
-    /// A segment that paths lose on their way.
-    #[error("key must not contain an empty segment, `.` or `..` between its slashes")]
+    /// It has a segment that clients or gateways remove.
+    #[error("key must not contain an empty segment, `.`, or `..` between slashes")]
     Segment,
-    /// Percent-encoding that is cut short or does not decode to UTF-8.
+    /// Its percent-encoding is incomplete or does not decode to UTF-8.
     #[error("key must be percent-encoded UTF-8 in the path")]
     Encoding,
 }
 
 impl Key {
     const MAX_CHARS: usize = 255;
-    /// With the owner's id it stays below the 1 KiB that Aurora DSQL allows for a primary key.
+    /// Together with a user id it stays below 1 KiB, the limit of Aurora DSQL for a primary key.
     pub(super) const MAX_BYTES: usize = 900;
 
-    /// The key as it was sent.
+    /// Returns the key as it was sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Takes back a stored key. An imported one may break a rule that a new one would be held to.
+    /// Wraps a stored key without checks, because an imported key may break today's rules.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn printable_text_of_every_plane_is_kept_as_it_is() {
+    fn printable_text_of_any_script_is_kept_unchanged() {
         for text in [
             "a",
             "settings/theme",
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_refused() {
+    fn control_characters_are_rejected() {
         for text in ["a\0", "a\nb", "\u{7f}", "\u{85}", "\u{9f}", "\t"] {
             assert_eq!(parse(text), Err(InvalidKey::ControlCharacter), "{text:?}");
         }
     }
 
     #[test]
-    fn segments_that_a_path_would_lose_are_refused() {
+    fn segments_that_clients_remove_are_rejected() {
         for text in ["/", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a/."] {
             assert_eq!(parse(text), Err(InvalidKey::Segment), "{text:?}");
         }

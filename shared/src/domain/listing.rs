@@ -1,30 +1,30 @@
-//! Which part of a user's keys a request asks for.
+//! The parameters of a list: key prefix and page size.
 
 use std::num::ParseIntError;
 use std::str::FromStr;
 
 use super::{Key, Operation};
 
-/// What keys begin with: literally, byte for byte. The empty one is that of every key.
+/// A key prefix, compared byte by byte. The empty prefix matches all keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPrefix(String);
 
-/// A text that no key begins with.
+/// A text that cannot be the start of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("prefix must be at most {} bytes, without control characters", Key::MAX_BYTES)]
 pub struct InvalidPrefix;
 
 impl KeyPrefix {
-    /// The prefix as it was sent.
+    /// Returns the prefix as it was sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first text, by bytes, that comes after all that begin with this; none if there is no such text.
+    /// Returns the first text, in byte order, after all texts with this prefix, or `None` if there is none.
     pub fn end(&self) -> Option<String> {
         let mut characters: Vec<char> = self.0.chars().collect();
         while let Some(last) = characters.pop() {
-            // UTF-8 sorts as its code points do.
+            // The byte order of UTF-8 is the order of its code points.
             if let Some(next) = (last..=char::MAX).nth(1) {
                 characters.push(next);
                 return Some(characters.into_iter().collect());
@@ -45,26 +45,27 @@ impl FromStr for KeyPrefix {
     }
 }
 
-/// How many values one page has at most: 1–1000, 100 unless asked otherwise.
+/// The maximum number of items on a page: 1 to 1000, default 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(i64);
 
-/// A limit that is no whole number, or out of range.
+/// A limit that is not a whole number or out of range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("limit must be a whole number from 1 to {}", Limit::MAX)]
 pub struct InvalidLimit;
 
 impl Limit {
     const MAX: i64 = 1000;
-    /// As many as a batch has operations.
-    pub const BATCH: Self = Self(Operation::MOST as i64);
+    /// The maximum number of operations in a batch.
+    pub const BATCH: Self = Self(Operation::MAX_IN_BATCH as i64);
 
-    /// The number.
+    /// Returns the number.
     pub fn number(self) -> i64 {
         self.0
     }
 
-    /// The lower one.
+    /// Returns the lower of both limits.
+    #[must_use]
     pub fn at_most(self, other: Self) -> Self {
         Self(self.0.min(other.0))
     }
@@ -80,7 +81,7 @@ impl FromStr for Limit {
     type Err = InvalidLimit;
 
     fn from_str(text: &str) -> Result<Self, InvalidLimit> {
-        // A sign is no digit, though the number's parser takes `+1`.
+        // The parser of the standard library accepts `+1`.
         let number: Result<i64, ParseIntError> = text.parse();
         match number {
             Ok(number)
@@ -100,7 +101,7 @@ mod tests {
     type Outcome = Result<(), Box<dyn std::error::Error>>;
 
     #[test]
-    fn a_prefix_ends_where_the_next_text_of_its_length_begins() -> Outcome {
+    fn the_end_of_a_prefix_is_the_next_text_after_its_keys() -> Outcome {
         let end = |text: &str| text.parse::<KeyPrefix>().map(|prefix| prefix.end());
         assert_eq!(end("")?, None);
         assert_eq!(end("a")?.as_deref(), Some("b"));
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_what_a_key_can_begin_with() {
+    fn a_prefix_is_any_text_that_a_key_can_start_with() {
         for text in ["", "/", "a/", "..", "%", "😀"] {
             assert!(text.parse::<KeyPrefix>().is_ok(), "{text:?}");
         }

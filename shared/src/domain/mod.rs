@@ -1,7 +1,7 @@
-//! What the service is about: types that cannot hold a wrong value. No I/O, no HTTP, no SQL.
+//! Value types that contain only valid values. This module has no I/O, no HTTP, and no SQL.
 //!
-//! Each type has one door, `FromStr` or `TryFrom`, and an error whose `Display` tells the caller what to change.
-//! The tests beside a type are its specification.
+//! `FromStr`, `TryFrom`, and [`PasswordPolicy::accept`] check the input of a client, and their errors tell the client
+//! what to change. The tests in the file of a type are its specification.
 
 mod account;
 pub mod cursor;

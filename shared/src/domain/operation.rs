@@ -1,61 +1,63 @@
+//! The operations of a batch.
+
 use std::str::FromStr;
 use std::time::SystemTime;
 
 use super::{Key, Value, Version};
 
-/// One of a batch of operations.
+/// An operation of a batch.
 pub struct Operation {
-    /// Of which value.
+    /// Key of the value.
     pub key: Key,
-    /// What to do with it.
+    /// The action on the value.
     pub action: Action,
-    /// The version that it must have, if that matters.
+    /// The version that the value must have, if any.
     pub if_version: Option<Version>,
 }
 
 impl Operation {
-    /// How many there are in one batch at most.
-    pub const MOST: usize = 100;
+    /// Maximum number of operations in a batch.
+    pub const MAX_IN_BATCH: usize = 100;
 }
 
-/// What to do with a value.
+/// The action of an operation.
 pub enum Action {
-    /// Read it.
+    /// Reads the value.
     Get,
-    /// Store it under a key that has none.
+    /// Stores a value. The key must not exist.
     Create(Content),
-    /// Store it under a key that has one.
+    /// Replaces a value. The key must exist.
     Put(Content),
-    /// Store it under a key that may have one.
+    /// Stores or replaces a value.
     Upsert(Content),
-    /// Remove it.
+    /// Deletes the value.
     Delete,
 }
 
-/// A value to be stored.
+/// A value to store.
 pub struct Content {
-    /// What it is.
+    /// The value.
     pub value: Value,
-    /// When it will be gone, if it ever will.
+    /// Time at which it expires, if it does.
     pub expires_at: Option<SystemTime>,
 }
 
-/// How clients call what is done with a value.
+/// The name of an action in requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// As `GET` does.
+    /// `get`.
     Get,
-    /// As `POST` does.
+    /// `create`.
     Create,
-    /// As `PUT` does.
+    /// `put`.
     Put,
-    /// As `DELETE` does.
+    /// `delete`.
     Delete,
 }
 
-/// A verb that there is not.
+/// An unknown verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("op must be get, create, put or delete")]
+#[error("op must be get, create, put, or delete")]
 pub struct InvalidVerb;
 
 impl FromStr for Verb {

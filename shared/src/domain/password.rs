@@ -1,56 +1,60 @@
+//! New passwords, the policy for them, and passwords to check.
+
 use std::convert::Infallible;
 use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-/// A password somebody wants to have: long enough, and not one that is guessed first.
+/// A new password that the policy accepted.
 ///
-/// No rule about kinds of characters: NIST SP 800-63B-4 §3.1.1.2 forbids them. It cannot be printed, and its memory is
-/// wiped when it goes.
+/// There are no composition rules, which NIST SP 800-63B-4 §3.1.1.2 forbids. It cannot be printed, and its memory is
+/// zeroed on drop.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
-/// A password somebody signs in with. Any text: what it is worth, the stored hash tells.
+/// A password to check against a stored hash. Any text is allowed.
+///
+/// It cannot be printed, and its memory is zeroed on drop.
 #[derive(Clone)]
 pub struct PasswordAttempt(Zeroizing<String>);
 
-/// What a new password has to be, beyond what every one has to.
+/// The configurable rules for new passwords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
-    /// The least number of characters, 8 or more.
+    /// Minimum number of characters, 8 to 64.
     pub min_chars: usize,
 }
 
-/// Why a password cannot be chosen.
+/// The reason why a new password is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {
-    /// Fewer characters than the policy asks for.
+    /// It has fewer characters than the policy requires.
     #[error("password must be at least {min_chars} characters")]
     TooShort {
-        /// The least number.
+        /// The required number.
         min_chars: usize,
     },
-    /// More than 1024 bytes.
+    /// It has more than 1024 bytes.
     #[error("password must be at most {} bytes", Password::MAX_BYTES)]
     TooLong,
-    /// One of those that are guessed first.
-    #[error("password is one of the most common ones: choose another")]
+    /// It is on the list of common passwords.
+    #[error("password is one of the most common passwords. Choose another one")]
     Common,
-    /// The username or the e-mail address, whatever its case.
+    /// It equals the username or the email address, ignoring case.
     #[error("password must not be the username or the email address")]
     NamesItsOwner,
 }
 
 impl PasswordPolicy {
-    /// NIST SP 800-63B-4 §3.1.1.2 asks for 8 at least, and so did the original service.
+    /// The minimum of NIST SP 800-63B-4 §3.1.1.2 and of the original service.
     pub const LOWEST_MIN_CHARS: usize = 8;
-    /// Nobody may be kept from choosing a password of 64 characters (ibid.).
+    /// NIST SP 800-63B-4 §3.1.1.2: a password of 64 characters must be allowed.
     pub const HIGHEST_MIN_CHARS: usize = 64;
 
-    /// A password that may be chosen.
+    /// Checks a new password.
     ///
     /// # Errors
-    /// See [`InvalidPassword`].
+    /// [`InvalidPassword`].
     pub fn accept(self, text: &str) -> Result<Password, InvalidPassword> {
         if text.chars().count() < self.min_chars {
             Err(InvalidPassword::TooShort { min_chars: self.min_chars })
@@ -71,10 +75,11 @@ impl Default for PasswordPolicy {
 }
 
 impl Password {
-    /// Bytes. NIST asks for at least 64 characters; this is room for 256 of any script and bounds the work of hashing.
+    /// Maximum bytes: enough for 256 characters of any script, where NIST requires at least 64. Limits the work of
+    /// hashing.
     const MAX_BYTES: usize = 1024;
 
-    /// Refuses a password that is one of its owner's names.
+    /// Checks that the password is not the username or the email address of its owner.
     ///
     /// # Errors
     /// [`InvalidPassword::NamesItsOwner`].
@@ -86,24 +91,24 @@ impl Password {
         Ok(())
     }
 
-    /// What a hash is made of.
+    /// Returns the bytes to hash.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-/// The passwords of eight and more characters among the 20 000 most common ones, in lower case: the list that Django 5.2
-/// ships, 80 KB. NIST SP 800-63B-4 §3.1.1.2 asks for such a list and for no larger one than keeps guessing hopeless.
+/// Common passwords of at least eight characters, in lower case: 80 KB of the list of 20 000 in Django 5.2. NIST SP
+/// 800-63B-4 §3.1.1.2 requires such a list.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// A search from end to end: a tenth of a millisecond, beside a hash that takes a quarter of a second.
+/// Searches the list from start to end. That takes 0.1 ms, and hashing takes 250 ms.
 fn is_common(text: &str) -> bool {
     let text = Zeroizing::new(text.to_lowercase());
     COMMON.lines().any(|common| common == *text)
 }
 
 impl PasswordAttempt {
-    /// What a hash is compared with.
+    /// Returns the bytes to compare with a hash.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -134,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn seven_characters_or_1025_bytes_are_refused() {
+    fn seven_characters_or_1025_bytes_are_rejected() {
         for text in ["", "1234567", "日本語日本語日"] {
             assert_eq!(parse(text), Err(InvalidPassword::TooShort { min_chars: 8 }), "{text:?}");
         }
@@ -145,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_common_password_is_refused_whatever_its_case() {
+    fn a_common_password_is_rejected_in_any_case() {
         for text in ["password", "PassWord", "12345678", "qwertyuiop", "trustno1"] {
             assert_eq!(parse(text), Err(InvalidPassword::Common), "{text:?}");
         }
@@ -153,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_its_owners_name_or_address() -> Result<(), InvalidPassword> {
+    fn a_password_that_names_its_owner_is_rejected() -> Result<(), InvalidPassword> {
         let check = |text: &str| {
             PasswordPolicy::default()
                 .accept(text)

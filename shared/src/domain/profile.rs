@@ -1,12 +1,12 @@
-//! The three facts about a person that an account carries besides its names.
+//! Display name, gender, and age of a user.
 
 use std::str::FromStr;
 
-/// What to call the user: 1–100 characters after trimming, no control characters.
+/// A display name: 1 to 100 characters after trimming, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullName(String);
 
-/// A name that is empty, too long or not printable.
+/// A name that is empty, too long, or not printable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("full_name must be 1 to {} printable characters", FullName::MAX)]
 pub struct InvalidFullName;
@@ -14,7 +14,7 @@ pub struct InvalidFullName;
 impl FullName {
     const MAX: usize = 100;
 
-    /// The trimmed name.
+    /// Returns the trimmed name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -28,11 +28,11 @@ impl FromStr for FullName {
     }
 }
 
-/// How the user describes their gender: any text of 1–50 characters after trimming, no control characters.
+/// A gender in the user's own words: 1 to 50 characters after trimming, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gender(String);
 
-/// A gender that is empty, too long or not printable.
+/// A gender that is empty, too long, or not printable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("gender must be 1 to {} printable characters", Gender::MAX)]
 pub struct InvalidGender;
@@ -40,7 +40,7 @@ pub struct InvalidGender;
 impl Gender {
     const MAX: usize = 50;
 
-    /// The trimmed text.
+    /// Returns the trimmed text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -54,17 +54,17 @@ impl FromStr for Gender {
     }
 }
 
-fn printable(text: &str, longest: usize) -> Option<String> {
+fn printable(text: &str, max_chars: usize) -> Option<String> {
     let text = text.trim();
     let length = text.chars().count();
-    ((1..=longest).contains(&length) && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    ((1..=max_chars).contains(&length) && !text.chars().any(char::is_control)).then(|| text.to_owned())
 }
 
 /// Age in years: a whole number from 1 to 150.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Age(i16);
 
-/// An age that is no whole number, or out of range.
+/// An age that is not a whole number or out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("age must be a whole number from {} to {}", Age::MIN, Age::MAX)]
 pub struct InvalidAge;
@@ -73,13 +73,13 @@ impl Age {
     const MIN: i16 = 1;
     const MAX: i16 = 150;
 
-    /// Years.
+    /// Returns the number of years.
     pub fn years(self) -> i16 {
         self.0
     }
 }
 
-/// JSON knows one kind of number: `30`, `30.0` and `3e1` are the same age.
+/// JSON has one type of number, so `30`, `30.0`, and `3e1` are the same age.
 impl TryFrom<f64> for Age {
     type Error = InvalidAge;
 

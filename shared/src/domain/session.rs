@@ -1,3 +1,5 @@
+//! Sessions, and their form in the list of sessions.
+
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -9,9 +11,9 @@ use super::{SessionId, UserId, rfc3339};
 /// Only the database knows whether the session still exists: every statement that is run for a user checks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// The session.
+    /// The id of the session.
     pub id: SessionId,
-    /// Its user.
+    /// The id of its user.
     pub user: UserId,
 }
 

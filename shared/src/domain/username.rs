@@ -1,10 +1,10 @@
 use std::str::FromStr;
 
-/// The name a user signs in with: 3–50 of `A–Z a–z 0–9 . _ -`, unique whatever its case.
+/// A username: 3 to 50 characters of `A–Z a–z 0–9 . _ -`, unique ignoring case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username(String);
 
-/// A username that breaks the rule its message states.
+/// A text that is not a valid username.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("username must be {} to {} characters, each one of A-Z a-z 0-9 . _ -", Username::MIN, Username::MAX)]
 pub struct InvalidUsername;
@@ -13,12 +13,12 @@ impl Username {
     const MIN: usize = 3;
     const MAX: usize = 50;
 
-    /// The name as its owner wrote it.
+    /// Returns the name as its owner wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form in which two names are the same name. ASCII only, so lower case is all there is to it.
+    /// Returns the form in which names are compared. Names are ASCII, so it is the name in lower case.
     pub fn canonical(&self) -> String {
         self.0.to_ascii_lowercase()
     }
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_shorter_longer_or_with_another_character_is_refused() {
+    fn shorter_longer_and_other_names_are_rejected() {
         for text in ["", "ab", &"x".repeat(51), "a b", "abc\0", "naïve", "a/b", "a@b", "abc\n", "ＡＢＣ"] {
             assert_eq!(text.parse::<Username>(), Err(InvalidUsername), "{text:?}");
         }

@@ -1,38 +1,38 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Any JSON value, kept as the text it was sent as: at most 256 KiB, at most 128 levels deep.
+/// A JSON value as text: at most 256 KiB and 128 levels.
 ///
-/// It is never parsed into a tree, which is what keeps every digit, the order and repetition of members, and escapes.
+/// It is never parsed into a tree, so digits, member order, repeated members, and escapes are kept.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Value(Box<RawValue>);
 
-/// Why a JSON text cannot be stored.
+/// The reason why a JSON value is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidValue {
-    /// More than 256 KiB of text.
+    /// It has more than 256 KiB.
     #[error("value must be at most {} bytes of JSON text", Value::MAX_BYTES)]
     TooLarge,
-    /// More than 128 arrays and objects inside each other.
+    /// It has more than 128 nested arrays and objects.
     #[error("value must be nested at most {} levels deep", Value::MAX_DEPTH)]
     TooDeep,
 }
 
 impl Value {
-    /// Bytes of JSON text.
+    /// Maximum bytes of JSON text.
     pub const MAX_BYTES: usize = 256 * 1024;
     const MAX_DEPTH: usize = 128;
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// Takes back a text that this type let out, such as a column of `data_store`.
+    /// Wraps a stored text.
     ///
     /// # Errors
-    /// The text is no JSON, which means that something else wrote the column.
+    /// The text is not JSON.
     pub fn from_stored(text: String) -> Result<Self, serde_json::Error> {
         RawValue::from_string(text).map(Self)
     }
@@ -52,7 +52,7 @@ impl TryFrom<&RawValue> for Value {
     }
 }
 
-/// Levels of arrays and objects in a text that is known to be JSON. A loop, so that depth costs no stack.
+/// Returns the number of levels of a valid JSON text. It does not recurse, so deep nesting cannot overflow the stack.
 fn depth(json: &str) -> usize {
     let (mut level, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
@@ -78,12 +78,12 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<String, InvalidValue> {
-        let raw: &RawValue = serde_json::from_str(json).expect("the test's own JSON");
+        let raw: &RawValue = serde_json::from_str(json).expect("JSON");
         Value::try_from(raw).map(|value| value.as_str().to_owned())
     }
 
     #[test]
-    fn every_kind_of_value_keeps_its_text() {
+    fn every_type_of_value_keeps_its_text() {
         for json in [
             "null",
             "false",
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_value_has_128_levels_and_brackets_in_strings_are_none() {
+    fn the_deepest_value_has_128_levels_and_brackets_in_strings_do_not_count() {
         let of_depth = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(&of_depth(128)).is_ok());
         assert_eq!(parse(&of_depth(129)), Err(InvalidValue::TooDeep));

@@ -63,7 +63,7 @@ pub struct Fault {
     pub field: Cow<'static, str>,
     /// The code.
     pub code: Code,
-    /// What the caller has to change.
+    /// The change that the client has to make.
     pub message: String,
 }
 

@@ -1,6 +1,6 @@
 //! Errors of the contract: the only place that knows codes, statuses, and the messages that callers read.
 //!
-//! Each module below has a small error type of its own, which [`from`] converts. A caller reads [`ApiError::message`],
+//! Each module below has a small error type of its own, which `from` converts. A caller reads [`ApiError::message`],
 //! which says what to change. The log gets the error chain.
 
 mod code;

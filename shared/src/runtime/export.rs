@@ -6,8 +6,8 @@
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use lambda_http::lambda_runtime::LambdaInvocation;
-use lambda_http::tower::{Layer, Service};
+use lambda_runtime::LambdaInvocation;
+use lambda_runtime::tower::{Layer, Service};
 
 use crate::report::BoxError;
 use crate::telemetry::otlp;

@@ -12,8 +12,7 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lambda_http::lambda_runtime::Runtime;
-use lambda_http::{LambdaEvent, service_fn};
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 
 pub use self::respond::respond;
 pub use self::task::{Invocation, serve_invocations, serve_task};

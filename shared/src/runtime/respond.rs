@@ -5,9 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use lambda_http::Context as LambdaContext;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::Method;
+use lambda_runtime::Context as LambdaContext;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, info_span};
 

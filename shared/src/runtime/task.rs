@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use futures_util::TryFutureExt;
-use lambda_http::lambda_runtime::{Diagnostic, Runtime};
-use lambda_http::{LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde::Serialize;
 
 use super::{Context, exit_code, log_end};

@@ -1,9 +1,9 @@
 //! Database credentials and signing keys, cached for the life of the process.
 //!
-//! In AWS they come from Secrets Manager by one `BatchGetSecretValue`: at the start, when they turn out to be outdated, and
-//! when they are older than [`MAX_AGE`], because a key that has retired sends no message. Locally `DATABASE_URL` and
-//! `JWT_SECRET` replace the secrets. With `DATABASE_AUTH` the database needs no secret: each connection gets a token that is
-//! signed here.
+//! In AWS one `BatchGetSecretValue` fetches both from Secrets Manager: at the start, when the database rejects the
+//! credentials or a token names an unknown key, and when the keys are older than [`MAX_AGE`], because no request shows
+//! that a key was removed. Locally `DATABASE_URL` and `JWT_SECRET` replace the secrets. With `DATABASE_AUTH` the
+//! database needs no secret: each connection gets a token that is signed here.
 
 pub mod rotation;
 mod source;
@@ -24,12 +24,14 @@ use crate::db::{Credentials, Dialect};
 use crate::env::EnvError;
 use crate::report::{self, BoxError};
 
-/// The least time between two fetches, so that tokens with made-up key ids do not cause calls that cost money.
+/// Minimum time between two fetches. It limits the cost of calls that tokens with invented key ids cause.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// The longest time for which a replaced key ring is used. A rotation waits for it at each step.
-pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
+/// Maximum time for which a replaced key ring is used. [`MIN_INTERVAL`](crate::auth::key_rotation::MIN_INTERVAL) allows
+/// for it.
+pub const MAX_AGE: Duration = Duration::from_mins(5);
 
-/// The signing keys of a function. They are a type, so that a function without keys cannot even name a token.
+/// The signing keys of a function. They are a type parameter, so that a function without keys does not compile if it
+/// handles tokens.
 pub trait Keys: Sized + Send + Sync + 'static {
     /// Whether the secret is required.
     const REQUIRED: bool;
@@ -60,7 +62,7 @@ impl Keys for NoKeys {
     }
 }
 
-/// Why secrets are missing.
+/// The reason why secrets could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// A setting is missing or wrong.
@@ -92,7 +94,7 @@ pub enum SecretsError {
 
 /// The current credentials and keys, and the way to newer ones.
 pub struct Secrets<K> {
-    /// Where newer ones come from; none, if they do not come from Secrets Manager.
+    /// The sources of newer secrets. `None` if they do not come from Secrets Manager.
     sources: Option<Sources>,
     current: RwLock<Current<K>>,
     refreshed_at: Mutex<Option<SystemTime>>,
@@ -107,7 +109,7 @@ struct Current<K> {
 }
 
 impl<K: Keys> Secrets<K> {
-    /// Loads both as the environment says.
+    /// Loads the credentials and the keys from the sources that the environment names.
     ///
     /// # Errors
     /// A setting or a secret is missing, wrong, or unreachable.
@@ -166,7 +168,8 @@ impl<K: Keys> Secrets<K> {
         Self { dialect, ..self }
     }
 
-    /// Returns the signing keys. Fetches them if they are older than [`MAX_AGE`]; if that fails, the old ones stay in use.
+    /// Returns the signing keys. Fetches them if they are older than [`MAX_AGE`]; if that fails, the old ones stay in
+    /// use.
     pub async fn keys(&self) -> Arc<K> {
         let age = self.clock.now().duration_since(self.read().fetched_at).unwrap_or_default();
         if age >= MAX_AGE {
@@ -183,7 +186,7 @@ impl<K: Keys> Secrets<K> {
 
     async fn refresh_and_log(&self) {
         if let Err(error) = self.refresh().await {
-            // The old ones stay in use, a key that should have retired included.
+            // The old ones stay in use, including a key that may have been removed.
             tracing::error!("the secrets could not be refreshed: {}", report::chain(&error));
         }
     }
@@ -204,7 +207,7 @@ impl<K: Keys> Secrets<K> {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Current<K>> {
-        // No code panics while it holds the lock, and even a poisoned one holds whole values.
+        // No code panics while it holds the lock, and the value of a poisoned lock is complete.
         self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
-//! Rotation of the signing keys, as Secrets Manager has it done, step by step:
+//! Rotation of the secret with the signing keys, in the steps that Secrets Manager defines:
 //! <https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html>.
 //!
-//! Each step may be asked for again, and is done once.
+//! Secrets Manager may repeat a step. A repetition changes nothing.
 
 use std::time::SystemTime;
 
@@ -18,15 +18,15 @@ use crate::aws::AwsCredentials;
 use crate::env::{self, EnvError};
 use crate::report::BoxError;
 
-/// What Secrets Manager asks for.
+/// An event of Secrets Manager.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Request {
-    /// What is to be done.
+    /// The step to do.
     pub step: Step,
     /// The secret's ARN.
     pub secret_id: String,
-    /// The id of the version that is to become the current one.
+    /// The id of the version that the rotation creates.
     pub client_request_token: String,
 }
 
@@ -34,59 +34,59 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
-    /// Makes the next version.
+    /// Creates the next version.
     CreateSecret,
-    /// Tells whoever it is for: here, functions fetch it by themselves.
+    /// Passes the next version to its users. Does nothing: functions fetch it themselves.
     SetSecret,
-    /// Looks at whether it will do.
+    /// Checks the next version.
     TestSecret,
-    /// Makes it the current one.
+    /// Makes the next version the current one.
     FinishSecret,
 }
 
-/// Why a step was not done.
+/// The reason why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
     /// A setting is missing.
     #[error(transparent)]
     Env(#[from] EnvError),
-    /// Another secret than that of the signing keys.
+    /// The event names another secret.
     #[error("{0} is not the secret of JWT_SECRET_ARN")]
     OtherSecret(String),
-    /// Secrets Manager could not be reached.
+    /// The client could not be made.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
-    /// Secrets Manager refused something.
-    #[error("Secrets Manager refused to {0}")]
+    /// A call to Secrets Manager failed.
+    #[error("Secrets Manager could not {0}")]
     SecretsManager(&'static str, #[source] BoxError),
     /// A version has no text.
     #[error("the version {0} of the secret has no text")]
     NoText(&'static str),
-    /// What is there is no ring.
+    /// A version is not a key ring.
     #[error(transparent)]
     KeyRing(#[from] InvalidKeyRing),
-    /// There is no next ring.
+    /// The next ring cannot be made.
     #[error(transparent)]
     Next(#[from] NextRingError),
-    /// The next ring would refuse tokens that stand.
-    #[error("the next keys do not verify what the current ones sign")]
+    /// The next ring would reject valid tokens.
+    #[error("the next keys do not verify tokens of the current keys")]
     Unverifiable,
 }
 
 const CURRENT: &str = "AWSCURRENT";
 const PENDING: &str = "AWSPENDING";
 
-/// Does a step for the secret of `JWT_SECRET_ARN`, with the environment's credentials.
+/// Performs a step for the secret of `JWT_SECRET_ARN`, with the credentials of the environment.
 ///
 /// # Errors
-/// It is not done; Secrets Manager asks again.
+/// The step failed. Secrets Manager repeats it.
 pub async fn rotate(request: &Request, now: SystemTime) -> Result<(), RotationError> {
     let advice = "set it to the ARN of the secret with the signing keys";
     let arn = env::required("JWT_SECRET_ARN", advice)?;
     rotate_as(AwsCredentials::from_env()?, &arn, request, now).await
 }
 
-/// The same for the secret `arn`, whatever the environment says.
+/// Performs a step for the secret `arn`, with the given credentials.
 ///
 /// # Errors
 /// As for [`rotate`].
@@ -101,14 +101,14 @@ pub async fn rotate_as(
     }
     let versions = Versions { client: secrets_manager(aws)?, arn, next: &request.client_request_token };
     match request.step {
-        Step::CreateSecret => versions.make_next(now).await,
+        Step::CreateSecret => versions.create_next(now).await,
         Step::SetSecret => Ok(()),
         Step::TestSecret => versions.test_next().await,
         Step::FinishSecret => versions.finish().await,
     }
 }
 
-/// The versions of the secret: the current one, and the one that is to be.
+/// The current and the next version of the secret.
 struct Versions<'a> {
     client: Client,
     arn: &'a str,
@@ -116,7 +116,7 @@ struct Versions<'a> {
 }
 
 impl Versions<'_> {
-    async fn make_next(&self, now: SystemTime) -> Result<(), RotationError> {
+    async fn create_next(&self, now: SystemTime) -> Result<(), RotationError> {
         if self.next().await?.is_some() {
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Versions<'_> {
         let ring = next_ring(&text(current, CURRENT)?, age, self.next)?;
         let put = self.client.put_secret_value().secret_id(self.arn).client_request_token(self.next);
         let put = put.version_stages(PENDING).secret_string(ring.as_str());
-        put.send().await.map_err(|error| refused("store the next keys", error))?;
+        put.send().await.map_err(|error| failed("store the next keys", error))?;
         Ok(())
     }
 
@@ -145,16 +145,16 @@ impl Versions<'_> {
         }
         let update = self.client.update_secret_version_stage().secret_id(self.arn).version_stage(CURRENT);
         let update = update.move_to_version_id(self.next).remove_from_version_id(current);
-        update.send().await.map_err(|error| refused("make the next keys the current ones", error))?;
+        update.send().await.map_err(|error| failed("make the next keys the current ones", error))?;
         Ok(())
     }
 
     async fn current(&self) -> Result<GetSecretValueOutput, RotationError> {
         let get = self.client.get_secret_value().secret_id(self.arn).version_stage(CURRENT);
-        get.send().await.map_err(|error| refused("hand out the current keys", error))
+        get.send().await.map_err(|error| failed("return the current keys", error))
     }
 
-    /// Nothing, where it has not been made yet.
+    /// Returns the next version if it exists.
     async fn next(&self) -> Result<Option<GetSecretValueOutput>, RotationError> {
         let get = self.client.get_secret_value().secret_id(self.arn).version_id(self.next);
         match get.send().await {
@@ -162,7 +162,7 @@ impl Versions<'_> {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
                 Ok(None)
             }
-            Err(error) => Err(refused("hand out the next keys", error)),
+            Err(error) => Err(failed("return the next keys", error)),
         }
     }
 }
@@ -171,9 +171,9 @@ fn text(version: GetSecretValueOutput, name: &'static str) -> Result<Zeroizing<S
     version.secret_string.map(Zeroizing::new).ok_or(RotationError::NoText(name))
 }
 
-fn refused<E, R>(what: &'static str, error: SdkError<E, R>) -> RotationError
+fn failed<E, R>(action: &'static str, error: SdkError<E, R>) -> RotationError
 where
     SdkError<E, R>: std::error::Error + Send + Sync + 'static,
 {
-    RotationError::SecretsManager(what, Box::new(error))
+    RotationError::SecretsManager(action, Box::new(error))
 }

@@ -1,4 +1,4 @@
-//! Where the database credentials and the signing keys are read from.
+//! The sources of the database credentials and the signing keys.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,14 +14,15 @@ use crate::aws::AwsCredentials;
 use crate::aws::iam_token::{IamAuth, IamService};
 use crate::db::Dialect;
 use crate::env::{self, EnvError};
+use crate::report;
 
-/// Where a secret is read from.
+/// The source of a secret.
 pub(super) enum SecretSource {
     /// The text itself, from the environment.
     Environment(Zeroizing<String>),
     /// A secret of Secrets Manager, by its ARN.
     SecretsManager(String),
-    /// For the database only: a token that is signed for each connection.
+    /// A token that is signed for each connection. For the database only.
     Iam(Arc<IamAuth>),
 }
 
@@ -82,7 +83,7 @@ pub(super) struct SecretTexts<'a> {
 }
 
 impl Sources {
-    /// Reads the credentials of AWS only if a source is in Secrets Manager.
+    /// Makes the sources. Calls `aws` only if one of them is in Secrets Manager.
     pub(super) fn new(
         database: Option<SecretSource>,
         keys: Option<SecretSource>,
@@ -98,7 +99,7 @@ impl Sources {
         self.client.is_some()
     }
 
-    /// Fetches what is in Secrets Manager, in one call.
+    /// Fetches the secrets of Secrets Manager in one call.
     pub(super) async fn fetch(&self) -> Result<SecretTexts<'_>, SecretsError> {
         let arns = [&self.database, &self.keys].into_iter().flatten().filter_map(|source| source.arn());
         let arns: Vec<String> = arns.map(str::to_owned).collect();
@@ -120,10 +121,10 @@ impl SecretTexts<'_> {
         }
     }
 
-    /// Returns the way to the database.
+    /// Returns the access to the database.
     pub(super) fn database_access(&self) -> Result<DatabaseAccess, SecretsError> {
         let config = match &self.sources.database {
-            // The function has no database and never asks for it.
+            // A function without a database never connects.
             None => Config::new(),
             Some(SecretSource::Environment(url)) => url.trim().parse().map_err(SecretsError::DatabaseUrl)?,
             Some(SecretSource::SecretsManager(arn)) => parse_database_secret(self.text_of(arn)?)?,
@@ -138,7 +139,7 @@ impl SecretTexts<'_> {
     }
 }
 
-/// The way to the database.
+/// The connection parameters of the database.
 #[derive(Clone)]
 pub(super) enum DatabaseAccess {
     /// Parameters with a password.
@@ -155,8 +156,15 @@ impl DatabaseAccess {
             Self::Iam(auth) => {
                 let mut config = Config::new();
                 config.host(&auth.host).port(auth.port).dbname(&auth.database).user(&auth.user);
-                // Always TLS: the token is as good as a password.
-                config.password(auth.token(now).as_bytes()).ssl_mode(SslMode::Require);
+                // Always TLS, because the token is a password.
+                config.ssl_mode(SslMode::Require);
+                match auth.token(now) {
+                    Ok(token) => {
+                        config.password(token.as_bytes());
+                    }
+                    // The database rejects a connection without a password.
+                    Err(error) => tracing::error!("the database token cannot be signed: {}", report::chain(&*error)),
+                }
                 Arc::new(config)
             }
         }

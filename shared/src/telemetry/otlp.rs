@@ -120,7 +120,7 @@ pub(super) fn continue_trace(span: &Span, xray: Option<&str>, headers: &HeaderMa
     let _ = span.set_parent(parent);
 }
 
-/// Converts an X-Ray header. Without a parent there is no span to continue.
+/// Converts an X-Ray header. Returns none if it has no parent, because then no span can be continued.
 fn remote(header: &str) -> Option<SpanContext> {
     let trace = TraceId::from_hex(&trace_id(header)?[2..].replace('-', "")).ok()?;
     let parent = SpanId::from_hex(member(header, "Parent")?).ok()?;

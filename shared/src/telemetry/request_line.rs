@@ -21,7 +21,7 @@ const METRICS_BY_ROUTE: [&str; 3] = ["server_errors", "duration_ms", "db_ms"];
 /// The metric that is counted for each error code, and not without one.
 const METRIC_BY_CODE: &str = "errors";
 
-/// What identifies a request.
+/// The fields that identify a request.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestInfo<'a> {
     /// The route, as in `GET /api/data/{key+}`.
@@ -119,7 +119,8 @@ impl Line<'_> {
             put(metric.name, metric.value);
         }
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        put("_aws", json!({ "Timestamp": since_epoch.as_millis() as u64, "CloudWatchMetrics": directives }));
+        let timestamp = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        put("_aws", json!({ "Timestamp": timestamp, "CloudWatchMetrics": directives }));
         Value::Object(line)
     }
 
@@ -163,6 +164,7 @@ impl Metric {
 }
 
 /// Milliseconds with microsecond precision, as in `1.234`.
+#[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
 fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }

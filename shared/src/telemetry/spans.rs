@@ -14,7 +14,7 @@ use crate::domain::Session;
 
 const DATABASE: &str = "postgresql";
 
-/// What the span of a request starts with.
+/// The initial attributes of a request span.
 pub(crate) struct RequestSpan<'a> {
     pub(crate) method: &'a str,
     /// The path of the route, as in `/api/data/{key+}`.

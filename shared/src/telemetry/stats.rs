@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::Session;
 
-/// What was recorded during one request.
+/// The values that were recorded during one request.
 #[derive(Default)]
 pub(crate) struct RequestStats {
     session: Cell<Option<Session>>,

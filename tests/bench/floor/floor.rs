@@ -1,6 +1,8 @@
 //! The least that a Rust function with a database does: it looks up one value by primary key with a prepared statement.
 //! It does not verify a token, check a session, or write a log.
 
+#![expect(clippy::disallowed_methods, reason = "this program does without `shared`")]
+
 use std::env;
 
 use lambda_http::{Error, Request, RequestExt, Response, run, service_fn};

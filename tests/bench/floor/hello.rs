@@ -1,5 +1,7 @@
 //! The least that a Rust function does: it answers each event with the same response.
 
+#![expect(clippy::disallowed_methods, reason = "this program does without `shared`")]
+
 use lambda_http::{Error, Request, Response, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! Every protected route refuses whoever does not show a token that is right in everything.
+//! Tests that every protected route rejects requests without a valid access token, and of the checks of a token.
 
 use expect_test::expect;
 use serde_json::json;
@@ -6,7 +6,7 @@ use shared::http::Route;
 
 use crate::support::{Answer, Client, Forged, Gateway, endpoints, in_process, password};
 
-/// The routes that anybody may call. This list can only shrink: a new route is protected.
+/// The routes that do not require an access token. Every other route must reject requests without a valid token.
 const OPEN: [&str; 9] = [
     "POST /api/register",
     "POST /api/token",
@@ -44,21 +44,24 @@ async fn call(client: &Client, route: &Route) -> Answer {
         "PUT /api/data/{key+}" => client.put(&path, r#"{"value":2}"#).await,
         route if route.starts_with("GET ") => client.get(&path).await,
         route if route.starts_with("DELETE ") => client.delete(&path).await,
-        route => panic!("say how to call {route}"),
+        route => panic!("add a request for {route} to `call`"),
     }
 }
 
 #[test]
-fn the_open_routes_are_the_ones_that_are_listed() {
+fn every_open_route_exists() {
     let routes: Vec<String> = endpoints().into_iter().map(|(_, route)| route.to_string()).collect();
-    assert!(OPEN.iter().all(|open| routes.contains(&(*open).to_owned())), "a route has left: take it off the list");
+    assert!(
+        OPEN.iter().all(|open| routes.contains(&(*open).to_owned())),
+        "OPEN lists a route that does not exist: remove it"
+    );
 }
 
 #[tokio::test]
-async fn without_credentials_there_is_a_bare_challenge() {
+async fn a_request_without_credentials_gets_a_challenge_without_an_error() {
     let service = in_process();
     for route in protected() {
-        let answer = call(&service.anybody(), &route).await;
+        let answer = call(&service.anonymous(), &route).await;
         assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{route}");
     }
@@ -72,13 +75,13 @@ async fn without_credentials_there_is_a_bare_challenge() {
           "status": "error"
         }
     "#]]
-    .assert_eq(&service.anybody().get("/api/data/key").await.to_string());
+    .assert_eq(&service.anonymous().get("/api/data/key").await.to_string());
 }
 
 #[tokio::test]
-async fn bad_credentials_are_refused_on_every_route() {
+async fn invalid_credentials_are_rejected_on_every_route() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     for authorization in [
         "Bearer x",
@@ -92,31 +95,35 @@ async fn bad_credentials_are_refused_on_every_route() {
         "",
     ] {
         for route in protected() {
-            let answer = call(&service.anybody().with_header("authorization", authorization), &route).await;
+            let answer = call(&service.anonymous().with_header("authorization", authorization), &route).await;
             assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route} {authorization:?}");
             assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{authorization:?}");
         }
     }
-    let basic = service.anybody().with_header("authorization", "Basic YWRhOng=").get("/api/data/key").await;
+    let basic = service.anonymous().with_header("authorization", "Basic YWRhOng=").get("/api/data/key").await;
     assert_eq!(
         (basic.status, basic.header("www-authenticate")),
         (401, Some("Bearer")),
-        "another scheme is no credential here"
+        "another scheme counts as a request without credentials"
     );
 }
 
 #[tokio::test]
-async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
+async fn an_invalid_token_is_rejected_on_every_route() {
     let service = in_process();
-    let anybody = service.anybody();
-    let ada = anybody.clone().sign_up("ada").await;
+    let anonymous = service.anonymous();
+    let ada = anonymous.clone().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let token = ada.token();
     let good = Forged::from(&token);
     let now = 1_767_225_600_i64;
-    assert_eq!(call(&anybody.clone().with_token(&good.sign()), &data_get::ROUTE).await.status, 200, "the forge works");
+    assert_eq!(
+        call(&anonymous.clone().with_token(&good.sign()), &data_get::ROUTE).await.status,
+        200,
+        "a forged token that is valid must be accepted"
+    );
 
-    let stranger = "01900000-0000-7000-8000-000000000000";
+    let unknown_id = "01900000-0000-7000-8000-000000000000";
     let bad = [
         ("unsigned", good.unsigned()),
         ("alg None", good.clone().with_header("alg", "None").unsigned()),
@@ -127,7 +134,7 @@ async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
         ("another secret", good.clone().with_secret(b"another secret of some 32 bytes..").sign()),
         ("an empty secret", good.clone().with_secret(b"").sign()),
         ("no signature", token.rsplit_once('.').map(|(message, _)| format!("{message}.")).unwrap_or_default()),
-        ("a cut signature", token[..token.len() - 2].to_owned()),
+        ("a truncated signature", token[..token.len() - 2].to_owned()),
         ("two parts", token.rsplit_once('.').map(|(message, _)| message.to_owned()).unwrap_or_default()),
         ("four parts", format!("{token}.x")),
         ("no typ", good.clone().without_header("typ").sign()),
@@ -136,27 +143,27 @@ async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
         ("unknown kid", good.clone().with_header("kid", "other").sign()),
         ("kid as a path", good.clone().with_header("kid", "../../../dev/null").sign()),
         ("kid as SQL", good.clone().with_header("kid", "' or '1'='1").sign()),
-        ("kid a number", good.clone().with_header("kid", 1).sign()),
-        ("huge", good.clone().with_header("kid", "x".repeat(10_000)).sign()),
+        ("kid is a number", good.clone().with_header("kid", 1).sign()),
+        ("a kid of 10,000 characters", good.clone().with_header("kid", "x".repeat(10_000)).sign()),
         ("crit", good.clone().with_header("crit", json!(["exp"])).sign()),
         ("empty crit", good.clone().with_header("crit", json!([])).sign()),
-        ("iss", good.clone().with_claim("iss", "somebody").sign()),
+        ("another iss", good.clone().with_claim("iss", "somebody").sign()),
         ("no iss", good.clone().without_claim("iss").sign()),
-        ("aud", good.clone().with_claim("aud", "somebody").sign()),
+        ("another aud", good.clone().with_claim("aud", "somebody").sign()),
         ("no aud", good.clone().without_claim("aud").sign()),
         ("no sub", good.clone().without_claim("sub").sign()),
-        ("sub is no id", good.clone().with_claim("sub", "ada").sign()),
-        ("sub of nobody", good.clone().with_claim("sub", stranger).sign()),
+        ("sub is not a UUID", good.clone().with_claim("sub", "ada").sign()),
+        ("sub of an unknown user", good.clone().with_claim("sub", unknown_id).sign()),
         ("no sid", good.clone().without_claim("sid").sign()),
-        ("sid of no session", good.clone().with_claim("sid", stranger).sign()),
+        ("sid of an unknown session", good.clone().with_claim("sid", unknown_id).sign()),
         ("no exp", good.clone().without_claim("exp").sign()),
         ("expired", good.clone().with_claim("exp", now - 5).sign()),
-        ("exp a text", good.clone().with_claim("exp", (now + 60).to_string()).sign()),
+        ("exp is a string", good.clone().with_claim("exp", (now + 60).to_string()).sign()),
         ("exp negative", good.clone().with_claim("exp", -1).sign()),
         ("exp fractional", good.clone().with_claim("exp", 1_767_225_700.5).sign()),
-        ("exp beyond every number", good.clone().with_claim("exp", 1e300).sign()),
+        ("exp above 2^64", good.clone().with_claim("exp", 1e300).sign()),
         ("nbf negative", good.clone().with_claim("nbf", -1).sign()),
-        ("nbf a text", good.clone().with_claim("nbf", now.to_string()).sign()),
+        ("nbf is a string", good.clone().with_claim("nbf", now.to_string()).sign()),
         ("iat negative", good.clone().with_claim("iat", -1).sign()),
         ("iat huge", good.clone().with_claim("iat", u64::MAX).sign()),
         ("exp null", good.clone().with_claim("exp", json!(null)).sign()),
@@ -164,62 +171,66 @@ async fn a_token_that_is_wrong_in_anything_is_refused_on_every_route() {
         ("not yet valid", good.clone().with_claim("nbf", now + 6).sign()),
         ("issued in the future", good.clone().with_claim("iat", now + 6).sign()),
         ("nbf huge", good.clone().with_claim("nbf", u64::MAX).sign()),
-        ("iat a list", good.clone().with_claim("iat", json!([now])).sign()),
+        ("iat is an array", good.clone().with_claim("iat", json!([now])).sign()),
     ];
-    for (what, token) in &bad {
+    for (case, token) in &bad {
         for route in protected() {
-            let answer = call(&anybody.clone().with_token(token), &route).await;
-            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}: {what}");
+            let answer = call(&anonymous.clone().with_token(token), &route).await;
+            assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}: {case}");
         }
     }
-    assert_eq!(ada.get("/api/data/key").await.value_text(), "1", "nothing of that changed anything");
+    assert_eq!(ada.get("/api/data/key").await.value_text(), "1", "a rejected request must not change the value");
 }
 
 #[tokio::test]
-async fn what_does_not_matter_does_not_matter() {
+async fn a_valid_token_is_accepted_with_additional_members_and_in_other_spellings() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let token = ada.token();
     let good = Forged::from(&token);
-    for (what, token) in [
-        ("within the leeway", good.clone().with_claim("nbf", 1_767_225_605).sign()),
-        ("a media type with its prefix", good.clone().with_header("typ", "application/AT+JWT").sign()),
+    for (case, token) in [
+        ("nbf within the leeway", good.clone().with_claim("nbf", 1_767_225_605).sign()),
+        ("typ as a full media type", good.clone().with_header("typ", "application/AT+JWT").sign()),
         ("jku is not followed", good.clone().with_header("jku", "https://example.com/keys").sign()),
         ("x5u is not followed", good.clone().with_header("x5u", "https://example.com/chain").sign()),
-        ("jwk is not looked at", good.clone().with_header("jwk", json!({ "kty": "oct", "k": "AAAA" })).sign()),
-        ("x5c is not looked at", good.clone().with_header("x5c", json!(["AAAA"])).sign()),
-        ("more claims", good.clone().with_claim("scope", "everything").sign()),
+        ("jwk is ignored", good.clone().with_header("jwk", json!({ "kty": "oct", "k": "AAAA" })).sign()),
+        ("x5c is ignored", good.clone().with_header("x5c", json!(["AAAA"])).sign()),
+        ("an additional claim", good.clone().with_claim("scope", "everything").sign()),
     ] {
-        assert_eq!(service.anybody().with_token(&token).get("/api/data/key").await.status, 200, "{what}");
+        assert_eq!(service.anonymous().with_token(&token).get("/api/data/key").await.status, 200, "{case}");
     }
     for scheme in ["bearer", "BEARER", "Bearer "] {
-        let client = service.anybody().with_header("authorization", &format!("{scheme} {token}"));
+        let client = service.anonymous().with_header("authorization", &format!("{scheme} {token}"));
         assert_eq!(client.get("/api/data/key").await.status, 200, "{scheme}");
     }
     assert_eq!(ada.behind(Gateway::CargoLambda).get("/api/data/key").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_token_anywhere_else_is_no_token() {
+async fn a_token_in_the_query_or_the_body_is_ignored() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let token = ada.token();
-    let answer = service.anybody().get(&format!("/api/data/key?access_token={token}")).await;
+    let answer = service.anonymous().get(&format!("/api/data/key?access_token={token}")).await;
     assert_eq!(answer.outcome(), "401 INVALID_TOKEN");
     let body = json!({ "key": "key", "value": 1, "access_token": token }).to_string();
-    assert_eq!(service.anybody().post("/api/data", &body).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(service.anonymous().post("/api/data", &body).await.outcome(), "401 INVALID_TOKEN");
 }
 
 #[tokio::test]
-async fn a_session_that_is_gone_ends_its_token() {
+async fn a_token_of_a_deleted_session_is_rejected_on_every_route() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
-    service.database.connect().await.execute("delete from sessions", &[]).await.expect("a superuser may");
+    service.database.connect().await.execute("delete from sessions", &[]).await.expect("the deletion of all sessions");
     for route in protected() {
         let answer = call(&ada, &route).await;
         assert_eq!(answer.outcome(), "401 INVALID_TOKEN", "{route}");
     }
-    assert_eq!(ada.sign_in("ada").await.get("/api/data/key").await.value_text(), "1", "nothing was changed");
+    assert_eq!(
+        ada.sign_in("ada").await.get("/api/data/key").await.value_text(),
+        "1",
+        "a rejected request must not change the value"
+    );
 }

@@ -1,21 +1,21 @@
-//! Whatever a client sends gets a 4xx with a code: never a 5xx, never a dead process.
+//! Tests that invalid input gets a 4xx response with an error code: it causes neither a 5xx response nor a crash.
 
 use std::sync::Arc;
 
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Service, account, in_process};
+use crate::support::{Client, Service, in_process, registration};
 
 async fn signed_in() -> (Arc<Service>, Client) {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     (service, ada)
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused() {
+async fn a_body_that_is_not_a_json_object_is_rejected() {
     let (_service, ada) = signed_in().await;
     expect![[r#"
         400
@@ -69,30 +69,30 @@ async fn a_body_that_is_no_json_object_is_refused() {
 }
 
 #[tokio::test]
-async fn huge_and_deep_bodies_are_refused() {
+async fn bodies_over_the_limits_of_size_and_depth_are_rejected() {
     let (_service, ada) = signed_in().await;
     let deep = |depth: usize| format!("{{\"key\":\"deep\",\"value\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
     let long = |bytes: usize| json!({ "key": "long", "value": "x".repeat(bytes - 2) }).to_string();
     let many: Value =
         (0..200).map(|index| (format!("member{index}"), json!(1))).collect::<serde_json::Map<_, _>>().into();
-    for (what, body, expected) in [
-        ("deepest", deep(128), "201"),
-        ("too deep", deep(129), "400 INVALID_VALUE"),
-        ("absurdly deep", deep(100_000), "400 INVALID_VALUE"),
-        ("longest", long(256 * 1024), "201"),
-        ("too long", long(256 * 1024 + 1), "413 PAYLOAD_TOO_LARGE"),
-        ("absurdly long", long(5 * 1024 * 1024), "413 PAYLOAD_TOO_LARGE"),
-        ("many members", many.to_string(), "400 INVALID_REQUEST"),
-        ("spaces", " ".repeat(1024 * 1024), "413 PAYLOAD_TOO_LARGE"),
+    for (case, body, expected) in [
+        ("the maximum depth", deep(128), "201"),
+        ("above the maximum depth", deep(129), "400 INVALID_VALUE"),
+        ("a depth of 100,000", deep(100_000), "400 INVALID_VALUE"),
+        ("the maximum size", long(256 * 1024), "201"),
+        ("above the maximum size", long(256 * 1024 + 1), "413 PAYLOAD_TOO_LARGE"),
+        ("a value of 5 MiB", long(5 * 1024 * 1024), "413 PAYLOAD_TOO_LARGE"),
+        ("200 unknown members", many.to_string(), "400 INVALID_REQUEST"),
+        ("1 MiB of spaces", " ".repeat(1024 * 1024), "413 PAYLOAD_TOO_LARGE"),
     ] {
-        assert_eq!(ada.post("/api/data", &body).await.outcome(), expected, "{what}");
+        assert_eq!(ada.post("/api/data", &body).await.outcome(), expected, "{case}");
     }
-    let huge_name = json!({ "username": "x".repeat(300_000), "password": "x".repeat(100_000) }).to_string();
-    assert_eq!(ada.post("/api/token", &huge_name).await.outcome(), "401 INVALID_CREDENTIALS");
+    let long_credentials = json!({ "username": "x".repeat(300_000), "password": "x".repeat(100_000) }).to_string();
+    assert_eq!(ada.post("/api/token", &long_credentials).await.outcome(), "401 INVALID_CREDENTIALS");
 }
 
 #[tokio::test]
-async fn texts_that_no_database_takes_are_refused_by_name() {
+async fn null_characters_and_unpaired_surrogates_are_rejected() {
     let (_service, ada) = signed_in().await;
     for (body, expected) in [
         (r#"{"key":"a\u0000b","value":1}"#, "400 INVALID_KEY"),
@@ -103,7 +103,7 @@ async fn texts_that_no_database_takes_are_refused_by_name() {
         assert_eq!(ada.post("/api/data", body).await.outcome(), expected, "{body}");
     }
     let register = |field: &str, json: &str| {
-        let body = account("bob").with(field, "PLACEHOLDER").body();
+        let body = registration("bob").with(field, "PLACEHOLDER").body();
         body.replace("\"PLACEHOLDER\"", json)
     };
     for field in ["username", "email", "full_name", "gender"] {
@@ -115,19 +115,23 @@ async fn texts_that_no_database_takes_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn bodies_that_come_as_base64_are_decoded() {
+async fn base64_bodies_are_decoded_and_invalid_ones_rejected() {
     let (_service, ada) = signed_in().await;
-    // {"key":"base64","value":1}
+    // This is {"key":"base64","value":1}.
     assert_eq!(ada.post_base64("/api/data", "eyJrZXkiOiJiYXNlNjQiLCJ2YWx1ZSI6MX0=").await.status, 201);
-    for (base64, what) in
-        [("/w==", "no UTF-8"), ("7aCA", "a surrogate"), ("e30", "no padding"), ("%%%", "no base64"), ("", "nothing")]
-    {
-        assert_eq!(ada.post_base64("/api/data", base64).await.outcome(), "400 INVALID_REQUEST", "{what}");
+    for (base64, case) in [
+        ("/w==", "invalid UTF-8"),
+        ("7aCA", "a surrogate"),
+        ("e30", "missing padding"),
+        ("%%%", "invalid base64"),
+        ("", "an empty body"),
+    ] {
+        assert_eq!(ada.post_base64("/api/data", base64).await.outcome(), "400 INVALID_REQUEST", "{case}");
     }
 }
 
 #[tokio::test]
-async fn media_types_other_than_json_are_refused() {
+async fn media_types_other_than_json_are_rejected() {
     let (_service, ada) = signed_in().await;
     for (index, content_type) in [
         "application/json",
@@ -157,7 +161,7 @@ async fn media_types_other_than_json_are_refused() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_request_is_refused() {
+async fn an_event_that_is_not_a_request_is_rejected() {
     let service = in_process();
     for event in ["{}", "null", "[]", "1", r#"{"requestContext":{}}"#, r#"{"version":"1.0","httpMethod":"GET"}"#] {
         let answer = service.invoke(&data_get::ROUTE, event).await;
@@ -166,7 +170,7 @@ async fn an_event_that_is_no_request_is_refused() {
 }
 
 #[tokio::test]
-async fn odd_hosts_schemes_and_queries_do_not_matter() {
+async fn invalid_hosts_schemes_cookies_and_queries_are_ignored() {
     let (_service, ada) = signed_in().await;
     for (name, value) in
         [("host", "not a host/:99999"), ("x-forwarded-proto", "h t t p"), ("host", ""), ("cookie", "a=b; c")]

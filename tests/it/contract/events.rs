@@ -1,4 +1,5 @@
-//! Every file in `events/` through the real binary, under the Runtime Interface Emulator.
+//! Tests that every event in `events/` succeeds. Each one is sent to the binary of its function, which runs under the
+//! Runtime Interface Emulator.
 
 use std::fs;
 
@@ -8,7 +9,7 @@ use tests::emulator::Emulator;
 use crate::support::workspace::{events_of, functions, root};
 use crate::support::{Forged, Outcome, ResponseUrl, SECRET, SecretsManager, binaries, database, emulate, tools};
 
-/// The order in which the events make sense: an account before its sign-in, a value before its change.
+/// The functions in the order in which their events are sent: for example, `register` creates the account for `token`.
 const ORDER: [&str; 26] = [
     "migrate",
     "health-get",
@@ -38,7 +39,7 @@ const ORDER: [&str; 26] = [
     "account-delete",
 ];
 
-/// What stands in the events for what a sign-in answers.
+/// The tokens of a sign-in, which replace the placeholders in the events.
 #[derive(Default)]
 struct SignedIn {
     access_token: String,
@@ -46,7 +47,7 @@ struct SignedIn {
 }
 
 impl SignedIn {
-    /// Signs in by the event for it, whose password `password-update` changes.
+    /// Signs in with `events/token.json`. `password_changed` says that the event of `password-update` was sent before.
     fn new(token: &Emulator, password_changed: bool) -> Result<Self, Box<dyn std::error::Error>> {
         let mut events = events_of("token")?.into_iter();
         let (_, event) = events.find(|(name, _)| name == "token").ok_or("no event for a sign-in")?;
@@ -72,7 +73,7 @@ impl SignedIn {
 }
 
 #[test]
-fn every_event_succeeds() -> Outcome {
+fn every_event_in_the_events_folder_succeeds() -> Outcome {
     let database = database();
     let secrets = SecretsManager::start(tools())?;
     let jwt_secret = secrets.create("jwt", SECRET)?;
@@ -82,7 +83,7 @@ fn every_event_succeeds() -> Outcome {
             ("JWT_SECRET", SECRET),
             ("BCRYPT_COST", "10"),
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-            // For what changes a secret.
+            // `jwt-rotate` changes a secret.
             ("JWT_SECRET_ARN", &jwt_secret),
             ("AWS_ENDPOINT_URL", secrets.url()),
             ("AWS_REGION", "eu-central-1"),
@@ -94,8 +95,8 @@ fn every_event_succeeds() -> Outcome {
     let token = start("token")?;
     let response_url = ResponseUrl::start(&[])?;
     let mut signed_in = SignedIn::default();
-    let mut used = 0;
-    assert_eq!(functions()?.len(), ORDER.len(), "a new function needs its place in ORDER");
+    let mut sent = 0;
+    assert_eq!(functions()?.len(), ORDER.len(), "add the new function to ORDER");
     for (index, function) in ORDER.into_iter().enumerate() {
         if ORDER[..index].contains(&"token") {
             signed_in = SignedIn::new(&token, ORDER[..index].contains(&"password-update"))?;
@@ -113,10 +114,10 @@ fn every_event_succeeds() -> Outcome {
                 "data-sweep" => assert_eq!(answer, json!({ "removed": 0, "finished": true }), "{name}"),
                 _ => assert!(matches!(answer["statusCode"].as_i64(), Some(200 | 201)), "{name}: {answer}"),
             }
-            used += 1;
+            sent += 1;
         }
     }
     let files = fs::read_dir(root().join("events"))?.count();
-    assert_eq!(used, files, "a file in events/ belongs to no function");
+    assert_eq!(sent, files, "the name of a file in events/ does not start with the name of a function");
     Ok(())
 }

@@ -1,13 +1,13 @@
-//! The forms that an answer can take: RFC 9457 problems, and HEAD.
+//! Tests of problem details (RFC 9457), and of HEAD requests.
 
 use serde_json::{Value, json};
 
 use crate::support::{endpoints, in_process};
 
 #[tokio::test]
-async fn whoever_accepts_problems_gets_errors_as_problems() {
+async fn a_client_that_accepts_problem_details_gets_errors_as_problem_details() {
     let service = in_process();
-    let client = service.anybody().with_header("accept", "application/problem+json");
+    let client = service.anonymous().with_header("accept", "application/problem+json");
     let missing = client.get("/api/data/key").await;
     assert_eq!(missing.header("content-type"), Some("application/problem+json"));
     assert_eq!(missing.header("www-authenticate"), Some("Bearer"));
@@ -20,15 +20,19 @@ async fn whoever_accepts_problems_gets_errors_as_problems() {
         "request_id": "request-1",
     });
     assert_eq!(missing.json(), expected);
-    let faults = client.post("/api/token", r#"{"username":1}"#).await.json();
-    assert_eq!((&faults["status"], &faults["code"]), (&json!(400), &json!("INVALID_REQUEST")));
-    assert_eq!(faults["errors"].as_array().map(Vec::len), Some(2));
+    let invalid = client.post("/api/token", r#"{"username":1}"#).await.json();
+    assert_eq!((&invalid["status"], &invalid["code"]), (&json!(400), &json!("INVALID_REQUEST")));
+    assert_eq!(invalid["errors"].as_array().map(Vec::len), Some(2));
     let success = client.get("/api/health").await;
-    assert_eq!(success.header("content-type"), Some("application/json; charset=utf-8"), "a success is no problem");
+    assert_eq!(
+        success.header("content-type"),
+        Some("application/json; charset=utf-8"),
+        "a successful response must not be a problem document"
+    );
 }
 
 #[tokio::test]
-async fn problems_are_for_those_who_name_them() {
+async fn problem_details_are_sent_only_if_the_accept_header_names_them() {
     let service = in_process();
     for (accept, problem) in [
         ("application/problem+json, application/json", true),
@@ -41,19 +45,19 @@ async fn problems_are_for_those_who_name_them() {
         ("application/problem+jsonx", false),
         (";;,=;q=,", false),
     ] {
-        let answer = service.anybody().with_header("accept", accept).get("/api/account").await;
+        let answer = service.anonymous().with_header("accept", accept).get("/api/account").await;
         assert_eq!(answer.json()["type"].is_string(), problem, "{accept}");
     }
 }
 
 #[tokio::test]
-async fn head_answers_as_get_does_without_the_body() {
+async fn every_get_route_supports_head_with_the_same_headers_and_without_a_body() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", Value::Null).await;
     for (_, route) in endpoints().into_iter().filter(|(_, route)| route.method == "GET") {
         let path = route.path.replace("{key+}", "key");
-        for client in [&ada, &service.anybody()] {
+        for client in [&ada, &service.anonymous()] {
             let (get, head) = (client.get(&path).await, client.head(&path).await);
             assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{route}");
             assert_eq!(head.headers, get.headers, "{route}");

@@ -1,13 +1,13 @@
-//! The way of a new user, over HTTP, through `cargo lambda watch` as `cargo dev` runs it.
+//! Tests of a user's usual requests over HTTP, through `cargo lambda watch` as `cargo dev` runs it.
 
 use std::sync::Arc;
 use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Outcome, account, password, served};
+use crate::support::{Outcome, password, registration, served};
 
-/// A client on the wire.
+/// An HTTP client, which may send an access token.
 #[derive(Clone)]
 struct Http {
     base_url: String,
@@ -50,10 +50,10 @@ impl Http {
 }
 
 #[test]
-fn a_new_user_stores_reads_changes_and_deletes() -> Outcome {
+fn a_user_registers_signs_in_and_creates_reads_changes_and_deletes_a_value() -> Outcome {
     let service = served(false)?;
     let mut http = Http { base_url: service.base_url(), token: None };
-    let answer = http.send("POST", "/api/register", &[], Some(&account("ada").body()))?;
+    let answer = http.send("POST", "/api/register", &[], Some(&registration("ada").body()))?;
     assert_eq!((answer.status, &answer.body["data"]["username"]), (201, &json!("ada")));
     let sign_in = json!({ "username": "ada", "password": password() }).to_string();
     let answer = http.send("POST", "/api/token", &[], Some(&sign_in))?;
@@ -87,13 +87,17 @@ fn a_new_user_stores_reads_changes_and_deletes() -> Outcome {
         })
         .collect();
     for request in requests {
-        assert_eq!(request.join().map_err(|_| "a request panicked")??, 401, "concurrent requests to one function");
+        assert_eq!(
+            request.join().map_err(|_| "a request panicked")??,
+            401,
+            "concurrent requests to one function must be handled"
+        );
     }
     Ok(())
 }
 
 #[test]
-fn pages_of_other_origins_are_let_in_only_if_asked_for() -> Outcome {
+fn cors_headers_are_sent_only_with_the_cors_option() -> Outcome {
     for cors in [false, true] {
         let service = served(cors)?;
         let mut request = ureq::get(format!("{}/api/health", service.base_url()));

@@ -1,4 +1,4 @@
-//! What a key or a value says comes back as it was sent, or it is refused.
+//! Tests that keys and values are returned as they were sent, and that invalid keys are rejected.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -8,11 +8,11 @@ use crate::support::{Client, Gateway, in_process};
 const GATEWAYS: [Gateway; 2] = [Gateway::ApiGateway, Gateway::CargoLambda];
 
 async fn signed_in(gateway: Gateway) -> Client {
-    in_process().anybody().behind(gateway).sign_up("ada").await
+    in_process().anonymous().behind(gateway).sign_up("ada").await
 }
 
 #[tokio::test]
-async fn a_key_is_the_same_key_on_every_route() {
+async fn a_key_identifies_the_same_value_on_every_route() {
     for gateway in GATEWAYS {
         let ada = signed_in(gateway).await;
         for key in [
@@ -53,7 +53,7 @@ async fn a_key_is_the_same_key_on_every_route() {
             assert_eq!(created.status, 201, "{gateway:?} {key:?}: {}", created.body);
             assert_eq!(created.text("key"), key);
             let encoded = format!("/api/data/{}", utf8_percent_encode(key, NON_ALPHANUMERIC));
-            let location = created.header("location").expect("a place").to_owned();
+            let location = created.header("location").expect("a location").to_owned();
             for path in [&encoded, &location] {
                 let read = ada.get(path).await;
                 assert_eq!((read.status, read.text("key").as_str()), (200, key), "{gateway:?} {path}");
@@ -70,7 +70,7 @@ async fn a_key_is_the_same_key_on_every_route() {
 }
 
 #[tokio::test]
-async fn keys_that_differ_in_a_byte_are_two() {
+async fn keys_that_differ_in_one_byte_are_distinct() {
     let ada = signed_in(Gateway::ApiGateway).await;
     let keys = ["a", "A", "a ", "e\u{301}", "\u{e9}", "ｅ"];
     for key in keys {
@@ -83,7 +83,7 @@ async fn keys_that_differ_in_a_byte_are_two() {
 }
 
 #[tokio::test]
-async fn keys_that_no_path_can_carry_are_refused_on_every_route() {
+async fn invalid_keys_are_rejected_on_every_route() {
     for gateway in GATEWAYS {
         let ada = signed_in(gateway).await;
         let long = "k".repeat(256);
@@ -100,7 +100,8 @@ async fn keys_that_no_path_can_carry_are_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn broken_percent_encoding_is_refused_where_it_arrives() {
+async fn a_key_with_invalid_percent_encoding_is_rejected() {
+    // API Gateway decodes path parameters. cargo-lambda passes them on as they were sent.
     let ada = signed_in(Gateway::CargoLambda).await;
     for path in ["%", "a%", "a%2", "%zz", "%+1", "%ff", "%c3%28", "%ed%a0%80"] {
         assert_eq!(ada.get(&format!("/api/data/{path}")).await.outcome(), "400 INVALID_KEY", "{path}");
@@ -108,7 +109,7 @@ async fn broken_percent_encoding_is_refused_where_it_arrives() {
 }
 
 #[tokio::test]
-async fn a_value_comes_back_to_the_byte() {
+async fn a_value_is_returned_byte_for_byte() {
     let ada = signed_in(Gateway::ApiGateway).await;
     for (index, value) in [
         "null",

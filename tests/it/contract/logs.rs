@@ -1,4 +1,5 @@
-//! What the real functions log in a whole run: what happened, with ids, and no secret, at the most talkative level.
+//! Tests of the log of the real functions at the level TRACE: the events of a run with their ids, the metrics of each
+//! request, and the absence of secrets.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,10 +11,10 @@ use serde_json::{Value, json};
 use tests::emulator::{self, Emulator};
 
 use crate::support::{
-    Database, GatewayRequest, Outcome, SECRET, account, binaries, database, endpoints, password, tools,
+    Database, GatewayRequest, Outcome, SECRET, binaries, database, endpoints, password, registration, tools,
 };
 
-/// The functions, each started at its first request, and one log for all.
+/// A run of requests. Each function is started at its first request, and all functions write to one log file.
 struct Run {
     database: Database,
     log: File,
@@ -36,7 +37,7 @@ impl Answer {
 
 impl Run {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        // A file without a name vanishes with its last user.
+        // A removed file exists until its last handle is closed.
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}.log", std::process::id()));
         let log = File::options().create_new(true).read(true).append(true).open(&path)?;
         std::fs::remove_file(path)?;
@@ -72,11 +73,11 @@ impl Run {
         });
         request.request_id = format!("request-{}", self.requests);
         let answer: Value = serde_json::from_str(&emulator.invoke(&request.event().to_string())?)?;
-        let body = answer["body"].as_str().ok_or_else(|| format!("no answer of ours: {answer}"))?;
+        let body = answer["body"].as_str().ok_or_else(|| format!("not a response of the service: {answer}"))?;
         Ok(Answer { status: answer["statusCode"].as_i64().ok_or("no status")?, body: serde_json::from_str(body)? })
     }
 
-    /// Ends the functions: everything that was logged.
+    /// Stops the functions and returns their log.
     fn log(mut self) -> Result<String, Box<dyn std::error::Error>> {
         self.functions.clear();
         let mut text = String::new();
@@ -86,7 +87,7 @@ impl Run {
     }
 }
 
-/// An event of the log without what differs from run to run.
+/// Returns the members of an event that are the same in each run.
 fn summary(line: &Value) -> String {
     let mut words = vec![line["level"].as_str().unwrap_or_default().to_owned()];
     for name in ["event", "purpose", "reason", "failures"] {
@@ -105,7 +106,8 @@ fn summary(line: &Value) -> String {
     words.join(" ")
 }
 
-/// What every line of a request has, and that CloudWatch finds each metric that the line announces.
+/// Checks the members of the line of a request. The line must contain each metric and dimension that it declares for
+/// CloudWatch.
 fn check_request(line: &Value) {
     for name in ["timestamp", "level", "route", "method", "request_id", "trace_id"] {
         assert!(line[name].is_string(), "no {name} in {line}");
@@ -124,7 +126,7 @@ fn check_request(line: &Value) {
             assert!(line[metric["Name"].as_str().expect("a name")].is_number(), "{metric} in {line}");
         }
         for dimension in
-            directive["Dimensions"].as_array().expect("dimensions").iter().flat_map(Value::as_array).flatten()
+            directive["Dimensions"].as_array().expect("dimensions").iter().filter_map(Value::as_array).flatten()
         {
             assert!(line[dimension.as_str().expect("a name")].is_string(), "{dimension} in {line}");
         }
@@ -132,7 +134,8 @@ fn check_request(line: &Value) {
 }
 
 #[tokio::test]
-async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
+#[expect(clippy::too_many_lines, reason = "one sequence of requests and its complete log")]
+async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     const NEW_PASSWORD: &str = "a second password";
     let mut run = Run::new()?;
     let mut secrets = vec![
@@ -141,14 +144,14 @@ async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
         "a wrong guess".to_owned(),
         "ada@example.com".to_owned(),
         "countess@example.com".to_owned(),
-        "nobody@example.com".to_owned(),
+        "unknown@example.com".to_owned(),
         "the-value".to_owned(),
         SECRET.to_owned(),
         "$2b$".to_owned(),
     ];
     let sign_in = |password: &str| json!({ "username": "ada@example.com", "password": password });
 
-    assert_eq!(run.send("register", "", serde_json::from_str(&account("ada").body())?)?.status, 201);
+    assert_eq!(run.send("register", "", serde_json::from_str(&registration("ada").body())?)?.status, 201);
     let first = run.send("token", "", sign_in(password()))?;
     let (access, refresh) = (first.text("access_token"), first.text("refresh_token"));
     let second = run.send("token-refresh", "", json!({ "refresh_token": refresh }))?;
@@ -164,59 +167,70 @@ async fn a_run_is_told_in_events_and_tells_no_secret() -> Outcome {
     assert_eq!(run.send("data-get", "not a token", json!({}))?.status, 401);
     assert_eq!(run.send("account-update", &access, json!({ "email": "countess@example.com" }))?.status, 200);
 
-    let later = "update refresh_tokens set consumed_at = consumed_at - interval '11 seconds'";
-    run.database.connect().await.execute(later, &[]).await?;
+    let end_grace_period = "update refresh_tokens set consumed_at = consumed_at - interval '11 seconds'";
+    run.database.connect().await.execute(end_grace_period, &[]).await?;
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
 
     let sign_in = |password: &str| json!({ "username": "countess@example.com", "password": password });
-    let nobody = json!({ "username": "nobody@example.com", "password": "a wrong guess" });
-    assert_eq!(run.send("token", "", nobody)?.status, 401);
+    let unknown = json!({ "username": "unknown@example.com", "password": "a wrong guess" });
+    assert_eq!(run.send("token", "", unknown)?.status, 401);
     for _ in 0..5 {
         assert_eq!(run.send("token", "", sign_in("a wrong guess"))?.status, 401);
     }
-    let longer = "update sign_in_failures set throttled_until = throttled_until + interval '1 hour' where failures = 5";
-    run.database.connect().await.execute(longer, &[]).await?;
+    let extend_throttling =
+        "update sign_in_failures set throttled_until = throttled_until + interval '1 hour' where failures = 5";
+    run.database.connect().await.execute(extend_throttling, &[]).await?;
     assert_eq!(run.send("token", "", sign_in(password()))?.status, 429);
     run.database.connect().await.execute("delete from sign_in_failures", &[]).await?;
 
     let token = |run: &mut Run, password: &str| {
         run.send("token", "", sign_in(password)).map(|answer| answer.text("access_token"))
     };
-    let (one, two) = (token(&mut run, password())?, token(&mut run, password())?);
+    let (changing, ended) = (token(&mut run, password())?, token(&mut run, password())?);
     let change = json!({ "current_password": password(), "new_password": NEW_PASSWORD });
-    assert_eq!(run.send("password-update", &one, change)?.status, 200);
-    let list = run.send("session-list", &one, json!({}))?;
+    assert_eq!(run.send("password-update", &changing, change)?.status, 200);
+    let list = run.send("session-list", &changing, json!({}))?;
     let id = list.body["data"]["sessions"][0]["id"].clone();
-    assert_eq!(run.send("session-delete", &one, json!({ "id": id }))?.status, 200);
-    let three = token(&mut run, NEW_PASSWORD)?;
-    assert_eq!(run.send("session-delete-all", &three, json!({}))?.status, 200);
-    let last = run.send("token", "", sign_in(NEW_PASSWORD))?;
-    assert_eq!(run.send("token-revoke", "", json!({ "refresh_token": last.text("refresh_token") }))?.status, 200);
-    let four = token(&mut run, NEW_PASSWORD)?;
-    assert_eq!(run.send("account-delete", &four, json!({ "password": "a wrong guess" }))?.status, 403);
-    assert_eq!(run.send("account-delete", &four, json!({ "password": NEW_PASSWORD }))?.status, 200);
-    secrets.extend([one, two, three, last.text("access_token"), last.text("refresh_token"), four]);
+    assert_eq!(run.send("session-delete", &changing, json!({ "id": id }))?.status, 200);
+    let ending_all = token(&mut run, NEW_PASSWORD)?;
+    assert_eq!(run.send("session-delete-all", &ending_all, json!({}))?.status, 200);
+    let revoked = run.send("token", "", sign_in(NEW_PASSWORD))?;
+    assert_eq!(run.send("token-revoke", "", json!({ "refresh_token": revoked.text("refresh_token") }))?.status, 200);
+    let deleting = token(&mut run, NEW_PASSWORD)?;
+    assert_eq!(run.send("account-delete", &deleting, json!({ "password": "a wrong guess" }))?.status, 403);
+    assert_eq!(run.send("account-delete", &deleting, json!({ "password": NEW_PASSWORD }))?.status, 200);
+    secrets.extend([
+        changing,
+        ended,
+        ending_all,
+        revoked.text("access_token"),
+        revoked.text("refresh_token"),
+        deleting,
+    ]);
 
     let (requests, functions) = (run.requests, run.functions.len());
     let log = run.log()?;
     for secret in secrets {
-        assert!(!log.contains(&secret), "the log has {secret}");
+        assert!(!log.contains(&secret), "the log contains {secret}");
     }
     let mut lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     lines.sort_by_key(|line| line["timestamp"].to_string());
     let (answered, rest): (Vec<Value>, Vec<Value>) = lines.into_iter().partition(|line| line["message"] == "request");
-    assert_eq!(answered.len(), requests, "a line for each request");
+    assert_eq!(answered.len(), requests, "each request must have one line");
     answered.iter().for_each(check_request);
-    let wrong = answered.iter().find(|line| line["request_id"] == "request-12").ok_or("no line")?;
+    let wrong_password = answered.iter().find(|line| line["request_id"] == "request-12").ok_or("no line")?;
     assert_eq!(
-        (&wrong["status"], &wrong["code"], &wrong["failed_sign_ins"]),
+        (&wrong_password["status"], &wrong_password["code"], &wrong_password["failed_sign_ins"]),
         (&json!(401), &json!("INVALID_CREDENTIALS"), &json!(1))
     );
-    let read = answered.iter().find(|line| line["request_id"] == "request-7").ok_or("no line")?;
-    assert!(read["user_id"].is_string() && read["session_id"].is_string() && read["code"].is_null(), "{read}");
+    let read_value = answered.iter().find(|line| line["request_id"] == "request-7").ok_or("no line")?;
+    assert!(
+        read_value["user_id"].is_string() && read_value["session_id"].is_string() && read_value["code"].is_null(),
+        "{read_value}"
+    );
     let cold = answered.iter().filter(|line| line["cold_starts"] == 1).count();
-    assert_eq!(cold, functions, "each function starts once");
+    assert_eq!(cold, functions, "each function must have one cold start");
     let events: Vec<String> = rest.iter().filter(|line| line["event"].is_string()).map(summary).collect();
     expect![[r#"
         INFO account.created user_id request-1

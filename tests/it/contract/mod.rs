@@ -1,10 +1,9 @@
-//! Promises that span several routes, and lists that must agree.
+//! Tests of rules that hold for several routes, and of lists that must agree.
 
 mod authorization;
 mod bad_input;
 mod events;
 mod forms;
-mod imports;
 mod journey;
 mod keys_and_values;
 mod logs;

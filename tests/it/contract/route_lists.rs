@@ -1,4 +1,5 @@
-//! A route stands in seven places, and they are equal.
+//! Tests that all lists of routes agree with the `ROUTE` of each function: the router in `Cargo.toml`, `template.yaml`,
+//! `events/`, the OpenAPI document, `README.md`, and `keyhold.http`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,13 +9,13 @@ use serde_json::Value;
 use crate::support::workspace::{events_of, root};
 use crate::support::{Outcome, endpoints};
 
-/// `function: METHOD /path` of every endpoint, by its own `ROUTE`.
+/// Returns `function: METHOD /path` for the `ROUTE` of every endpoint.
 fn declared() -> BTreeSet<String> {
     endpoints().iter().map(|(function, route)| format!("{function}: {route}")).collect()
 }
 
-/// The same as a gateway has to know it: what answers GET answers HEAD.
-fn routed() -> BTreeSet<String> {
+/// Returns the routes of a gateway: the declared ones, and a HEAD route for every GET route.
+fn gateway_routes() -> BTreeSet<String> {
     let heads = declared().into_iter().filter_map(|route| {
         let (function, path) = route.split_once(": GET ")?;
         Some(format!("{function}: HEAD {path}"))
@@ -35,7 +36,7 @@ fn the_watch_router_has_every_route() -> Outcome {
             routes.insert(format!("{}: {} {path}", text("function")?, text("method")?));
         }
     }
-    assert_eq!(routes, routed(), "the router in Cargo.toml differs from the functions' ROUTE");
+    assert_eq!(routes, gateway_routes(), "the router in Cargo.toml differs from the functions' ROUTE");
     Ok(())
 }
 
@@ -57,7 +58,7 @@ fn the_template_has_every_route() -> Outcome {
             routes.insert(format!("{function}: {} {}", text("Method")?.to_uppercase(), text("Path")?));
         }
     }
-    assert_eq!(routes, routed(), "the routes in template.yaml differ from the functions' ROUTE");
+    assert_eq!(routes, gateway_routes(), "the routes in template.yaml differ from the functions' ROUTE");
     Ok(())
 }
 
@@ -111,7 +112,7 @@ fn the_http_file_has_every_route() -> Outcome {
         let Some((method, path)) = line.split_once(" {{api}}") else { continue };
         let path = path.split('?').next().unwrap_or_default();
         let request = format!("{method} {path}");
-        // Where no route is the request's own, it is one with a parameter at the end.
+        // A request that is not the text of a route belongs to a route that ends with a parameter.
         let parameterized = || {
             declared
                 .iter()
@@ -119,14 +120,14 @@ fn the_http_file_has_every_route() -> Outcome {
                 .cloned()
         };
         let route = declared.get(&request).cloned().or_else(parameterized);
-        routes.insert(route.ok_or(format!("keyhold.http asks for {request}, which is no route"))?);
+        routes.insert(route.ok_or(format!("{request} in keyhold.http does not belong to a route"))?);
     }
     assert_eq!(routes, declared, "the requests in tests/clients/keyhold.http differ from the functions' ROUTE");
     Ok(())
 }
 
 #[test]
-fn the_readme_shows_the_program_that_is_run() -> Outcome {
+fn the_readme_of_the_clients_shows_the_program_that_is_run() -> Outcome {
     let readme = fs::read_to_string(root().join("tests/clients/README.md"))?;
     let (_, program) = readme.split_once("```ts\n").ok_or("tests/clients/README.md shows no TypeScript")?;
     let (program, _) = program.split_once("```").ok_or("tests/clients/README.md does not end its TypeScript")?;

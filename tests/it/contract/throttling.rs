@@ -1,14 +1,14 @@
-//! Guessing passwords is slow, and slows nobody else.
+//! Tests of the throttling of password guesses, at sign-in and at re-authentication.
 
 use std::time::Duration;
 
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Client, Outcome, account, in_process, password, race};
+use crate::support::{Client, Outcome, in_process, password, race, registration};
 
-/// An address from which nobody has signed in.
-const ELSEWHERE: &str = "198.51.100.7";
+/// An address from which the user has not signed in.
+const OTHER_ADDRESS: &str = "198.51.100.7";
 
 async fn guess(client: &Client, name: &str) -> String {
     let answer = client.token_for(name, "a wrong guess").await;
@@ -18,7 +18,7 @@ async fn guess(client: &Client, name: &str) -> String {
     }
 }
 
-async fn guess_until_closed(client: &Client, name: &str) {
+async fn guess_until_throttled(client: &Client, name: &str) {
     for _ in 0..5 {
         assert_eq!(guess(client, name).await, "401 INVALID_CREDENTIALS");
     }
@@ -29,12 +29,12 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn after_five_failures_the_account_is_closed_for_a_while() {
+async fn after_five_failures_an_account_is_throttled_for_one_second() {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    guess_until_closed(&anybody, "ada").await;
-    let closed = anybody.token_for("ada", password()).await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    guess_until_throttled(&anonymous, "ada").await;
+    let throttled = anonymous.token_for("ada", password()).await;
     expect![[r#"
         429
         retry-after: 1
@@ -45,75 +45,91 @@ async fn after_five_failures_the_account_is_closed_for_a_while() {
           "status": "error"
         }
     "#]]
-    .assert_eq(&closed.to_string());
+    .assert_eq(&throttled.to_string());
     service.clock.advance(seconds(1));
-    assert_eq!(anybody.token_for("ada", password()).await.status, 200);
-    guess_until_closed(&anybody.at(ELSEWHERE), "ada").await;
+    assert_eq!(anonymous.token_for("ada", password()).await.status, 200);
+    guess_until_throttled(&anonymous.at(OTHER_ADDRESS), "ada").await;
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has_is_closed_in_the_same_way() {
+async fn unknown_accounts_are_throttled_identically() {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
     for step in 0..40 {
-        let known = guess(&anybody, "ada").await;
-        for unknown in ["nobody", "nobody@example.com", "no\0body"] {
-            assert_eq!(guess(&anybody, unknown).await, known, "step {step}: {unknown:?}");
+        let known = guess(&anonymous, "ada").await;
+        for unknown in ["unknown", "unknown@example.com", "unk\0nown"] {
+            assert_eq!(guess(&anonymous, unknown).await, known, "step {step}: {unknown:?}");
         }
         service.clock.advance(seconds(step * step));
     }
 }
 
 #[tokio::test]
-async fn each_failure_doubles_the_wait_up_to_a_quarter_of_an_hour() {
+async fn each_failure_doubles_the_wait_up_to_15_minutes() {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    guess_until_closed(&anybody, "ada").await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    guess_until_throttled(&anonymous, "ada").await;
     for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900] {
-        assert_eq!(guess(&anybody, "ada").await, format!("429 TOO_MANY_ATTEMPTS, {wait} s"));
+        assert_eq!(guess(&anonymous, "ada").await, format!("429 TOO_MANY_ATTEMPTS, {wait} s"));
         service.clock.advance(seconds(wait - 1));
-        assert_eq!(guess(&anybody, "ada").await, "429 TOO_MANY_ATTEMPTS, 1 s", "attempts do not prolong the wait");
+        assert_eq!(guess(&anonymous, "ada").await, "429 TOO_MANY_ATTEMPTS, 1 s", "attempts do not prolong the wait");
         service.clock.advance(seconds(1));
-        assert_eq!(guess(&anybody, "ada").await, "401 INVALID_CREDENTIALS");
+        assert_eq!(guess(&anonymous, "ada").await, "401 INVALID_CREDENTIALS");
     }
     service.clock.advance(seconds(900));
-    assert_eq!(anybody.token_for("ada", password()).await.status, 200, "the owner's turn has come");
+    assert_eq!(
+        anonymous.token_for("ada", password()).await.status,
+        200,
+        "the correct password is accepted after the wait"
+    );
 }
 
 #[tokio::test]
-async fn both_names_of_an_account_have_one_count() {
-    let anybody = in_process().anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
+async fn the_username_and_the_email_address_share_one_count() {
+    let anonymous = in_process().anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
     for name in ["ada", "ada@example.com", "ADA", "Ada@Example.com", "ada"] {
-        assert_eq!(guess(&anybody, name).await, "401 INVALID_CREDENTIALS");
+        assert_eq!(guess(&anonymous, name).await, "401 INVALID_CREDENTIALS");
     }
-    assert_eq!(guess(&anybody, "ada@example.com").await, "429 TOO_MANY_ATTEMPTS, 1 s");
+    assert_eq!(guess(&anonymous, "ada@example.com").await, "429 TOO_MANY_ATTEMPTS, 1 s");
 }
 
 #[tokio::test]
-async fn nobody_elsewhere_can_close_the_account_where_its_owner_is_signed_in() {
+async fn guesses_from_other_networks_do_not_throttle_the_network_of_a_session() {
     let service = in_process();
-    let home = service.anybody().at("203.0.113.5");
+    let home = service.anonymous().at("203.0.113.5");
     home.clone().sign_up("ada").await;
-    for address in [ELSEWHERE, "2001:db8::1", "no address", "198.51.100.8", "198.51.100.9"] {
-        assert_eq!(guess(&service.anybody().at(address), "ada").await, "401 INVALID_CREDENTIALS", "one count for all");
+    for address in [OTHER_ADDRESS, "2001:db8::1", "no address", "198.51.100.8", "198.51.100.9"] {
+        assert_eq!(
+            guess(&service.anonymous().at(address), "ada").await,
+            "401 INVALID_CREDENTIALS",
+            "all other networks share one count"
+        );
     }
-    let elsewhere = service.anybody().at(ELSEWHERE);
-    assert_eq!(elsewhere.token_for("ada", password()).await.outcome(), "429 TOO_MANY_ATTEMPTS");
+    let other = service.anonymous().at(OTHER_ADDRESS);
+    assert_eq!(other.token_for("ada", password()).await.outcome(), "429 TOO_MANY_ATTEMPTS");
     assert_eq!(home.token_for("ada", password()).await.status, 200);
-    assert_eq!(elsewhere.token_for("ada", password()).await.outcome(), "429 TOO_MANY_ATTEMPTS", "that changed nothing");
-    guess_until_closed(&home, "ada").await;
-    assert_eq!(home.token_for("ada", password()).await.outcome(), "429 TOO_MANY_ATTEMPTS", "it has a count of its own");
+    assert_eq!(
+        other.token_for("ada", password()).await.outcome(),
+        "429 TOO_MANY_ATTEMPTS",
+        "a sign-in from the network of a session must not end the throttling of others"
+    );
+    guess_until_throttled(&home, "ada").await;
+    assert_eq!(
+        home.token_for("ada", password()).await.outcome(),
+        "429 TOO_MANY_ATTEMPTS",
+        "the network of a session has a separate count"
+    );
 }
 
 #[tokio::test]
-async fn guesses_that_are_made_at_once_are_counted_one_by_one() {
+async fn concurrent_guesses_are_counted_individually() {
     let service = in_process();
-    let client = service.anybody();
-    client.post("/api/register", &account("ada").body()).await;
-    for name in ["ada", "nobody"] {
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
+    for name in ["ada", "unknown"] {
         let outcomes = race(20, |_| {
             let client = client.clone();
             async move { client.token_for(name, "a wrong guess").await }
@@ -124,31 +140,33 @@ async fn guesses_that_are_made_at_once_are_counted_one_by_one() {
     }
 }
 
-/// Otherwise a guess in a crowd would be as good as a guess alone: the account was open when it came.
+/// Otherwise concurrent guesses would bypass the throttle, because the account was not throttled when they arrived.
 #[tokio::test]
-async fn a_right_password_is_of_no_use_once_others_have_closed_the_account() -> Outcome {
+async fn a_correct_password_is_rejected_if_concurrent_guesses_throttle_the_account_first() -> Outcome {
     let service = in_process();
-    let client = service.anybody();
-    client.post("/api/register", &account("ada").body()).await;
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
     guess(&client, "ada").await;
     let mut database = service.database.connect().await;
-    let others = database.transaction().await?;
-    others.execute("update sign_in_failures set throttled_until = throttled_until + interval '1 minute'", &[]).await?;
+    let concurrent_guess = database.transaction().await?;
+    concurrent_guess
+        .execute("update sign_in_failures set throttled_until = throttled_until + interval '1 minute'", &[])
+        .await?;
     let sign_in = tokio::spawn({
         let client = client.clone();
         async move { client.token_for("ada", password()).await }
     });
     service.database.until_a_statement_waits().await;
-    others.commit().await?;
+    concurrent_guess.commit().await?;
     assert_eq!(sign_in.await?.outcome(), "429 TOO_MANY_ATTEMPTS");
     Ok(())
 }
 
 #[tokio::test]
-async fn right_passwords_side_by_side_are_all_let_in() {
+async fn concurrent_sign_ins_with_the_correct_password_all_succeed() {
     let service = in_process();
-    let client = service.anybody();
-    client.post("/api/register", &account("ada").body()).await;
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
     let outcomes = race(20, |_| {
         let client = client.clone();
         async move { client.token_for("ada", password()).await }
@@ -158,9 +176,9 @@ async fn right_passwords_side_by_side_are_all_let_in() {
 }
 
 #[tokio::test]
-async fn a_password_that_a_signed_in_user_repeats_is_guessed_no_faster() {
+async fn reauthentication_is_throttled() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let delete = json!({ "password": "a wrong guess" }).to_string();
     let change = json!({ "current_password": "a wrong guess", "new_password": "another password" }).to_string();
     for _ in 0..2 {
@@ -168,53 +186,53 @@ async fn a_password_that_a_signed_in_user_repeats_is_guessed_no_faster() {
         assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "403 INVALID_CREDENTIALS");
     }
     assert_eq!(ada.delete_with("/api/account", &delete).await.outcome(), "403 INVALID_CREDENTIALS");
-    let right = json!({ "password": password() }).to_string();
-    for answer in [ada.delete_with("/api/account", &right).await, ada.put("/api/account/password", &change).await] {
+    let correct = json!({ "password": password() }).to_string();
+    for answer in [ada.delete_with("/api/account", &correct).await, ada.put("/api/account/password", &change).await] {
         assert_eq!(answer.outcome(), "429 TOO_MANY_ATTEMPTS");
     }
-    assert_eq!(ada.get("/api/account").await.status, 200, "the session goes on");
+    assert_eq!(ada.get("/api/account").await.status, 200, "the session must continue");
     service.clock.advance(seconds(1));
-    assert_eq!(ada.delete_with("/api/account", &right).await.status, 200);
+    assert_eq!(ada.delete_with("/api/account", &correct).await.status, 200);
 }
 
 #[tokio::test]
-async fn nobody_outside_can_keep_a_signed_in_user_from_changing_the_password() {
+async fn throttled_sign_ins_do_not_keep_a_signed_in_user_from_changing_the_password() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    guess_until_closed(&service.anybody().at(ELSEWHERE), "ada").await;
-    guess_until_closed(&service.anybody(), "ada").await;
-    let on_the_way = ada.at("192.0.2.1");
+    let ada = service.anonymous().sign_up("ada").await;
+    guess_until_throttled(&service.anonymous().at(OTHER_ADDRESS), "ada").await;
+    guess_until_throttled(&service.anonymous(), "ada").await;
+    let at_new_address = ada.at("192.0.2.1");
     let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
-    assert_eq!(on_the_way.put("/api/account/password", &change).await.status, 200);
+    assert_eq!(at_new_address.put("/api/account/password", &change).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_refresh_tells_where_its_owner_is_now() {
+async fn a_refresh_updates_the_network_of_the_session() {
     let service = in_process();
-    service.anybody().post("/api/register", &account("ada").body()).await;
-    let tokens = service.anybody().token_for("ada", password()).await;
-    let moved = service.anybody().at("192.0.2.1");
-    assert_eq!(moved.refresh(&tokens.text("refresh_token")).await.status, 200);
-    guess_until_closed(&service.anybody().at(ELSEWHERE), "ada").await;
-    assert_eq!(moved.token_for("ada", password()).await.status, 200);
+    service.anonymous().post("/api/register", &registration("ada").body()).await;
+    let tokens = service.anonymous().token_for("ada", password()).await;
+    let at_new_address = service.anonymous().at("192.0.2.1");
+    assert_eq!(at_new_address.refresh(&tokens.text("refresh_token")).await.status, 200);
+    guess_until_throttled(&service.anonymous().at(OTHER_ADDRESS), "ada").await;
+    assert_eq!(at_new_address.token_for("ada", password()).await.status, 200);
 }
 
 #[tokio::test]
-async fn failures_are_forgotten_after_four_hours_and_their_rows_are_removed() -> Outcome {
+async fn failures_expire_after_four_hours_and_their_rows_are_removed() -> Outcome {
     let service = in_process();
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
     for _ in 0..4 {
-        guess(&anybody, "ada").await;
+        guess(&anonymous, "ada").await;
     }
-    for name in 0..30 {
-        guess(&anybody, &format!("nobody-{name}")).await;
+    for number in 0..30 {
+        guess(&anonymous, &format!("unknown-{number}")).await;
     }
     service.clock.advance(seconds(4 * 3600));
-    guess_until_closed(&anybody, "ada").await;
+    guess_until_throttled(&anonymous, "ada").await;
     let database = service.database.connect().await;
     let row = database.query_one("select count(*), max(length(subject)) from sign_in_failures", &[]).await?;
-    assert_eq!(row.get::<_, i64>(0), 1, "what five failures found to remove is gone");
-    assert!(row.get::<_, i32>(1) <= 43, "names are not kept");
+    assert_eq!(row.get::<_, i64>(0), 1, "the new failures must have removed the expired rows");
+    assert!(row.get::<_, i32>(1) <= 43, "names must not be stored");
     Ok(())
 }

@@ -1,25 +1,27 @@
-//! `migrate` as a custom resource of CloudFormation, which waits for an hour for an answer that does not come.
+//! `migrate` as a custom resource of CloudFormation. Without a response a deployment would wait for an hour.
 
 use std::fs;
 use std::thread;
 
 use expect_test::expect;
 use serde_json::{Value, json};
+use shared::db::Dialect;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::custom_resource::{event, migrate};
 use crate::support::tls::certified;
+use crate::support::workspace::migrations;
 use crate::support::{Database, Outcome, Received, ResponseUrl, database};
 
-async fn emptied() -> Result<Database, Box<dyn std::error::Error>> {
+async fn without_schema() -> Result<Database, Box<dyn std::error::Error>> {
     let database = database();
     database.connect().await.batch_execute("drop schema public cascade; create schema public").await?;
     Ok(database)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_migrates_and_the_end_of_the_stack_leaves_everything() -> Outcome {
-    let database = emptied().await?;
+async fn a_deployment_migrates_and_deleting_the_stack_keeps_the_tables() -> Outcome {
+    let database = without_schema().await?;
     let function = migrate(&[("DATABASE_URL", database.url())])?;
     let url = ResponseUrl::start(&[])?;
     function.invoke(&event("Create", &url))?;
@@ -29,7 +31,7 @@ async fn a_deployment_migrates_and_the_end_of_the_stack_leaves_everything() -> O
         content-type:
         {
           "Data": {
-            "Applied": "V1__users, V2__sessions, V3__refresh_tokens, V4__data_store, V5__data_clock, V6__data_usage, V7__postgresql, V8__sessions_device, V9__refresh_tokens_successor, V10__sign_in_failures, V11__data_store_expiry"
+            "Applied": "V1__users, V2__sessions, V3__refresh_tokens, V4__data_store, V5__data_clock, V6__data_usage, V7__sign_in_failures"
           },
           "LogicalResourceId": "Schema",
           "PhysicalResourceId": "keyhold-schema",
@@ -42,15 +44,18 @@ async fn a_deployment_migrates_and_the_end_of_the_stack_leaves_everything() -> O
         function.invoke(&event(request_type, &url))?;
         let body = url.only().body;
         assert_eq!((&body["Status"], &body["Data"]["Applied"]), (&json!("SUCCESS"), &json!(applied)), "{request_type}");
-        assert_eq!(body["PhysicalResourceId"], "keyhold-schema", "another id would be another resource");
+        assert_eq!(
+            body["PhysicalResourceId"], "keyhold-schema",
+            "CloudFormation would delete the resource that had the previous id"
+        );
     }
     let users = database.connect().await.query("select from users", &[]).await?;
-    assert!(users.is_empty(), "and the table is there");
+    assert!(users.is_empty(), "the table exists and is empty");
     Ok(())
 }
 
 #[test]
-fn an_answer_that_is_refused_is_sent_again() -> Outcome {
+fn a_response_is_sent_again_after_an_error() -> Outcome {
     let database = database();
     let function = migrate(&[("DATABASE_URL", database.url())])?;
     let url = ResponseUrl::start(&[503, 500])?;
@@ -61,14 +66,17 @@ fn an_answer_that_is_refused_is_sent_again() -> Outcome {
 
     let url = ResponseUrl::start(&[403; 100])?;
     let error: Value = serde_json::from_str(&function.invoke(&event("Update", &url))?)?;
-    assert_eq!(error["errorMessage"], "the server answered with status 403", "Lambda tries again: {error}");
+    assert_eq!(
+        error["errorMessage"], "the server answered with status 403",
+        "Lambda invokes the function again: {error}"
+    );
     assert_eq!(url.received().len(), 4);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_deployments_at_once_apply_everything_once() -> Outcome {
-    let database = emptied().await?;
+async fn concurrent_deployments_apply_each_migration_once() -> Outcome {
+    let database = without_schema().await?;
     let run = || -> Result<String, String> {
         let function = migrate(&[("DATABASE_URL", database.url())]).map_err(|error| error.to_string())?;
         let url = ResponseUrl::start(&[]).map_err(|error| error.to_string())?;
@@ -79,15 +87,16 @@ async fn two_deployments_at_once_apply_everything_once() -> Outcome {
     };
     let mut applied = thread::scope(|scope| {
         let runs = [scope.spawn(run), scope.spawn(run)];
-        runs.map(|run| run.join().expect("no run panics").map(|applied| applied.split(", ").count()))
+        runs.map(|run| run.join().expect("a run that does not panic").map(|applied| applied.split(", ").count()))
     });
     applied.sort_unstable();
-    assert_eq!(applied, [Ok(1), Ok(11)], "nothing, which is one empty text, and all of them");
+    let all = migrations(Dialect::PostgreSql)?.len();
+    assert_eq!(applied, [Ok(1), Ok(all)], "one run applied nothing, which is one empty text");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_goes_wrong_is_answered() -> Outcome {
+async fn every_failure_is_sent_as_a_response() -> Outcome {
     const DOWN: &str = "postgres://keyhold:a-secret@127.0.0.1:1/name";
     let database = database();
     let observer = database.connect().await;
@@ -108,16 +117,16 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
                 ("AWS_SECRET_ACCESS_KEY", "a-secret"),
             ],
         ),
-        // Another run holds the lock for longer than this one may take: 12 s of it are for the answer.
+        // Another run holds the lock. 12 s of the timeout are reserved for the response.
         ("Update", vec![("DATABASE_URL", database.url()), ("AWS_LAMBDA_FUNCTION_TIMEOUT", "16")]),
         ("Replace", vec![("DATABASE_URL", database.url())]),
         ("", vec![("DATABASE_URL", database.url())]),
     ] {
         let url = ResponseUrl::start(&[])?;
-        let answer = migrate(&environment)?.invoke(&event(request_type, &url))?;
+        let output = migrate(&environment)?.invoke(&event(request_type, &url))?;
         let body = url.only().body;
         assert_eq!((&body["Status"], &body["RequestId"]), (&json!("FAILED"), &json!("request-1")), "{body}");
-        assert!(!body.to_string().contains("a-secret") && !answer.contains("a%2Bsecret"), "{body} {answer}");
+        assert!(!body.to_string().contains("a-secret") && !output.contains("a%2Bsecret"), "{body} {output}");
         reasons.extend([body["Reason"].as_str().ok_or("no reason")?, "\n"]);
     }
     expect![[r#"
@@ -126,36 +135,36 @@ async fn whatever_goes_wrong_is_answered() -> Outcome {
         DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
         DATABASE_ROLES must be make or iam or off, not "perhaps"
         the secrets could not be fetched from Secrets Manager: dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
-        the migrations were not done before the function's timeout, and the one that was begun is undone: does another run hold the lock, or something else the tables? Raise the timeout of the function, or deploy again
-        RequestType is "Replace" and not Create, Update or Delete
-        RequestType is "" and not Create, Update or Delete
+        the migration did not finish before the timeout of the function. Another run may hold the migration lock, or a transaction may lock a table. Raise the timeout of the function, or deploy again: the next run continues with the missing migrations
+        RequestType must be Create, Update, or Delete, not "Replace"
+        RequestType must be Create, Update, or Delete, not ""
     "#]].assert_eq(&reasons);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_sleeps_is_waited_for() -> Outcome {
-    let database = emptied().await?;
-    let awake = database.port();
-    // The first call is taken and not answered.
-    let asleep = TcpListener::bind("127.0.0.1:0").await?;
-    let port = asleep.local_addr()?.port();
+async fn a_paused_database_is_waited_for() -> Outcome {
+    let database = without_schema().await?;
+    let server_port = database.port();
+    // The first connection is accepted and gets no response.
+    let paused = TcpListener::bind("127.0.0.1:0").await?;
+    let port = paused.local_addr()?.port();
     tokio::spawn(async move {
-        let mut unanswered = asleep.accept().await;
-        while let (Ok(_), Ok((mut client, _))) = (&mut unanswered, asleep.accept().await) {
-            let mut server = TcpStream::connect(("127.0.0.1", awake)).await.expect("the server");
+        let mut first = paused.accept().await;
+        while let (Ok(_), Ok((mut client, _))) = (&mut first, paused.accept().await) {
+            let mut server = TcpStream::connect(("127.0.0.1", server_port)).await.expect("the server");
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
         }
     });
-    let asleep = database.through(port);
+    let through_proxy = database.through(port);
     let url = ResponseUrl::start(&[])?;
-    migrate(&[("DATABASE_URL", asleep.url())])?.invoke(&event("Create", &url))?;
+    migrate(&[("DATABASE_URL", through_proxy.url())])?.invoke(&event("Create", &url))?;
     assert_eq!(url.only().body["Status"], "SUCCESS");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_goes_to_nobody_whom_aws_has_not_certified() -> Outcome {
+async fn a_response_is_sent_only_to_servers_with_a_certificate_of_amazon() -> Outcome {
     let database = database();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
@@ -163,7 +172,7 @@ async fn an_answer_goes_to_nobody_whom_aws_has_not_certified() -> Outcome {
     fs::remove_file(authority)?;
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            assert!(acceptor.accept(client).await.is_err(), "the certificate is nobody's");
+            assert!(acceptor.accept(client).await.is_err(), "the client accepted an unknown certificate");
         }
     });
     let event = json!({ "RequestType": "Delete", "ResponseURL": format!("https://localhost:{port}/a-secret") });

@@ -1,4 +1,4 @@
-//! The tables of the original service, by the statements of `migrations/README.md`.
+//! The import of the original service, with the statements in `migrations/README.md`.
 
 use std::fs;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::workspace::root;
 use crate::support::{Outcome, Service, in_process, password, race, settings};
 
-/// As the original service made its tables. The hashes are libxcrypt's, of `correct horse battery`.
+/// The tables as the original service created them. The hashes of `correct horse battery` were computed by libxcrypt.
 const ORIGINAL: &str = r#"
     create schema original;
     create table original.users (
@@ -28,8 +28,8 @@ const ORIGINAL: &str = r#"
 
 async fn imported() -> Result<Arc<Service>, Box<dyn std::error::Error>> {
     let readme = fs::read_to_string(root().join("migrations/README.md"))?;
-    let (_, rest) = readme.split_once("```sql\n").ok_or("no statements")?;
-    let (statements, _) = rest.split_once("```").ok_or("no end of the statements")?;
+    let (_, rest) = readme.split_once("```sql\n").ok_or("the README has no statements")?;
+    let (statements, _) = rest.split_once("```").ok_or("the statements have no end")?;
     let mut settings = settings();
     settings.bcrypt_cost = 11;
     let service = in_process().with_settings(settings);
@@ -40,32 +40,36 @@ async fn imported() -> Result<Arc<Service>, Box<dyn std::error::Error>> {
 }
 
 #[tokio::test]
-async fn imported_users_sign_in_with_their_passwords_and_find_their_values() -> Outcome {
+async fn imported_users_sign_in_with_their_passwords_and_read_their_values() -> Outcome {
     let service = imported().await?;
-    let ada = service.anybody().sign_in("ada").await;
+    let ada = service.anonymous().sign_in("ada").await;
     assert_eq!(ada.get("/api/account").await.text("full_name"), "Ada Lovelace");
     assert_eq!(ada.get("/api/data/motto").await.value_text(), r#""that brain of mine""#);
     assert_eq!(ada.get("/api/data/quoted").await.json()["data"]["value"], "a \"quote\" \\ and a\nline");
     assert_eq!(ada.get("/api/data/motto").await.header("etag"), Some("\"1\""));
-    assert_eq!(ada.store("new", json!(1)).await.header("etag"), Some("\"3\""), "versions go on");
+    assert_eq!(
+        ada.store("new", json!(1)).await.header("etag"),
+        Some("\"3\""),
+        "versions continue after the imported ones"
+    );
     assert_eq!(ada.delete("/api/data/motto").await.status, 200);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_would_be_refused_today_is_accepted_as_it_was() -> Outcome {
+async fn imported_accounts_may_break_the_rules_for_new_ones() -> Outcome {
     let service = imported().await?;
-    let account = service.anybody().sign_in("ada@example.com").await.get("/api/account").await;
-    assert_eq!(account.text("email"), "b@example.com", "a username counts before an address");
+    let account = service.anonymous().sign_in("ada@example.com").await.get("/api/account").await;
+    assert_eq!(account.text("email"), "b@example.com", "a username has precedence over an email address");
     assert_eq!(account.json()["data"]["age"], 200);
-    assert_eq!(service.anybody().sign_in("C D").await.get("/api/account").await.text("username"), "c d");
+    assert_eq!(service.anonymous().sign_in("C D").await.get("/api/account").await.text("username"), "c d");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_hash_is_renewed_at_the_first_sign_in_and_others_at_the_same_time_succeed() -> Outcome {
+async fn the_first_sign_in_renews_the_hash_and_concurrent_sign_ins_succeed() -> Outcome {
     let service = imported().await?;
-    let client = service.anybody();
+    let client = service.anonymous();
     let outcomes = race(4, |_| {
         let client = client.clone();
         async move { client.token_for("ada", password()).await }

@@ -11,12 +11,12 @@ use shared::secrets::Secrets;
 use shared::secrets::rotation::{Request, RotationError, Step, rotate_as};
 
 use crate::support::deployment::Deployment;
-use crate::support::{Client, Forged, HandClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};
+use crate::support::{Client, Forged, ManualClock, Outcome, SECRET, SECRET_ID, Service, private_key, settings};
 
-/// Several environments of the functions, each of which fetches the secrets by itself, and one clock for all of them.
+/// Execution environments that read the secrets independently and share a clock.
 struct Fleet {
     deployment: Deployment,
-    clock: Arc<HandClock>,
+    clock: Arc<ManualClock>,
 }
 
 impl Fleet {
@@ -51,52 +51,56 @@ fn signed_with(client: &Client) -> Value {
     Forged::from(&client.token()).header()["kid"].clone()
 }
 
-/// From a secret to a key pair, and nobody is refused at any moment.
+/// Replaces a shared secret by a key pair. Valid tokens are accepted throughout.
 #[tokio::test]
-async fn a_rotation_is_to_publish_to_sign_and_to_retire() -> Outcome {
-    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+async fn a_new_key_is_published_then_signs_and_then_the_old_key_is_retired() -> Outcome {
+    let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
     let old = json!({ "kid": SECRET_ID, "secret": SECRET });
     let new = json!({ "kid": "new", "private_key": private_key() });
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     let (signing, verifying) = (fleet.environment().await?, fleet.environment().await?);
     let published = async || {
-        let keys = verifying.anybody().get("/.well-known/jwks.json").await.json();
+        let keys = verifying.anonymous().get("/.well-known/jwks.json").await.json();
         keys["keys"].as_array().map(Vec::len)
     };
     let accepted = async |client: &Client| {
-        let client = verifying.anybody().with_token(&client.token());
+        let client = verifying.anonymous().with_token(&client.token());
         client.get("/api/account").await.outcome()
     };
-    let by_old = signing.anybody().sign_up("ada").await;
+    let by_old = signing.anonymous().sign_up("ada").await;
     assert_eq!((signed_with(&by_old), published().await), (json!(SECRET_ID), Some(0)));
 
     fleet.put(&[old.clone(), new.clone()])?;
     fleet.clock.advance(5 * minute);
-    assert_eq!(published().await, Some(1), "published, before it signs anything");
-    assert_eq!(signed_with(&signing.anybody().sign_in("ada").await), SECRET_ID);
+    assert_eq!(published().await, Some(1), "the key is published before it signs");
+    assert_eq!(signed_with(&signing.anonymous().sign_in("ada").await), SECRET_ID);
 
     fleet.put(&[new.clone(), old.clone()])?;
-    let meanwhile = signing.anybody().sign_in("ada").await;
-    assert_eq!(signed_with(&meanwhile), SECRET_ID, "this environment does not know yet");
+    let meanwhile = signing.anonymous().sign_in("ada").await;
+    assert_eq!(signed_with(&meanwhile), SECRET_ID, "this environment has not read the new keys yet");
     fleet.clock.advance(5 * minute);
-    let by_new = signing.anybody().sign_in("ada").await;
+    let by_new = signing.anonymous().sign_in("ada").await;
     assert_eq!(signed_with(&by_new), "new");
     for client in [&by_old, &meanwhile, &by_new] {
         assert_eq!(accepted(client).await, "200");
     }
 
     fleet.clock.advance(hour);
-    let by_new = signing.anybody().sign_in("ada").await;
+    let by_new = signing.anonymous().sign_in("ada").await;
     fleet.put(&[new])?;
     fleet.clock.advance(5 * minute);
     assert_eq!(accepted(&by_new).await, "200");
     let unexpired = Forged::from(&meanwhile.token()).with_claim("exp", 2_000_000_000).sign();
-    assert_eq!(accepted(&meanwhile.with_token(&unexpired)).await, "401 INVALID_TOKEN", "a retired key opens nothing");
+    assert_eq!(
+        accepted(&meanwhile.with_token(&unexpired)).await,
+        "401 INVALID_TOKEN",
+        "tokens of a retired key are rejected"
+    );
     Ok(())
 }
 
 impl Fleet {
-    /// Rotates the keys as Secrets Manager has it done, and asks for each step once more.
+    /// Runs the steps of a rotation as Secrets Manager does, each of them twice.
     async fn rotate(&self, now: SystemTime) -> Result<(), RotationError> {
         let client_request_token = uuid::Uuid::now_v7().to_string();
         for step in [Step::CreateSecret, Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
@@ -111,42 +115,42 @@ impl Fleet {
 }
 
 #[tokio::test]
-async fn keys_are_rotated_on_a_schedule_and_nobody_is_refused() -> Outcome {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+async fn tokens_stay_valid_while_keys_are_rotated_on_a_schedule() -> Outcome {
+    const DAY: Duration = Duration::from_hours(24);
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     fleet.deployment.secrets.put(&fleet.deployment.jwt_secret, SECRET)?;
     let old_environment = fleet.environment().await?;
-    old_environment.anybody().sign_up("ada").await;
+    old_environment.anonymous().sign_up("ada").await;
     let mut signed = BTreeSet::new();
     for day in 0..5 {
-        let before = old_environment.anybody().sign_in("ada").await;
-        // Secrets Manager's stand-in dates the versions by the machine's clock.
+        let before = old_environment.anonymous().sign_in("ada").await;
+        // moto dates the versions by the machine's clock.
         fleet.rotate(SystemTime::now() + DAY * day).await?;
         fleet.deployment.secrets.settle(&fleet.deployment.jwt_secret)?;
         let new_environment = fleet.environment().await?;
         let (by_old, by_new) =
-            (old_environment.anybody().sign_in("ada").await, new_environment.anybody().sign_in("ada").await);
+            (old_environment.anonymous().sign_in("ada").await, new_environment.anonymous().sign_in("ada").await);
         for environment in [&old_environment, &new_environment] {
             for client in [&before, &by_old, &by_new] {
-                let client = environment.anybody().with_token(&client.token());
+                let client = environment.anonymous().with_token(&client.token());
                 assert_eq!(client.get("/api/account").await.outcome(), "200", "day {day}");
             }
         }
         signed.insert(signed_with(&by_new).to_string());
         fleet.clock.advance(DAY);
     }
-    assert_eq!(signed.len(), 5, "each day but the first one has a new key: {signed:?}");
+    assert_eq!(signed.len(), 5, "each day has its own signing key: {signed:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn keys_are_not_rotated_before_everybody_knows_them() -> Outcome {
+async fn keys_are_not_rotated_before_all_environments_have_read_them() -> Outcome {
     let fleet = Fleet { deployment: Deployment::new()?, clock: Arc::default() };
     let now = SystemTime::now();
     fleet.rotate(now).await?;
-    let refused = fleet.rotate(now + Duration::from_secs(3600)).await;
+    let refused = fleet.rotate(now + Duration::from_hours(1)).await;
     assert!(matches!(refused, Err(RotationError::Next(NextRingError::TooSoon))), "{refused:?}");
-    fleet.rotate(now + Duration::from_secs(2 * 3600)).await?;
+    fleet.rotate(now + Duration::from_hours(2)).await?;
     let other = Request {
         step: Step::CreateSecret,
         secret_id: fleet.deployment.database_secret.clone(),

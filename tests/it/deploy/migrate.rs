@@ -1,30 +1,38 @@
+//! Migrations on PostgreSQL: the schema that they create, repeated runs, and databases of other versions.
+
+use std::collections::BTreeSet;
+
 use expect_test::expect;
+use shared::db::Dialect;
 
 use crate::support::scenarios::every_statement;
-use crate::support::{Database, Outcome, Service, database, migration_app, postgresql_16, settings};
+use crate::support::workspace::migrations;
+use crate::support::{
+    Database, Outcome, Service, database, database_like_dsql, migration_app, postgresql_16, settings,
+};
 
-/// Every table, column and constraint, as the database itself describes them.
+/// Returns every column, constraint, and index, as the database describes them.
 async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error>> {
     const SQL: &str = "
         select concat_ws(' ', c.table_name, c.column_name, c.data_type, c.collation_name,
                          case c.is_nullable when 'NO' then 'not null' end)
         from information_schema.columns c
-        where c.table_schema = 'public' and c.table_name <> 'refinery_schema_history'
+        where c.table_schema = current_schema and c.table_name <> 'refinery_schema_history'
         union all
         select concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid))
         from pg_constraint
-        where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f', 'c')
+        where connamespace = current_schema::regnamespace and contype in ('p', 'u', 'f', 'c')
             and conrelid <> 'refinery_schema_history'::regclass
         union all
         select indexdef from pg_indexes
-        where schemaname = 'public' and indexname not in (select conname from pg_constraint)
+        where schemaname = current_schema and indexname not in (select conname from pg_constraint)
         order by 1";
     let rows = database.connect().await.query(SQL, &[]).await?;
     Ok(rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect())
 }
 
 #[tokio::test]
-async fn the_schema_is_the_same_on_both_versions() -> Outcome {
+async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
     let schema_18 = schema(&database()).await?;
     expect![[r#"
         CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
@@ -98,25 +106,74 @@ async fn the_schema_is_the_same_on_both_versions() -> Outcome {
 }
 
 #[tokio::test]
-async fn every_statement_runs_on_the_older_version_too() -> Outcome {
+async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outcome {
+    let (on_dsql, on_postgresql) = (schema(&database_like_dsql()).await?, schema(&database()).await?);
+    let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (on_dsql, on_postgresql) = (lines(&on_dsql), lines(&on_postgresql));
+    let removed = on_postgresql.difference(&on_dsql).map(|line| format!("- {line}\n"));
+    let added = on_dsql.difference(&on_postgresql).map(|line| format!("+ {line}\n"));
+    expect![[r#"
+        - CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
+        - data_clock data_clock_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        - data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        - data_store key text C not null
+        - data_usage data_usage_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        - refresh_tokens refresh_tokens_session_fkey FOREIGN KEY (user_id, session_id) REFERENCES sessions(user_id, id) ON DELETE CASCADE
+        - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        + CREATE INDEX data_store_expiry ON keyhold.data_store USING btree (expires_at, user_id)
+        + data_store key text not null
+    "#]].assert_eq(&removed.chain(added).collect::<String>());
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_statement_runs_on_postgresql_16() -> Outcome {
     every_statement(&Service::new(postgresql_16(), settings())).await
 }
 
 #[tokio::test]
-async fn a_second_run_does_nothing() -> Outcome {
+async fn a_second_run_applies_nothing() -> Outcome {
     let database = database();
     assert!(migrate::run(migration_app(database.url())).await.map_err(|error| error.to_string())?.applied.is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn two_runs_at_once_apply_everything_once() -> Outcome {
+async fn concurrent_runs_apply_each_migration_once() -> Outcome {
     let database = database();
     database.connect().await.batch_execute("drop schema public cascade; create schema public").await?;
     let (first, second) =
         tokio::join!(migrate::run(migration_app(database.url())), migrate::run(migration_app(database.url())));
-    let mut applied = [first, second].map(|report| report.map(|report| report.applied.len()).unwrap_or(99));
+    let mut applied = [first, second].map(|report| report.map_or(99, |report| report.applied.len()));
     applied.sort_unstable();
-    assert_eq!(applied, [0, 11]);
+    assert_eq!(applied, [0, migrations(Dialect::PostgreSql)?.len()]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_of_other_files_is_rejected() -> Outcome {
+    let database = database();
+    let client = database.connect().await;
+    let mut messages = String::new();
+    for change in ["name = 'postgresql' where version = 7", "checksum = '1' where version = 1"] {
+        client.batch_execute(&format!("update refinery_schema_history set {change}")).await?;
+        let error = migrate::run(migration_app(database.url())).await.err().ok_or("the run succeeded")?;
+        messages.extend([&error.to_string(), "\n"]);
+    }
+    expect![[r#"
+        this database was migrated with a file V7__postgresql that differs from the file of this version. Use a new database. On a development machine, `cargo dev --fresh` creates one
+        this database was migrated with a file V1__users that differs from the file of this version. Use a new database. On a development machine, `cargo dev --fresh` creates one
+    "#]]
+    .assert_eq(&messages);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_accepted() -> Outcome {
+    let database = database();
+    let newer = "insert into refinery_schema_history values (999, 'newer', '2026-01-01T00:00:00Z', '1')";
+    database.connect().await.batch_execute(newer).await?;
+    let report = migrate::run(migration_app(database.url())).await.map_err(|error| error.to_string())?;
+    assert!(report.applied.is_empty(), "a deployment can be rolled back");
     Ok(())
 }

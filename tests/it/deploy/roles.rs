@@ -1,4 +1,5 @@
-//! The functions' roles: each can do its work, which all other tests show by signing in as them, and nothing else.
+//! Database roles have no more privileges than their functions need. That they have enough is shown by all other tests,
+//! which sign in with them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +14,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::support::workspace::root;
 use crate::support::{Outcome, binaries, database, migration_app, roles, tools};
 
-/// What became of a statement: `done`, or why it was refused.
+/// The outcome of a statement: `done`, or the error message.
 async fn outcome(client: &Client, sql: &str) -> String {
     match client.batch_execute(sql).await {
         Ok(()) => "done".to_owned(),
@@ -76,21 +77,21 @@ async fn no_role_can_change_the_schema() -> Outcome {
         "select from refinery_schema_history",
     ];
     let database = database();
-    // What belongs to the database as a whole is not copied with the template.
+    // Privileges on the database itself are not copied with the template.
     migrate_(database.url()).await?;
     for grants in GRANTS {
         let client = database.connect_as(grants.role).await;
         for statement in STATEMENTS {
             let outcome = outcome(&client, statement).await;
-            let refused = outcome.contains("permission denied") || outcome.contains("must be owner");
-            assert!(refused, "{}: {statement}: {outcome}", grants.role.name());
+            let rejected = outcome.contains("permission denied") || outcome.contains("must be owner");
+            assert!(rejected, "{}: {statement}: {outcome}", grants.role.name());
         }
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_role_reads_and_writes_what_its_functions_do_and_nothing_else() -> Outcome {
+async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
     const STATEMENTS: [&str; 17] = [
         "select id from users",
         "select email from users",
@@ -118,7 +119,8 @@ async fn a_role_reads_and_writes_what_its_functions_do_and_nothing_else() -> Out
         for statement in STATEMENTS {
             match outcome(&client, statement).await.as_str() {
                 outcome if outcome.contains("permission denied") => {}
-                // A null where there must be none, had there been a row: the server looks at privileges first.
+                // Other errors, such as a null in a required column, show that the privilege exists: it is checked
+                // first.
                 _ => table.extend(["  ", statement, "\n"]),
             }
         }
@@ -176,7 +178,7 @@ async fn a_role_reads_and_writes_what_its_functions_do_and_nothing_else() -> Out
 }
 
 #[tokio::test]
-async fn a_run_brings_what_the_roles_may_do_to_the_table() -> Outcome {
+async fn a_run_restores_the_privileges_of_the_roles() -> Outcome {
     let database = database();
     let superuser = database.connect().await;
     migrate_(database.url()).await?;
@@ -207,14 +209,14 @@ async fn a_run_brings_what_the_roles_may_do_to_the_table() -> Outcome {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     let reader = database.connect_as(Role::Reader).await;
     assert!(outcome(&reader, "select id from users").await.contains("permission denied"));
-    let everybodys = outcome(&reader, "select id from other").await;
-    assert_eq!(everybodys, "done", "what others let everybody do with their tables is their own affair");
-    assert!(migrate_(database.url()).await?.roles.is_empty(), "a second run finds nothing to do");
+    let granted_to_public = outcome(&reader, "select id from other").await;
+    assert_eq!(granted_to_public, "done", "grants of public on other tables are left alone");
+    assert!(migrate_(database.url()).await?.roles.is_empty(), "a second run changes nothing");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_roles_have_bounds_for_what_the_code_has_given_up() -> Outcome {
+async fn the_roles_have_timeouts_for_abandoned_statements() -> Outcome {
     let database = database();
     migrate_(database.url()).await?;
     let writer = database.connect_as(Role::Writer).await;
@@ -225,7 +227,8 @@ async fn the_roles_have_bounds_for_what_the_code_has_given_up() -> Outcome {
     Ok(())
 }
 
-/// A server whose superuser is somebody else, as at RDS: databases `one` and `two`, whose owners may make roles and may not.
+/// A server without access as superuser, as on RDS. The owner of the database `one` may create roles. The owner of
+/// `two` may not.
 struct Managed {
     server: Server,
     superuser: Client,
@@ -250,7 +253,7 @@ impl Managed {
         self.server.url(database).replace("postgres:postgres", &format!("{user}:{user}"))
     }
 
-    /// Runs the function as a program: whether it went well, and what it said.
+    /// Runs the function as a program. Returns whether it succeeded, and its output.
     fn run(&self, user: &str, database: &str, roles: &str) -> Result<(bool, String), Box<dyn std::error::Error>> {
         let output = Command::new(binaries().path("migrate"))
             .env_clear()
@@ -268,37 +271,37 @@ async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
 }
 
 #[tokio::test]
-async fn an_owner_who_may_not_make_roles_is_told_what_is_missing() -> Outcome {
+async fn missing_roles_are_reported_to_an_owner_who_may_not_create_them() -> Outcome {
     let managed = Managed::start(Version::V16).await?;
-    let (done, said) = managed.run("tenant", "two", "")?;
-    assert!(!done, "{said}");
-    assert!(said.contains("the database lacks the roles keyhold_register, keyhold_passwords, "), "{said}");
-    assert!(said.contains("Have an administrator run `create role keyhold_register login; create role "), "{said}");
-    let (done, said) = managed.run("tenant", "two", "off")?;
+    let (succeeded, log) = managed.run("tenant", "two", "")?;
+    assert!(!succeeded, "{log}");
+    assert!(log.contains("the database lacks the roles keyhold_register, keyhold_passwords, "), "{log}");
+    assert!(log.contains("Have an administrator run `create role keyhold_register login; create role "), "{log}");
+    let (succeeded, log) = managed.run("tenant", "two", "off")?;
     assert!(
-        done && said.ends_with("{\"applied\":[]}\n"),
-        "the schema was there by then, and roles are nobody's concern: {said}"
+        succeeded && log.ends_with("{\"applied\":[]}\n"),
+        "the schema exists by then, and roles are not managed: {log}"
     );
-    let (done, said) = managed.run("tenant", "two", "perhaps")?;
-    assert!(!done && said.contains(r#"DATABASE_ROLES must be make or iam or off, not "perhaps""#), "{said}");
+    let (succeeded, log) = managed.run("tenant", "two", "perhaps")?;
+    assert!(!succeeded && log.contains(r#"DATABASE_ROLES must be make or iam or off, not "perhaps""#), "{log}");
 
     let report = migrate_(&managed.url("master", "one")).await?;
-    assert!(report.problems.is_empty(), "the owner of a database who may make roles can do all of it: {report:?}");
+    assert!(report.problems.is_empty(), "an owner who may create roles needs no administrator: {report:?}");
     managed
         .superuser
         .batch_execute("alter role keyhold_reader password 'role' createdb; grant pg_monitor to keyhold_sweeper")
         .await?;
     let owned = connect(&managed.server.url("two")).await?;
     owned.batch_execute("create table other (); alter table other owner to keyhold_writer").await?;
-    let (done, said) = managed.run("tenant", "two", "make")?;
-    assert!(done, "{said}");
-    for told in [
+    let (succeeded, log) = managed.run("tenant", "two", "make")?;
+    assert!(succeeded, "{log}");
+    for statement in [
         "alter role keyhold_reader in database two set statement_timeout",
         "alter role keyhold_reader login nosuperuser",
         "revoke pg_monitor from keyhold_sweeper`",
         "alter table other owner to tenant`",
     ] {
-        assert!(said.contains(&format!("this user may not do it: let an administrator run `{told}")), "{said}");
+        assert!(log.contains(&format!("this user may not change it. Have an administrator run `{statement}")), "{log}");
     }
     let reader = connect(&managed.server.url("two").replace("postgres:postgres", "keyhold_reader:role")).await?;
     assert_eq!(outcome(&reader, "select value from data_store").await, "done");
@@ -320,14 +323,17 @@ async fn two_databases_of_a_server_can_be_migrated_at_once() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_roles_may_sign_in_by_iam_where_that_is_wanted() -> Outcome {
+async fn the_roles_may_sign_in_by_iam_if_requested() -> Outcome {
     let managed = Managed::start(Version::V18).await?;
-    let (done, said) = managed.run("master", "one", "iam")?;
-    assert!(done && said.contains("Have an administrator run `grant rds_iam to keyhold_reader`"), "not on RDS: {said}");
+    let (succeeded, log) = managed.run("master", "one", "iam")?;
+    assert!(
+        succeeded && log.contains("Have an administrator run `grant rds_iam to keyhold_reader`"),
+        "not on RDS: {log}"
+    );
     managed.superuser.batch_execute("create role rds_iam; grant rds_iam to master with admin option").await?;
-    let (done, said) = managed.run("master", "one", "iam")?;
-    assert!(done && said.contains("\"grant rds_iam to keyhold_reader\"") && !said.contains("problems"), "{said}");
-    let (_, said) = managed.run("master", "one", "iam")?;
-    assert!(said.ends_with("{\"applied\":[]}\n"), "{said}");
+    let (succeeded, log) = managed.run("master", "one", "iam")?;
+    assert!(succeeded && log.contains("\"grant rds_iam to keyhold_reader\"") && !log.contains("problems"), "{log}");
+    let (_, log) = managed.run("master", "one", "iam")?;
+    assert!(log.ends_with("{\"applied\":[]}\n"), "{log}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Aurora DSQL, as far as a PostgreSQL can look like it: no statement that it refuses, no foreign keys, no transaction that
-//! changes much, and everything that is promised elsewhere all the same.
+//! The service on `FakeDsql`: without rejected statements, without foreign keys, and within the limits of a
+//! transaction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tokio_postgres::Client as Superuser;
 use crate::support::scenarios::{every_statement, nothing_is_left, race_the_end_of_an_account, sweep};
 use crate::support::{Answer, Client, Database, Outcome, Service, database_like_dsql, password, race, settings};
 
-/// What nobody is to leave behind.
+/// The tables with data of users.
 const TABLES: [&str; 7] =
     ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage", "sign_in_failures"];
 
-/// How many rows there are in the tables that have any.
+/// The number of rows of each table that is not empty.
 async fn rows(database: &Database) -> Result<BTreeMap<&'static str, i64>, tokio_postgres::Error> {
     let client = database.connect().await;
     let mut rows = BTreeMap::new();
@@ -27,9 +27,9 @@ async fn rows(database: &Database) -> Result<BTreeMap<&'static str, i64>, tokio_
     Ok(rows)
 }
 
-/// Gives a user, who has stored something, many more values of so many bytes.
+/// Stores `values` more values of `bytes` bytes each for the user of the key `first`.
 async fn store_many(database: &Superuser, values: i32, bytes: i32) -> Result<(), tokio_postgres::Error> {
-    // Not as the service would, in one transaction: the look-alike's limits are not for this.
+    // One transaction stores all of them. The disabled triggers enforce the limits of DSQL.
     database.batch_execute("alter table data_store disable trigger user").await?;
     let many = format!(
         "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
@@ -46,36 +46,36 @@ async fn delete_account(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn every_statement_runs_and_none_is_refused() -> Outcome {
+async fn every_statement_runs_and_none_is_rejected() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
     every_statement(&service).await?;
     assert_eq!(service.database.refusals(), [""; 0]);
     let left = rows(&service.database).await?;
-    assert_eq!(left, [("sign_in_failures", 1)].into(), "the failures of a name that is nobody's, and nothing else");
+    assert_eq!(left, [("sign_in_failures", 1)].into(), "only the failures of an unknown account are left");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_ends_a_session_removes_its_refresh_tokens() -> Outcome {
+async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let tokens = |answer: Answer| answer.text("refresh_token");
-    let sign_in = || async { tokens(service.anybody().token_for("ada", password()).await) };
+    let sign_in = || async { tokens(service.anonymous().token_for("ada", password()).await) };
     let count = || async { rows(&service.database).await.map(|rows| (rows["sessions"], rows["refresh_tokens"])) };
     assert_eq!(count().await?, (1, 1));
     let token = sign_in().await;
-    let next = tokens(service.anybody().refresh(&token).await);
+    let next = tokens(service.anonymous().refresh(&token).await);
     assert_eq!(count().await?, (2, 3));
     let revoke = json!({ "refresh_token": next }).to_string();
-    assert_eq!(service.anybody().post("/api/token/revoke", &revoke).await.outcome(), "200");
+    assert_eq!(service.anonymous().post("/api/token/revoke", &revoke).await.outcome(), "200");
     assert_eq!(count().await?, (1, 1), "revoked");
 
     let token = sign_in().await;
-    let next = tokens(service.anybody().refresh(&token).await);
-    tokens(service.anybody().refresh(&next).await);
-    service.clock.advance(Duration::from_secs(120));
-    assert_eq!(service.anybody().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
-    assert_eq!(count().await?, (1, 1), "used twice");
+    let next = tokens(service.anonymous().refresh(&token).await);
+    tokens(service.anonymous().refresh(&next).await);
+    service.clock.advance(Duration::from_mins(2));
+    assert_eq!(service.anonymous().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(count().await?, (1, 1), "reused");
 
     let token = sign_in().await;
     let listed = ada.get("/api/sessions").await.json();
@@ -83,18 +83,18 @@ async fn what_ends_a_session_removes_its_refresh_tokens() -> Outcome {
         sessions.iter().find(|session| session["current"] == false).and_then(|session| session["id"].as_str())
     });
     assert_eq!(ada.delete(&format!("/api/sessions/{}", other.ok_or("no other session")?)).await.outcome(), "200");
-    assert_eq!(count().await?, (1, 1), "ended by another one");
-    assert_eq!(service.anybody().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(count().await?, (1, 1), "revoked by another session");
+    assert_eq!(service.anonymous().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
 
     sign_in().await;
     sign_in().await;
     let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
     assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
-    assert_eq!(count().await?, (1, 1), "of an old password");
-    service.clock.advance(Duration::from_secs(31 * 24 * 3600));
-    let last = service.anybody().token_for("ada", "another password").await;
+    assert_eq!(count().await?, (1, 1), "the password was changed");
+    service.clock.advance(Duration::from_hours(31 * 24));
+    let last = service.anonymous().token_for("ada", "another password").await;
     assert_eq!(count().await?, (1, 1), "expired");
-    let last = service.anybody().with_token(&last.text("access_token"));
+    let last = service.anonymous().with_token(&last.text("access_token"));
     let body = json!({ "password": "another password" }).to_string();
     assert_eq!(last.delete_with("/api/account", &body).await.outcome(), "200");
     assert_eq!(rows(&service.database).await?, BTreeMap::new());
@@ -103,11 +103,11 @@ async fn what_ends_a_session_removes_its_refresh_tokens() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_account_ends_however_much_it_has_stored() -> Outcome {
+async fn an_account_is_deleted_regardless_of_how_much_it_has_stored() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
     for (values, bytes) in [(3500, 10), (60, 250_000)] {
-        let ada = service.anybody().sign_up("ada").await;
-        let bob = service.anybody().sign_up("bob").await;
+        let ada = service.anonymous().sign_up("ada").await;
+        let bob = service.anonymous().sign_up("bob").await;
         for client in [&ada, &bob] {
             assert_eq!(client.store("kept", json!(1)).await.outcome(), "201");
         }
@@ -125,14 +125,14 @@ async fn an_account_ends_however_much_it_has_stored() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_sweep_ends_what_an_account_left_over() -> Outcome {
+async fn a_sweep_removes_the_orphans_of_an_account() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     bob.store("kept", json!(1)).await;
     ada.store("first", json!(1)).await;
     let database = service.database.connect().await;
     store_many(&database, 1500, 10).await?;
-    // As if the function had died after its first statement, and a refresh had been under way.
+    // The state after the function has stopped between its statements while a refresh was in progress.
     database
         .batch_execute(
             "delete from users where username = 'ada';
@@ -150,7 +150,7 @@ async fn a_sweep_ends_what_an_account_left_over() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_writers_leave_who_race_the_end_of_their_account_is_swept() -> Outcome {
+async fn orphans_of_writes_that_race_an_account_deletion_are_swept() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
     race_the_end_of_an_account(&service).await?;
     sweep(&service).await?;
@@ -160,11 +160,11 @@ async fn what_writers_leave_who_race_the_end_of_their_account_is_swept() -> Outc
 }
 
 #[tokio::test]
-async fn values_that_expire_go_however_many_and_large_they_are() -> Outcome {
+async fn expired_values_are_removed_regardless_of_their_number_and_size() -> Outcome {
     let mut settings = settings();
     settings.quota.keys = 3501;
     let service = Service::new(database_like_dsql(), settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let database = service.database.connect().await;
     for (values, bytes) in [(3500, 10), (60, 250_000)] {
         assert_eq!(ada.store("first", json!(1)).await.outcome(), "201");
@@ -179,7 +179,7 @@ async fn values_that_expire_go_however_many_and_large_they_are() -> Outcome {
             )
             .await?;
         service.clock.advance(Duration::from_secs(3601));
-        let ada = service.anybody().sign_in("ada").await;
+        let ada = service.anonymous().sign_in("ada").await;
         if values == 3500 {
             assert_eq!(ada.store("new", json!(1)).await.outcome(), "201", "room is made for a write");
             assert_eq!(ada.delete("/api/data/new").await.outcome(), "200");
@@ -193,9 +193,9 @@ async fn values_that_expire_go_however_many_and_large_they_are() -> Outcome {
 }
 
 #[tokio::test]
-async fn requests_that_get_into_each_others_way_are_served() -> Outcome {
+async fn conflicting_requests_are_served() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for round in 0..3 {
         let outcomes = race(8, |index| {
             let ada = ada.clone();
@@ -211,11 +211,11 @@ async fn requests_that_get_into_each_others_way_are_served() -> Outcome {
     Ok(())
 }
 
-/// DSQL looks for conflicts at the commit. Of a statement that is a transaction by itself that is after its rows.
+/// DSQL detects conflicts at the commit, which for a single statement is after its rows.
 #[tokio::test]
-async fn a_statement_that_fails_at_its_commit_is_run_again() -> Outcome {
+async fn a_statement_that_conflicts_at_its_commit_is_retried() -> Outcome {
     let service = Service::new(database_like_dsql(), settings());
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let database = service.database.connect().await;
     database
         .batch_execute(
@@ -237,6 +237,10 @@ async fn a_statement_that_fails_at_its_commit_is_run_again() -> Outcome {
     let batch = json!({ "operations": [{ "op": "create", "key": "other", "value": 2 }] }).to_string();
     assert_eq!(ada.post("/api/data/batch", &batch).await.outcome(), "200");
     database.batch_execute("alter sequence public.commits minvalue -99 restart with -99").await?;
-    assert_eq!(ada.store("third", json!(1)).await.outcome(), "503 SERVICE_UNAVAILABLE", "and not for ever");
+    assert_eq!(
+        ada.store("third", json!(1)).await.outcome(),
+        "503 SERVICE_UNAVAILABLE",
+        "the number of retries is limited"
+    );
     Ok(())
 }

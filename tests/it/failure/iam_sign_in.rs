@@ -1,4 +1,5 @@
-//! Signing in to the database by IAM: the token is the one that AWS's own SDK makes, and a function gets in with it.
+//! Database sign-in with IAM tokens. The tokens equal those of the AWS SDK for Python, and a function signs in with
+//! one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,9 +17,9 @@ use tokio_postgres::NoTls;
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::tls::{accept, certified};
-use crate::support::{GatewayRequest, Outcome, account, binaries, emulate, migration_app, tools};
+use crate::support::{GatewayRequest, Outcome, binaries, emulate, migration_app, registration, tools};
 
-/// Makes the tokens of a list of cases with the SDK for Python each at its instant.
+/// A Python program that prints the token of each case as of the case's instant.
 const BOTOCORE: &str = r#"
 import datetime, json, sys
 import botocore.auth, botocore.session
@@ -38,7 +39,7 @@ for case in json.loads(sys.argv[1]):
 "#;
 
 #[test]
-fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
+fn a_token_equals_that_of_the_sdk_for_python() -> Outcome {
     const RDS: &str = "keyhold.proxy-abcdefghijkl.eu-central-1.rds.amazonaws.com";
     const DSQL: &str = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws";
     let temporary = Some("IQoJb3JpZ2luX2VjE+Q/aDb=//cent==");
@@ -49,29 +50,30 @@ fn a_token_is_the_one_that_the_sdk_for_python_makes() -> Outcome {
         ("dsql", DSQL, "keyhold_writer", "us-east-1", 1_767_225_600, temporary),
         ("dsql", DSQL, "admin", "us-east-1", 1_798_761_599, None),
     ];
-    let (mut told, mut made) = (Vec::new(), Vec::new());
+    let (mut inputs, mut tokens) = (Vec::new(), Vec::new());
     for (service, host, user, region, instant, session_token) in cases {
-        told.push(json!({
+        inputs.push(json!({
             "service": service, "host": host, "port": 5432, "user": user, "region": region, "instant": instant,
             "secret": SECRET, "session_token": session_token,
         }));
         let sign_in = IamAuth {
             service: if service == "rds" { IamService::Rds } else { IamService::Dsql },
-            // Where the address names a region, that is where the database is.
+            // A region in the address takes precedence over the function's region.
             aws: aws(if host.ends_with("example") { region } else { "elsewhere-1" }, SECRET, session_token),
             host: host.to_owned(),
             port: 5432,
             database: "postgres".to_owned(),
             user: user.to_owned(),
         };
-        made.push(sign_in.token(UNIX_EPOCH + Duration::from_secs(instant)).to_string());
+        let token = sign_in.token(UNIX_EPOCH + Duration::from_secs(instant));
+        tokens.push(token.map_err(|error| error.to_string())?.to_string());
     }
     let mut python = Command::new("python");
-    python.env("PATH", tools().search_path()).args(["-c", BOTOCORE, &Value::from(told).to_string()]);
-    // Its own signer and not the one in C, whose clock cannot be set.
+    python.env("PATH", tools().search_path()).args(["-c", BOTOCORE, &Value::from(inputs).to_string()]);
+    // The signer in Python, because the clock of the one in C cannot be set.
     let output = python.env("BOTO_DISABLE_CRT", "true").output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(made, String::from_utf8(output.stdout)?.lines().collect::<Vec<_>>());
+    assert_eq!(tokens, String::from_utf8(output.stdout)?.lines().collect::<Vec<_>>());
     Ok(())
 }
 
@@ -87,8 +89,9 @@ fn aws(region: &str, secret: &str, session_token: Option<&str>) -> AwsCredential
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// Takes sign-ins as RDS does: TLS, the password in clear, and that is a token of a minute ago at most, for the host and the
-/// user, signed with the right key. What follows goes to a PostgreSQL that trusts whoever comes.
+/// Authenticates like RDS: over TLS, with a token in place of the password. The token must be at most a minute old, be
+/// signed with the right key, and name the host and the user. Forwards authenticated connections to a PostgreSQL
+/// without passwords.
 struct Rds {
     acceptor: TlsAcceptor,
     server: u16,
@@ -107,19 +110,18 @@ impl Rds {
         // AuthenticationCleartextPassword
         client.write_all(&[b'R', 0, 0, 0, 8, 0, 0, 0, 3]).await?;
         assert_eq!(client.read_u8().await?, b'p', "a password");
-        let length = client.read_u32().await?;
-        let mut password = vec![0; length as usize - 4];
+        let mut password = vec![0; client.read_u32().await? as usize - 4];
         client.read_exact(&mut password).await?;
         let token = String::from_utf8_lossy(&password);
         if self.is_valid(token.trim_end_matches('\0'), user) {
             let mut server = TcpStream::connect(("127.0.0.1", self.server)).await?;
-            server.write_u32(startup.len() as u32 + 4).await?;
+            server.write_u32(length).await?;
             server.write_all(&startup).await?;
             copy_bidirectional(&mut client, &mut server).await?;
         } else {
             let fields = format!("SFATAL\0C28000\0MPAM authentication failed for user \"{user}\"\0\0");
             client.write_u8(b'E').await?;
-            client.write_u32(fields.len() as u32 + 4).await?;
+            client.write_u32(u32::try_from(fields.len()).map_err(std::io::Error::other)? + 4).await?;
             client.write_all(fields.as_bytes()).await?;
             client.shutdown().await?;
         }
@@ -133,7 +135,7 @@ impl Rds {
             .map(|(name, value)| (name, percent_decode_str(value).decode_utf8_lossy().into_owned()))
             .collect();
         let now = SystemTime::now();
-        let mine = |seconds_ago| {
+        let expected = |seconds_ago| {
             let sign_in = IamAuth {
                 service: IamService::Rds,
                 aws: aws("eu-central-1", SECRET, Some("session/token==")),
@@ -142,14 +144,14 @@ impl Rds {
                 database: String::new(),
                 user: user.to_owned(),
             };
-            sign_in.token(now - Duration::from_secs(seconds_ago)).to_string()
+            sign_in.token(now - Duration::from_secs(seconds_ago)).expect("a host name").to_string()
         };
-        parameters["DBUser"] == user && (0..60).any(|seconds_ago| mine(seconds_ago) == token)
+        parameters["DBUser"] == user && (0..60).any(|seconds_ago| expected(seconds_ago) == token)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_signs_in_with_a_token_and_asks_nobody_for_a_secret() -> Outcome {
+async fn a_function_signs_in_with_a_token_and_reads_no_secret() -> Outcome {
     let server = Server::throw_away(tools(), Options::default())?;
     migrate::run(migration_app(&server.url("postgres"))).await.map_err(|error| error.to_string())?;
     let (superuser, connection) = tokio_postgres::connect(&server.url("postgres"), NoTls).await?;
@@ -180,18 +182,18 @@ async fn a_function_signs_in_with_a_token_and_asks_nobody_for_a_secret() -> Outc
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", secret),
             ("AWS_SESSION_TOKEN", "session/token=="),
-            // Nobody is there: a call would fail, and with it the start.
+            // An unreachable endpoint, so that the function would not start if it called AWS.
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
             ("BCRYPT_COST", "10"),
         ];
         let function = emulate(&binaries().path("register"), &environment)?;
-        let event = GatewayRequest::new("POST", "/api/register").with_body(account(username).body()).event();
+        let event = GatewayRequest::new("POST", "/api/register").with_body(registration(username).body()).event();
         Ok(serde_json::from_str(&function.invoke(&event.to_string())?)?)
     };
     let answer = tokio::task::block_in_place(|| register(SECRET, "ada"))?;
     assert_eq!(answer["statusCode"], 201, "{answer}");
     let answer = tokio::task::block_in_place(|| register("another key", "bob"))?;
-    assert_eq!(answer["statusCode"], 503, "whose key is wrong is not let in: {answer}");
+    assert_eq!(answer["statusCode"], 503, "a token with the wrong key is rejected: {answer}");
     fs::remove_file(authority)?;
     let users: i64 = superuser.query_one("select count(*) from users", &[]).await?.get(0);
     assert_eq!(users, 1);

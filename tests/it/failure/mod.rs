@@ -1,4 +1,4 @@
-//! Failures: dependencies that are gone, slow or wrong, settings that are missing, and panics.
+//! Failures: dependencies that are unavailable, slow, or wrong, missing settings, and panics.
 
 mod database_gone;
 mod dsql;

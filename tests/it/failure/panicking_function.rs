@@ -1,4 +1,4 @@
-//! A function that panics when it is asked to, and counts the requests of its process.
+//! A function that counts the requests of its process, and panics if the query is `panic`.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use shared::{ApiError, App};
 async fn handle(_: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-    assert_ne!(request.query, "panic", "as it was asked to");
+    assert_ne!(request.query, "panic", "requested by the query");
     Ok(Reply::data(&count))
 }
 

@@ -1,4 +1,4 @@
-//! A panic costs the request in which it happens, and nothing else.
+//! A panic fails one request and does not stop the function.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn a_panic_in_a_handler_fails_one_request_only() -> Outcome {
         body,
         json!({ "status": "error", "code": "INTERNAL_SERVER_ERROR", "message": "An internal error occurred.", "request_id": "request-1" })
     );
-    assert_eq!(invoke("fine")?["body"], r#"{"status":"success","data":3}"#, "the same process counts on");
+    assert_eq!(invoke("fine")?["body"], r#"{"status":"success","data":3}"#, "the same process serves the next request");
     Ok(())
 }
 
@@ -37,6 +37,10 @@ fn a_panic_in_a_handler_fails_one_request_only() -> Outcome {
 fn the_release_profile_unwinds() -> Outcome {
     let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let manifest: toml::Table = manifest.parse()?;
-    assert_eq!(manifest["profile"]["release"]["panic"].as_str(), Some("unwind"), "cargo-lambda would choose abort");
+    assert_eq!(
+        manifest["profile"]["release"]["panic"].as_str(),
+        Some("unwind"),
+        "cargo-lambda sets abort if the profile sets nothing"
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Secrets out of Secrets Manager by way of the SDK, on a local stand-in for it; and secrets that change meanwhile.
+//! Secrets in Secrets Manager that change while functions run, and secrets that are missing.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn entry(key: &str) -> String {
 }
 
 #[test]
-fn a_signing_key_that_is_added_is_found_by_a_running_function() -> Outcome {
+fn a_running_function_accepts_an_added_signing_key() -> Outcome {
     const NEW_SECRET: &str = "00b4d1c7e9f2a3856471829304a5b6c7";
     let deployment = Deployment::new()?;
     let token = deployment.sign_up()?;
@@ -23,12 +23,12 @@ fn a_signing_key_that_is_added_is_found_by_a_running_function() -> Outcome {
     let renewed = Forged::from(&token).with_header("kid", "new").with_secret(NEW_SECRET.as_bytes()).sign();
     deployment.secrets.put(&deployment.jwt_secret, &ring(&[("new", NEW_SECRET), (SECRET_ID, SECRET)]))?;
     assert_eq!(post(&create, CREATE, Some(&renewed), &entry("after"))?.0, 201);
-    assert_eq!(post(&create, CREATE, Some(&token), &entry("still"))?.0, 201, "the old key has not retired");
+    assert_eq!(post(&create, CREATE, Some(&token), &entry("still"))?.0, 201, "the old key is still valid");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_database_password_that_changes_is_found_by_a_running_function() -> Outcome {
+async fn a_running_function_signs_in_with_a_changed_password() -> Outcome {
     let deployment = Deployment::new()?;
     let superuser = deployment.database.connect().await;
     let role = format!("rotated_{}", std::process::id());
@@ -49,7 +49,7 @@ async fn a_database_password_that_changes_is_found_by_a_running_function() -> Ou
 }
 
 #[test]
-fn a_secret_that_is_not_there_stops_the_start() -> Outcome {
+fn a_function_does_not_start_without_its_secret() -> Outcome {
     let deployment = Deployment::new()?;
     let nowhere = format!("{}-nowhere", deployment.jwt_secret);
     let output = Command::new(binaries().path("data-get"))

@@ -1,4 +1,4 @@
-//! A function that cannot do its work does not start, and says what to do.
+//! Invalid settings: the function does not start, and its log states what to set.
 
 use std::process::{Command, Output};
 
@@ -14,38 +14,38 @@ fn start(function: &str, variables: &[(&str, &str)]) -> std::io::Result<Output> 
     Command::new(binaries().path(function)).env_clear().envs(variables.iter().copied()).output()
 }
 
-/// What the function says when it stops, without time and level.
-fn complaint(function: &str, variables: &[(&str, &str)]) -> Result<String, Box<dyn std::error::Error>> {
+/// The message with which the function stops, without time and level.
+fn failure_message(function: &str, variables: &[(&str, &str)]) -> Result<String, Box<dyn std::error::Error>> {
     let output = start(function, variables)?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let (_, complaint) =
-        text.split_once("the function failed to start: ").ok_or_else(|| format!("nothing in {text:?}"))?;
-    Ok(complaint.to_owned())
+    let (_, message) =
+        text.split_once("the function failed to start: ").ok_or_else(|| format!("no start failure in {text:?}"))?;
+    Ok(message.to_owned())
 }
 
 #[test]
 fn missing_settings_are_named_with_advice() -> Outcome {
     expect![[r#"
         DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to the ARN of a secret, or DATABASE_AUTH to iam
-    "#]].assert_eq(&complaint("register", &[])?);
+    "#]].assert_eq(&failure_message("register", &[])?);
     expect![[r#"
         JWT_SECRET is not set: set it to at least 32 random bytes, such as the output of `openssl rand -hex 32`, or JWT_SECRET_ARN to the ARN of a secret
-    "#]].assert_eq(&complaint("data-get", &[DATABASE])?);
+    "#]].assert_eq(&failure_message("data-get", &[DATABASE])?);
     expect![[r#"
         DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
-    "#]].assert_eq(&complaint("data-get", &[("DATABASE_URL", "nonsense"), SECRET])?);
+    "#]].assert_eq(&failure_message("data-get", &[("DATABASE_URL", "nonsense"), SECRET])?);
     expect![[r#"
         BCRYPT_COST must be a whole number from 10 to 16, not "4"
     "#]]
-    .assert_eq(&complaint("register", &[DATABASE, ("BCRYPT_COST", "4")])?);
+    .assert_eq(&failure_message("register", &[DATABASE, ("BCRYPT_COST", "4")])?);
     Ok(())
 }
 
 #[test]
-fn what_signing_in_by_iam_needs_is_named() -> Outcome {
+fn missing_settings_of_iam_sign_in_are_named() -> Outcome {
     let mut variables = vec![("DATABASE_AUTH", "IAM")];
-    let mut complaints = String::new();
+    let mut messages = String::new();
     for (name, value) in [
         ("DATABASE_AUTH", "iam"),
         ("DATABASE_HOST", "keyhold.abcdefghijkl.eu-central-1.rds.amazonaws.com"),
@@ -53,14 +53,14 @@ fn what_signing_in_by_iam_needs_is_named() -> Outcome {
         ("AWS_REGION", "eu-central-1"),
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ] {
-        complaints += &complaint("register", &variables)?;
+        messages += &failure_message("register", &variables)?;
         variables.retain(|(given, _)| *given != name);
         variables.push((name, value));
     }
-    complaints += &complaint("register", &variables)?;
-    // What stands in for a secret stands in for a token too.
+    messages += &failure_message("register", &variables)?;
+    // DATABASE_URL takes precedence over DATABASE_AUTH.
     variables.push(("DATABASE_URL", "nonsense"));
-    complaints += &complaint("register", &variables)?;
+    messages += &failure_message("register", &variables)?;
     expect![[r#"
         DATABASE_AUTH must be password or iam or dsql, not "IAM"
         DATABASE_HOST is not set: set it to the database's own address, which DATABASE_AUTH signs
@@ -70,21 +70,21 @@ fn what_signing_in_by_iam_needs_is_named() -> Outcome {
         AWS_SECRET_ACCESS_KEY is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
         DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
     "#]]
-    .assert_eq(&complaints);
+    .assert_eq(&messages);
     Ok(())
 }
 
 #[test]
-fn a_signing_secret_that_can_be_guessed_is_refused() -> Outcome {
+fn a_guessable_signing_secret_is_rejected() -> Outcome {
     for secret in ["hunter2", "your-256-bit-secret", "a-string-secret-at-least-256-bits-long", &"x".repeat(64)] {
-        let complaint = complaint("token", &[DATABASE, ("JWT_SECRET", secret)])?;
-        assert!(complaint.contains("openssl rand -hex 32") && !complaint.contains(secret), "{complaint}");
+        let message = failure_message("token", &[DATABASE, ("JWT_SECRET", secret)])?;
+        assert!(message.contains("openssl rand -hex 32") && !message.contains(secret), "{message}");
     }
     Ok(())
 }
 
 #[test]
-fn a_function_asks_for_nothing_that_it_does_not_need() -> Outcome {
+fn a_function_starts_without_the_settings_that_it_does_not_use() -> Outcome {
     for (function, variables) in
         [("health-get", [].as_slice()), ("openapi-get", &[]), ("docs-get", &[]), ("jwks-get", &[SECRET])]
     {

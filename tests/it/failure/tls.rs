@@ -1,4 +1,4 @@
-//! Beyond this machine there is TLS, and the server's certificate and name are verified.
+//! TLS to the database: required for other hosts, with verification of the certificate and the host name.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::tls::{accept, certified};
 use crate::support::{Outcome, binaries, database};
 
-/// A server name that is nobody's, so that no look-up leaves the machine: the address comes from `hostaddr`.
+/// A host name that does not exist. The address comes from `hostaddr`, so that no DNS query is sent.
 const NAME: &str = "db.keyhold.invalid";
 
-/// PostgreSQL behind TLS.
+/// Listens for TLS connections and forwards them to PostgreSQL. Returns the port and the file of the authority.
 async fn tls_in_front_of(server: u16, name: &str) -> Result<(u16, PathBuf), Box<dyn std::error::Error>> {
     let (acceptor, file) = certified(server, name)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -31,7 +31,7 @@ async fn tls_in_front_of(server: u16, name: &str) -> Result<(u16, PathBuf), Box<
     Ok((port, file))
 }
 
-/// Runs `migrate` against an address: whether it got through, and what it said.
+/// Runs `migrate` on a database. Returns whether it succeeded, and its log.
 async fn migrate(url: &str, authorities: Option<&PathBuf>) -> Result<(bool, String), Box<dyn std::error::Error>> {
     let mut command = Command::new(binaries().path("migrate"));
     command.env_clear().env("DATABASE_URL", url);
@@ -43,28 +43,28 @@ async fn migrate(url: &str, authorities: Option<&PathBuf>) -> Result<(bool, Stri
 }
 
 #[tokio::test]
-async fn a_server_with_the_right_certificate_is_trusted_and_no_other() -> Outcome {
+async fn only_a_server_with_a_valid_certificate_is_trusted() -> Outcome {
     let database = database();
     let name = database.config().get_dbname().map(str::to_owned).ok_or("no name")?;
     let url = |host: &str, port: u16| format!("postgres://postgres:postgres@{host}:{port}/{name}?hostaddr=127.0.0.1");
     let (port, authority) = tls_in_front_of(database.port(), NAME).await?;
     let (other_port, other_authority) = tls_in_front_of(database.port(), "other.keyhold.invalid").await?;
 
-    let (done, said) = migrate(&url(NAME, port), Some(&authority)).await?;
-    assert!(done, "{said}");
+    let (succeeded, log) = migrate(&url(NAME, port), Some(&authority)).await?;
+    assert!(succeeded, "{log}");
     for (what, url, authorities, reason) in [
         ("an unknown authority", url(NAME, port), None, "invalid peer certificate"),
         ("another authority", url(NAME, port), Some(&other_authority), "invalid peer certificate"),
         ("another name", url(NAME, other_port), Some(&other_authority), "not valid for name"),
-        ("no TLS at all", url(NAME, database.port()), Some(&authority), "TLS"),
+        ("no TLS", url(NAME, database.port()), Some(&authority), "TLS"),
     ] {
-        let (done, said) = migrate(&url, authorities).await?;
-        assert!(!done && said.contains(reason), "{what}: {said}");
+        let (succeeded, log) = migrate(&url, authorities).await?;
+        assert!(!succeeded && log.contains(reason), "{what}: {log}");
     }
     for file in [authority, other_authority] {
         fs::remove_file(file)?;
     }
-    let (done, said) = migrate(&format!("{}&sslmode=disable", url(NAME, database.port())), None).await?;
-    assert!(done, "who says so goes without: {said}");
+    let (succeeded, log) = migrate(&format!("{}&sslmode=disable", url(NAME, database.port())), None).await?;
+    assert!(succeeded, "sslmode=disable allows a plaintext connection: {log}");
     Ok(())
 }

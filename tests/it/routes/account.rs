@@ -1,12 +1,12 @@
-//! `GET`, `PATCH` and `DELETE /api/account`.
+//! Tests of `GET`, `PATCH`, and `DELETE /api/account`, also with concurrent writes to the account.
 
 use expect_test::expect;
 use serde_json::json;
 
 use crate::support::scenarios::{nothing_is_left, race_the_end_of_an_account};
-use crate::support::{Client, Outcome, account, in_process, password, race};
+use crate::support::{Client, Outcome, in_process, password, race, registration};
 
-fn repeat(password: &str) -> String {
+fn password_body(password: &str) -> String {
     json!({ "password": password }).to_string()
 }
 
@@ -16,8 +16,8 @@ async fn patch(client: &Client, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_account_is_what_was_registered() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn get_returns_the_registered_account() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     expect![[r#"
         200
         {
@@ -37,10 +37,10 @@ async fn an_account_is_what_was_registered() {
 }
 
 #[tokio::test]
-async fn what_is_named_is_changed_and_the_rest_stays() {
+async fn patch_changes_only_the_given_fields() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    service.anonymous().sign_up("bob").await;
     let changed = ada.patch("/api/account", r#"{"full_name":" Ada King ","age":37}"#).await;
     expect![[r#"
         200
@@ -63,16 +63,16 @@ async fn what_is_named_is_changed_and_the_rest_stays() {
     let account = ada.get("/api/account").await;
     assert_eq!(account.text("email"), "Countess@Example.com");
     assert_eq!((account.text("full_name"), account.text("gender")), ("Ada King".to_owned(), "non-binary".to_owned()));
-    assert_eq!(service.anybody().token_for("countess@example.com", password()).await.status, 200);
-    assert_eq!(service.anybody().token_for("ada@example.com", password()).await.status, 401);
-    assert_eq!(service.anybody().sign_in("bob").await.get("/api/account").await.text("full_name"), "Ada Lovelace");
+    assert_eq!(service.anonymous().token_for("countess@example.com", password()).await.status, 200);
+    assert_eq!(service.anonymous().token_for("ada@example.com", password()).await.status, 401);
+    assert_eq!(service.anonymous().sign_in("bob").await.get("/api/account").await.text("full_name"), "Ada Lovelace");
 }
 
 #[tokio::test]
-async fn a_change_that_is_wrong_in_anything_changes_nothing() {
+async fn an_invalid_patch_changes_nothing() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    service.anonymous().sign_up("bob").await;
     let before = ada.get("/api/account").await.body;
     for (body, expected) in [
         ("{}", "400 INVALID_REQUEST"),
@@ -91,18 +91,22 @@ async fn a_change_that_is_wrong_in_anything_changes_nothing() {
         assert_eq!(patch(&ada, body).await, expected, "{body}");
     }
     assert_eq!(ada.get("/api/account").await.body, before);
-    assert_ne!(patch(&ada, r#"{"email":"ADA@example.com"}"#).await, "409 EMAIL_EXISTS", "it is the caller's own");
+    assert_ne!(
+        patch(&ada, r#"{"email":"ADA@example.com"}"#).await,
+        "409 EMAIL_EXISTS",
+        "the caller may keep its own email address"
+    );
 }
 
 #[tokio::test]
-async fn a_deleted_account_leaves_nothing_and_frees_its_names() -> Outcome {
+async fn deleting_an_account_removes_its_rows_and_frees_its_username_and_email_address() -> Outcome {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
-    let other = service.anybody().sign_in("ada").await;
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
+    let other = service.anonymous().sign_in("ada").await;
     for client in [&ada, &bob] {
         client.store("key", json!("value")).await;
     }
-    service.anybody().at("198.51.100.1").token_for("ada", "a wrong guess").await;
+    service.anonymous().at("198.51.100.1").token_for("ada", "a wrong guess").await;
     expect![[r#"
         200
         {
@@ -110,36 +114,36 @@ async fn a_deleted_account_leaves_nothing_and_frees_its_names() -> Outcome {
           "status": "success"
         }
     "#]]
-    .assert_eq(&ada.delete_with("/api/account", &repeat(password())).await.to_string());
+    .assert_eq(&ada.delete_with("/api/account", &password_body(password())).await.to_string());
 
     for client in [&ada, &other] {
         assert_eq!(client.get("/api/data/key").await.outcome(), "401 INVALID_TOKEN");
         assert_eq!(client.store("new", json!(1)).await.outcome(), "401 INVALID_TOKEN");
         assert_eq!(client.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
-        let again = client.delete_with("/api/account", &repeat(password())).await;
+        let again = client.delete_with("/api/account", &password_body(password())).await;
         assert_eq!(again.outcome(), "401 INVALID_TOKEN");
     }
-    assert_eq!(service.anybody().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
+    assert_eq!(service.anonymous().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
     let database = service.database.connect().await;
     let tables = "select table_name::text from information_schema.tables
         where table_schema = 'public' and table_name <> 'refinery_schema_history' and table_name <> 'sign_in_failures'";
     for row in database.query(tables, &[]).await? {
         let table: String = row.get(0);
         let count = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
-        assert_eq!(count.get::<_, i64>(0), 1, "{table} has bob's row and no other");
+        assert_eq!(count.get::<_, i64>(0), 1, "{table} must contain only bob's row");
     }
     let failures = database.query_one("select count(*) from sign_in_failures where length(subject) = 36", &[]).await?;
-    assert_eq!(failures.get::<_, i64>(0), 0);
+    assert_eq!(failures.get::<_, i64>(0), 0, "the failed sign-ins of the deleted account must be removed");
     assert_eq!(bob.get("/api/data/key").await.value_text(), r#""value""#);
-    let new = service.anybody().sign_up("ada").await;
+    let new = service.anonymous().sign_up("ada").await;
     assert_eq!(new.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
     Ok(())
 }
 
 #[tokio::test]
-async fn only_the_password_deletes_an_account() {
-    let ada = in_process().anybody().sign_up("ada").await;
-    let refused = ada.delete_with("/api/account", &repeat("wrong")).await;
+async fn deleting_an_account_requires_the_password() {
+    let ada = in_process().anonymous().sign_up("ada").await;
+    let wrong_password = ada.delete_with("/api/account", &password_body("wrong")).await;
     expect![[r#"
         403
         {
@@ -149,7 +153,7 @@ async fn only_the_password_deletes_an_account() {
           "status": "error"
         }
     "#]]
-    .assert_eq(&refused.to_string());
+    .assert_eq(&wrong_password.to_string());
     assert_eq!(ada.delete("/api/account").await.outcome(), "400 INVALID_REQUEST");
     for body in ["{}", r#"{"password":null}"#, r#"{"password":1}"#] {
         assert_eq!(ada.delete_with("/api/account", body).await.outcome(), "400 INVALID_REQUEST", "{body}");
@@ -158,17 +162,17 @@ async fn only_the_password_deletes_an_account() {
 }
 
 #[tokio::test]
-async fn writers_that_race_the_end_of_their_account_are_let_through_or_refused() -> Outcome {
+async fn requests_concurrent_with_the_deletion_of_their_account_leave_no_rows() -> Outcome {
     let service = in_process();
     race_the_end_of_an_account(&service).await?;
     nothing_is_left(&service).await
 }
 
-/// The one moment of that race which is rarely met: the write has seen its session, and then waits.
+/// Forces a rare interleaving of the test above: the write has checked its session and then waits for a lock.
 #[tokio::test]
-async fn a_write_that_waits_while_its_account_is_deleted_is_refused() -> Outcome {
+async fn a_write_that_waits_while_its_account_is_deleted_fails() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     let mut database = service.database.connect().await;
     let transaction = database.transaction().await?;
@@ -185,13 +189,13 @@ async fn a_write_that_waits_while_its_account_is_deleted_is_refused() -> Outcome
 }
 
 #[tokio::test]
-async fn of_racing_changes_to_one_address_one_wins() {
+async fn one_of_several_concurrent_changes_to_the_same_email_address_succeeds() {
     let service = in_process();
     let mut clients = Vec::new();
     for index in 0..6 {
         let name = format!("user-{index}");
-        assert_eq!(service.anybody().post("/api/register", &account(&name).body()).await.status, 201);
-        clients.push(service.anybody().sign_in(&name).await);
+        assert_eq!(service.anonymous().post("/api/register", &registration(&name).body()).await.status, 201);
+        clients.push(service.anonymous().sign_in(&name).await);
     }
     let outcomes = race(6, |index| {
         let client = clients[index].clone();

@@ -1,3 +1,5 @@
+//! Tests of `GET /api/account/export`: contents, pages, and import of the pages through `POST /api/data/batch`.
+
 use std::time::Duration;
 
 use expect_test::expect;
@@ -6,10 +8,10 @@ use serde_json::json;
 use crate::support::{Outcome, in_process};
 
 #[tokio::test]
-async fn an_export_has_everything_that_is_held_about_a_user() {
+async fn an_export_contains_the_account_the_values_and_the_sessions_of_the_caller() {
     let service = in_process();
-    let ada = service.anybody().with_header("user-agent", "Phone/1.0").sign_up("ada").await;
-    service.anybody().sign_up("bob").await.store("bob", json!(1)).await;
+    let ada = service.anonymous().with_header("user-agent", "Phone/1.0").sign_up("ada").await;
+    service.anonymous().sign_up("bob").await.store("bob", json!(1)).await;
     ada.store("a", json!({ "b": [1, null] })).await;
     ada.post("/api/data", r#"{"key":"b","value":"soon gone","expires_in":60}"#).await;
     service.clock.advance(Duration::from_millis(10_500));
@@ -72,15 +74,17 @@ async fn an_export_has_everything_that_is_held_about_a_user() {
     .assert_eq(&ada.get("/api/account/export").await.to_string());
 }
 
-/// The `data` of an answer, exactly as it stands in the body.
+/// Returns the text of `data`, byte for byte as in the body.
 fn data(body: &str) -> &str {
-    body.strip_prefix(r#"{"status":"success","data":"#).and_then(|rest| rest.strip_suffix('}')).expect("an answer")
+    body.strip_prefix(r#"{"status":"success","data":"#)
+        .and_then(|rest| rest.strip_suffix('}'))
+        .expect("a successful response")
 }
 
 #[tokio::test]
-async fn a_batch_takes_back_what_was_exported_page_by_page() -> Outcome {
+async fn every_page_of_an_export_can_be_imported_by_a_batch() -> Outcome {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     let texts = [
         r#""x""#,
         "{\n  \"a\": [\n1,\t2 ]\n}",
@@ -97,7 +101,7 @@ async fn a_batch_takes_back_what_was_exported_page_by_page() -> Outcome {
     let (mut pages, mut next) = (0, String::new());
     loop {
         let page = ada.get(&format!("/api/account/export{next}")).await;
-        assert_eq!(page.json()["data"]["account"].is_object(), pages == 0, "the account is on the first page alone");
+        assert_eq!(page.json()["data"]["account"].is_object(), pages == 0, "only the first page contains the account");
         let restored = bob.post("/api/data/batch", data(&page.body)).await;
         assert_eq!(restored.status, 200, "{}", restored.body);
         pages += 1;
@@ -114,9 +118,9 @@ async fn a_batch_takes_back_what_was_exported_page_by_page() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_largest_page_fits_into_a_batch() {
+async fn the_largest_page_of_an_export_is_accepted_as_a_batch() {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     for number in 0..6 {
         ada.store(&format!("{number}{}", "k".repeat(254)), json!("\"".repeat(100_000))).await;
     }
@@ -126,10 +130,14 @@ async fn the_largest_page_fits_into_a_batch() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_wrong_is_refused() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn an_invalid_parameter_is_rejected() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     for query in ["limit=0", "limit=x", "cursor=x"] {
         assert_eq!(ada.get(&format!("/api/account/export?{query}")).await.outcome(), "400 INVALID_REQUEST", "{query}");
     }
-    assert_eq!(ada.get("/api/account/export?limit=1000").await.status, 200, "more than fit on a page are not an error");
+    assert_eq!(
+        ada.get("/api/account/export?limit=1000").await.status,
+        200,
+        "a limit above the number of values on a page is accepted"
+    );
 }

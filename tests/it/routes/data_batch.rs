@@ -1,3 +1,5 @@
+//! Tests of `POST /api/data/batch`: results, atomicity, `if_version`, limits, quota, and concurrent batches.
+
 use std::time::Duration;
 
 use expect_test::expect;
@@ -9,7 +11,7 @@ async fn batch(client: &Client, operations: Value) -> Answer {
     client.post("/api/data/batch", &json!({ "operations": operations }).to_string()).await
 }
 
-/// What is stored: key and value, in the order of the keys.
+/// Returns the stored entries as `[key, value, version]`, ordered by key.
 async fn stored(client: &Client) -> Value {
     let list = client.get("/api/data?values=true").await.json();
     let items = list["data"]["items"].as_array().expect("items").clone();
@@ -17,8 +19,8 @@ async fn stored(client: &Client) -> Value {
 }
 
 #[tokio::test]
-async fn operations_are_answered_in_their_order() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn results_are_in_the_order_of_the_operations() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     for key in ["read", "changed", "removed"] {
         ada.store(key, json!(key)).await;
     }
@@ -78,12 +80,16 @@ async fn operations_are_answered_in_their_order() {
     let expected =
         json!([["changed", { "new": true }, 4], ["created", null, 7], ["read", "read", 1], ["upserted", 0, 8]]);
     assert_eq!(stored(&ada).await, expected);
-    assert_eq!(ada.store("next", json!(1)).await.header("etag"), Some("\"9\""), "versions go on");
+    assert_eq!(
+        ada.store("next", json!(1)).await.header("etag"),
+        Some("\"9\""),
+        "the next version follows the versions of the batch"
+    );
 }
 
 #[tokio::test]
-async fn a_refused_batch_says_which_operation_and_why_and_changes_nothing() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn a_failed_batch_reports_the_failed_operations_and_changes_nothing() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("a", json!(1)).await;
     ada.store("b", json!(2)).await;
     let answer = batch(
@@ -136,8 +142,8 @@ async fn a_refused_batch_says_which_operation_and_why_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn guards_that_hold_let_a_batch_through() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn a_batch_succeeds_if_every_if_version_matches() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     for key in ["a", "b", "c"] {
         ada.store(key, json!(0)).await;
     }
@@ -155,8 +161,8 @@ async fn guards_that_hold_let_a_batch_through() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_batch_is_listed() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn every_error_in_a_batch_is_reported() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     let answer = batch(
         &ada,
         json!([
@@ -173,30 +179,30 @@ async fn every_fault_of_a_batch_is_listed() {
     )
     .await;
     assert_eq!(answer.outcome(), "400 INVALID_VALUE");
-    let faults = answer.json()["errors"].clone();
-    let faults: Vec<String> = faults
+    let errors = answer.json()["errors"].clone();
+    let errors: Vec<String> = errors
         .as_array()
-        .expect("faults")
+        .expect("a list of errors")
         .iter()
-        .map(|fault| format!("{} {}", fault["field"], fault["message"]))
+        .map(|error| format!("{} {}", error["field"], error["message"]))
         .collect();
     expect![[r#"
         "operations[0].value" "operations[0]: value is required; it may be null"
-        "operations[1].op" "operations[1]: op must be get, create, put or delete"
+        "operations[1].op" "operations[1]: op must be get, create, put, or delete"
         "operations[2].op" "operations[2]: op is required"
-        "operations[3].key" "operations[3]: key must not contain an empty segment, `.` or `..` between its slashes"
+        "operations[3].key" "operations[3]: key must not contain an empty segment, `.`, or `..` between slashes"
         "operations[4]" "operations[4] must be a JSON object"
         "operations[5].if_version" "operations[5]: if_version must be a whole number of 1 or more"
         "operations[5].expires_in" "operations[5]: expires_in must be a whole number of seconds from 1 to 315360000"
         "operations[6].if_version" "operations[6]: if_version must be a whole number of 1 or more"
         "operations[6].upsert" "operations[6]: upsert must be true or false"
         "operations[8].key" "operations[8]: operation 7 has the same key: each key can be in a batch only once""#]]
-    .assert_eq(&faults.join("\n"));
+    .assert_eq(&errors.join("\n"));
 }
 
 #[tokio::test]
-async fn a_batch_has_1_to_100_operations_and_a_bound_on_its_bytes() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn the_number_of_operations_and_the_size_of_a_batch_are_limited() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     let creates = |count: usize| -> Value {
         (0..count).map(|number| json!({ "op": "create", "key": format!("key-{number:03}"), "value": number })).collect()
     };
@@ -223,8 +229,8 @@ async fn a_batch_has_1_to_100_operations_and_a_bound_on_its_bytes() {
 }
 
 #[tokio::test]
-async fn values_come_back_to_the_byte() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn values_are_returned_byte_for_byte() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     let text = r#"{"b":1.0,"a":100000000000000000000000000001,"a":"\u0000\u00e9\/"}"#;
     let body = format!(r#"{{"operations":[{{"op":"create","key":"k","value":{text}}}]}}"#);
     assert_eq!(ada.post("/api/data/batch", &body).await.status, 200);
@@ -238,25 +244,29 @@ async fn a_batch_over_the_quota_stores_nothing() {
     let mut settings = settings();
     settings.quota.keys = 3;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("a", json!(1)).await;
     let create = |key: &str| json!({ "op": "create", "key": key, "value": 1 });
     let answer = batch(&ada, json!([create("b"), create("c"), create("d")])).await;
     assert_eq!(answer.outcome(), "403 QUOTA_EXCEEDED");
     assert_eq!(stored(&ada).await, json!([["a", 1, 1]]));
     let swap = json!([create("b"), create("c"), create("d"), { "op": "delete", "key": "a" }]);
-    assert_eq!(batch(&ada, swap).await.status, 200, "what counts is what is left");
+    assert_eq!(
+        batch(&ada, swap).await.status,
+        200,
+        "only the keys that remain after the batch count against the quota"
+    );
     assert_eq!(ada.store("e", json!(1)).await.outcome(), "403 QUOTA_EXCEEDED");
     assert_eq!(ada.delete("/api/data/b").await.status, 200);
     assert_eq!(ada.store("e", json!(1)).await.status, 201);
 }
 
 #[tokio::test]
-async fn what_has_expired_is_gone_for_a_batch_too() {
+async fn a_batch_treats_expired_values_as_absent() {
     let mut settings = settings();
     settings.quota.keys = 2;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for key in ["a", "b"] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
     }
@@ -269,16 +279,20 @@ async fn what_has_expired_is_gone_for_a_batch_too() {
         assert_eq!(batch(&ada, json!([operation])).await.outcome(), "404 KEY_NOT_FOUND");
     }
     let create = |key: &str| json!({ "op": "create", "key": key, "value": 3 });
-    assert_eq!(batch(&ada, json!([create("a"), create("c")])).await.status, 200, "the quota counts what is there");
+    assert_eq!(
+        batch(&ada, json!([create("a"), create("c")])).await.status,
+        200,
+        "expired values do not count against the quota"
+    );
     let created = ada.get("/api/data/a").await;
     assert_eq!(created.text("created_at"), "2026-01-01T00:00:10.000Z");
     assert_eq!(ada.store("d", json!(1)).await.outcome(), "403 QUOTA_EXCEEDED");
 }
 
 #[tokio::test]
-async fn of_racing_batches_each_is_whole() -> Outcome {
+async fn concurrent_batches_and_writes_succeed_and_keep_the_usage_exact() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let keys: Vec<String> = (0..10).map(|number| format!("key-{number}")).collect();
     for key in &keys {
         ada.store(key, json!(0)).await;
@@ -286,7 +300,7 @@ async fn of_racing_batches_each_is_whole() -> Outcome {
     let outcomes = race(24, |index| {
         let (ada, mut keys) = (ada.clone(), keys.clone());
         async move {
-            // In different orders, and among single writers.
+            // Batches that lock keys in different orders could deadlock with each other and with single writes.
             keys.rotate_left(index % 10);
             match index % 4 {
                 0 => ada.delete(&format!("/api/data/{}", keys[0])).await,
@@ -309,13 +323,13 @@ async fn of_racing_batches_each_is_whole() -> Outcome {
     let database = service.database.connect().await;
     let usage = "select (select keys from data_usage) = (select count(*) from data_store)
         and (select bytes from data_usage) = (select sum(octet_length(key) + octet_length(value)) from data_store)";
-    assert!(database.query_one(usage, &[]).await?.get::<_, bool>(0), "what is counted is what is stored");
+    assert!(database.query_one(usage, &[]).await?.get::<_, bool>(0), "data_usage must match data_store");
     Ok(())
 }
 
 #[tokio::test]
-async fn of_racing_guarded_batches_one_wins() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn one_of_several_concurrent_batches_with_the_same_if_version_succeeds() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     ada.store("a", json!(0)).await;
     ada.store("b", json!(0)).await;
     let outcomes = race(8, |index| {
@@ -329,5 +343,5 @@ async fn of_racing_guarded_batches_one_wins() {
     .await;
     assert_eq!(outcomes, [("200".to_owned(), 1), ("412 PRECONDITION_FAILED".to_owned(), 7)].into());
     let stored = stored(&ada).await;
-    assert_eq!(stored[0][1], stored[1][1], "both values are of one batch");
+    assert_eq!(stored[0][1], stored[1][1], "both values must come from the same batch");
 }

@@ -1,3 +1,5 @@
+//! Tests of `GET /api/data`: order of keys, prefixes, pages, cursors, and the size of a page.
+
 use std::time::Duration;
 
 use expect_test::expect;
@@ -5,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, Outcome, in_process};
 
-/// Everything unreserved stays, the rest is percent-encoded.
+/// Percent-encodes every character that is not an ASCII letter or digit.
 fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
@@ -20,7 +22,7 @@ fn cursor(answer: &Answer) -> Option<String> {
     answer.json()["data"]["next_cursor"].as_str().map(str::to_owned)
 }
 
-/// Every page of a list, each with its keys.
+/// Fetches all pages of a list and returns the keys of each page.
 async fn pages(client: &Client, query: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut next = String::new();
@@ -41,8 +43,8 @@ async fn store_all(client: &Client, keys: &[&str]) {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_a_list() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn a_user_without_values_gets_an_empty_list() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     expect![[r#"
         200
         {
@@ -58,10 +60,10 @@ async fn an_empty_list_is_a_list() {
 }
 
 #[tokio::test]
-async fn a_list_has_the_callers_keys_and_if_asked_their_values() {
+async fn a_list_contains_the_keys_of_the_caller_and_on_request_their_values() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let bob = service.anonymous().sign_up("bob").await;
     bob.store("bob", json!(1)).await;
     ada.store("b", json!({ "big": [1, 2] })).await;
     ada.post("/api/data", r#"{"key":"a","value":1.0e+5,"expires_in":60}"#).await;
@@ -91,33 +93,37 @@ async fn a_list_has_the_callers_keys_and_if_asked_their_values() {
     "#]]
     .assert_eq(&ada.get("/api/data").await.to_string());
     let with_values = ada.get("/api/data?values=true&limit=1").await;
-    assert!(with_values.body.contains(r#""value":1.0e+5,"#), "byte for byte: {}", with_values.body);
+    assert!(
+        with_values.body.contains(r#""value":1.0e+5,"#),
+        "the value must be returned byte for byte: {}",
+        with_values.body
+    );
     assert!(cursor(&with_values).is_some());
 }
 
 #[tokio::test]
-async fn keys_come_in_the_order_of_their_bytes() {
-    let ada = in_process().anybody().sign_up("ada").await;
-    let ordered = [
+async fn keys_are_ordered_by_their_bytes() {
+    let ada = in_process().anonymous().sign_up("ada").await;
+    let all = [
         "!", "%", "A", "Z", "_", "a", "a b", "a!", "a/b", "a0", "aa", "b", "~", "é", "z\u{301}", "日本", "\u{ffee}",
         "😀",
     ];
-    let mut by_bytes = ordered;
-    by_bytes.sort_unstable();
-    let mut shuffled = ordered;
-    shuffled.reverse();
-    store_all(&ada, &shuffled).await;
-    assert_eq!(pages(&ada, "").await.concat(), by_bytes);
+    let mut sorted = all;
+    sorted.sort_unstable();
+    let mut reversed = all;
+    reversed.reverse();
+    store_all(&ada, &reversed).await;
+    assert_eq!(pages(&ada, "").await.concat(), sorted);
     for limit in [1, 2, 5, 18, 19] {
         let pages = pages(&ada, &format!("limit={limit}")).await;
-        assert_eq!(pages.concat(), by_bytes, "limit {limit}");
+        assert_eq!(pages.concat(), sorted, "limit {limit}");
         assert!(pages.iter().all(|page| page.len() <= limit && !page.is_empty()), "limit {limit}: {pages:?}");
     }
 }
 
 #[tokio::test]
-async fn a_prefix_is_literal() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn a_prefix_is_matched_literally() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     let all =
         ["a", "a%", "a%b", "a\\", "a_", "a_b", "ab", "abc", "a\u{10ffff}", "a\u{10ffff}b", "b", "😀", "😀a", "😁"];
     store_all(&ada, &all).await;
@@ -129,36 +135,40 @@ async fn a_prefix_is_literal() {
             assert_eq!(found, expected, "{prefix:?}");
         }
     }
-    assert_eq!(keys(&ada.get("/api/data?prefix=a+b").await), Vec::<String>::new(), "a plus is a space");
+    assert_eq!(
+        keys(&ada.get("/api/data?prefix=a+b").await),
+        Vec::<String>::new(),
+        "`+` in a query is decoded as a space"
+    );
 }
 
 #[tokio::test]
-async fn what_is_there_all_along_is_on_one_page_whatever_is_written_meanwhile() {
-    let ada = in_process().anybody().sign_up("ada").await;
-    let stays: Vec<String> = (0..30).map(|number| format!("stays-{number:02}")).collect();
-    store_all(&ada, &stays.iter().map(String::as_str).collect::<Vec<_>>()).await;
+async fn writes_between_pages_neither_repeat_nor_skip_existing_keys() {
+    let ada = in_process().anonymous().sign_up("ada").await;
+    let existing: Vec<String> = (0..30).map(|number| format!("existing-{number:02}")).collect();
+    store_all(&ada, &existing.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (mut seen, mut next) = (Vec::new(), String::new());
     for round in 0.. {
         let answer = ada.get(&format!("/api/data?limit=4{next}")).await;
         seen.extend(keys(&answer));
         let Some(cursor) = cursor(&answer) else { break };
         next = format!("&cursor={cursor}");
-        // Before and after the place where the list goes on, and at it.
+        // Write before, after, and at the position of the cursor.
         ada.store(&format!("a-{round}"), json!(1)).await;
-        ada.store(&format!("stays-{:02}-more", round * 4 + 5), json!(1)).await;
+        ada.store(&format!("existing-{:02}-more", round * 4 + 5), json!(1)).await;
         ada.delete(&format!("/api/data/{}", seen.last().expect("a page"))).await;
         ada.store(seen.last().expect("a page"), json!(2)).await;
     }
-    let mut counted: Vec<&String> = seen.iter().filter(|key| stays.contains(key)).collect();
-    assert_eq!(counted.len(), stays.len(), "{seen:?}");
-    counted.dedup();
-    assert_eq!(counted.len(), stays.len(), "{seen:?}");
+    let mut found_existing: Vec<&String> = seen.iter().filter(|key| existing.contains(key)).collect();
+    assert_eq!(found_existing.len(), existing.len(), "{seen:?}");
+    found_existing.dedup();
+    assert_eq!(found_existing.len(), existing.len(), "{seen:?}");
 }
 
 #[tokio::test]
-async fn what_has_expired_is_on_no_page() {
+async fn expired_values_are_not_listed() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for (key, seconds) in [("a", 10), ("b", 20), ("c", 10), ("d", 30)] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": seconds }).to_string()).await;
     }
@@ -167,29 +177,29 @@ async fn what_has_expired_is_on_no_page() {
 }
 
 #[tokio::test]
-async fn a_page_with_values_has_about_a_megabyte() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn a_page_with_values_is_limited_to_1_mib() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     let value = Value::from("x".repeat(200_000));
     for number in 0..12 {
         assert_eq!(ada.store(&format!("big-{number:02}"), value.clone()).await.status, 201);
     }
     let pages = pages(&ada, "values=true&limit=1000").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 2]);
-    assert_eq!(keys(&ada.get("/api/data?limit=1000").await).len(), 12, "without values there is room for all");
+    assert_eq!(keys(&ada.get("/api/data?limit=1000").await).len(), 12, "without values, all keys fit on one page");
 }
 
 #[tokio::test]
-async fn the_cost_of_a_page_follows_its_size_and_not_the_number_of_keys() -> Outcome {
+async fn the_rows_read_for_a_page_depend_on_its_size_and_not_on_the_number_of_keys() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.store("key-0", json!(1)).await;
     let database = service.database.connect().await;
-    let many = "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
+    let insert_keys = "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
         select user_id, 'key-' || number, value, version, version, created_at, updated_at
         from data_store, generate_series(1, 20000) as number";
-    database.execute(many, &[]).await?;
+    database.execute(insert_keys, &[]).await?;
     database.execute("analyze data_store", &[]).await?;
-    // What a connection has read is counted when it ends.
+    // PostgreSQL adds the rows that a connection has read to the statistics when the connection ends.
     let rows_read = async || -> Result<i64, tokio_postgres::Error> {
         let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid()";
@@ -205,8 +215,8 @@ async fn the_cost_of_a_page_follows_its_size_and_not_the_number_of_keys() -> Out
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_wrong_is_refused_by_name() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn an_invalid_parameter_is_reported_by_name() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     for query in [
         "limit=0",
         "limit=-1",
@@ -240,10 +250,10 @@ async fn a_parameter_that_is_wrong_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_own_list_alone() {
+async fn a_cursor_is_valid_only_for_its_user_and_prefix() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let bob = service.anonymous().sign_up("bob").await;
     for client in [&ada, &bob] {
         store_all(client, &["a", "b", "c"]).await;
     }

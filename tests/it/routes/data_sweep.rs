@@ -1,3 +1,5 @@
+//! Tests of the scheduled task `data-sweep`, and of writes that reclaim the quota of expired values.
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,9 +13,9 @@ async fn rows(service: &Service) -> Result<i64, Box<dyn std::error::Error>> {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_removed_and_no_longer_counted() -> Outcome {
+async fn expired_values_are_removed_and_no_longer_counted() -> Outcome {
     let service = in_process();
-    let (ada, bob) = (service.anybody().sign_up("ada").await, service.anybody().sign_up("bob").await);
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
     for client in [&ada, &bob] {
         for (key, seconds) in [("soon", 10), ("later", 20)] {
             client.post("/api/data", &json!({ "key": key, "value": "xyz", "expires_in": seconds }).to_string()).await;
@@ -35,16 +37,16 @@ async fn what_has_expired_is_removed_and_no_longer_counted() -> Outcome {
 }
 
 #[tokio::test]
-async fn many_are_removed_in_steps() -> Outcome {
+async fn more_expired_values_than_one_statement_removes_are_all_removed() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     ada.post("/api/data", r#"{"key":"first","value":1,"expires_in":10}"#).await;
-    let many =
+    let insert_expiring =
         "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
         select user_id, 'key-' || number, value, version, version, created_at, updated_at, expires_at
         from data_store, generate_series(1, 1200) as number";
     let database = service.database.connect().await;
-    database.execute(many, &[]).await?;
+    database.execute(insert_expiring, &[]).await?;
     database.execute("update data_usage set keys = 1201, bytes = 100000, keys_allowed = 2000", &[]).await?;
     service.clock.advance(Duration::from_secs(10));
     let report = sweep(&service).await?;
@@ -54,9 +56,9 @@ async fn many_are_removed_in_steps() -> Outcome {
 }
 
 #[tokio::test]
-async fn it_waits_for_nobody() -> Outcome {
+async fn a_locked_row_is_skipped_and_removed_by_the_next_run() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for key in ["held", "free"] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
     }
@@ -71,11 +73,11 @@ async fn it_waits_for_nobody() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_quota_that_expired_values_use_up_makes_room_by_itself() -> Outcome {
+async fn a_write_reclaims_the_quota_of_expired_values() -> Outcome {
     let mut settings = settings();
     settings.quota.keys = 2;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for key in ["a", "b"] {
         ada.post("/api/data", &json!({ "key": key, "value": 1, "expires_in": 10 }).to_string()).await;
     }
@@ -89,11 +91,11 @@ async fn a_quota_that_expired_values_use_up_makes_room_by_itself() -> Outcome {
 }
 
 #[tokio::test]
-async fn racing_writers_all_get_the_room_that_there_is() {
+async fn concurrent_writes_use_the_whole_reclaimed_quota() {
     let mut settings = settings();
     settings.quota.keys = 8;
     let service = in_process().with_settings(settings);
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     for number in 0..8 {
         ada.post("/api/data", &json!({ "key": format!("old-{number}"), "value": 1, "expires_in": 10 }).to_string())
             .await;

@@ -1,4 +1,4 @@
-//! `GET /api/docs`, as far as it can be seen without a browser; `tests/clients/docs.mjs` opens it in one.
+//! Tests of `GET /api/docs` without a browser. `tests/clients/docs.mjs` tests the page in a browser.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,16 +7,16 @@ use ring::digest::{SHA256, digest};
 use crate::support::in_process;
 
 #[tokio::test]
-async fn the_page_is_complete_and_may_run_nothing_but_its_own() {
-    let answer = in_process().anybody().get("/api/docs").await;
+async fn the_content_security_policy_allows_only_the_style_and_script_of_the_page() {
+    let answer = in_process().anonymous().get("/api/docs").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
     let policy = answer.header("content-security-policy").expect("a policy");
     for (element, directive) in [("style", "style-src"), ("script", "script-src")] {
-        let (_, rest) = answer.body.split_once(&format!("<{element}>")).expect("one of its own");
-        let (text, _) = rest.split_once(&format!("</{element}>")).expect("its end");
+        let (_, rest) = answer.body.split_once(&format!("<{element}>")).expect("an inline element");
+        let (text, _) = rest.split_once(&format!("</{element}>")).expect("an end tag");
         let expected = format!("{directive} 'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())));
         assert!(policy.split("; ").any(|given| given == expected), "{expected} in {policy}");
     }
@@ -24,14 +24,14 @@ async fn the_page_is_complete_and_may_run_nothing_but_its_own() {
 }
 
 #[tokio::test]
-async fn a_browser_gets_it_compressed_and_only_when_it_has_changed() {
+async fn the_page_is_compressed_and_not_sent_again_while_its_entity_tag_matches() {
     let service = in_process();
-    let plain = service.anybody().get("/api/docs").await;
+    let plain = service.anonymous().get("/api/docs").await;
     assert_eq!(plain.header("content-encoding"), None);
-    let browser = service.anybody().with_header("accept-encoding", "gzip, deflate, br, zstd");
+    let browser = service.anonymous().with_header("accept-encoding", "gzip, deflate, br, zstd");
     let compressed = browser.get("/api/docs").await;
     assert_eq!((compressed.status, compressed.header("content-encoding")), (200, Some("gzip")));
-    assert!(compressed.body == plain.body, "it is the same page");
+    assert!(compressed.body == plain.body, "the compressed page must equal the plain page");
     assert_eq!(compressed.header("vary"), Some("accept-encoding"));
 
     let tag = compressed.header("etag").expect("an entity tag").to_owned();

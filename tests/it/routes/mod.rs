@@ -1,4 +1,4 @@
-//! One file per route or group of routes, and one for the scheduled task `data-sweep`.
+//! Tests of single routes, one file per route or group of routes, and of the scheduled task `data-sweep`.
 
 mod account;
 mod account_export;

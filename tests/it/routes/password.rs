@@ -1,10 +1,10 @@
-//! `PUT /api/account/password`, and what a new password has to be.
+//! Tests of `PUT /api/account/password`, and of the password policy.
 
 use expect_test::expect;
 use serde_json::json;
 use shared::domain::PasswordPolicy;
 
-use crate::support::{Answer, Client, Outcome, account, in_process, password, race, settings};
+use crate::support::{Answer, Client, Outcome, in_process, password, race, registration, settings};
 
 const NEW: &str = "staple battery horse";
 
@@ -14,11 +14,11 @@ async fn change(client: &Client, current: &str, new: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_every_other_session() {
+async fn changing_the_password_ends_all_other_sessions() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let other = service.anybody().token_for("ada", password()).await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let other = service.anonymous().token_for("ada", password()).await;
+    let bob = service.anonymous().sign_up("bob").await;
     expect![[r#"
         200
         {
@@ -28,19 +28,19 @@ async fn a_new_password_ends_every_other_session() {
     "#]]
     .assert_eq(&change(&ada, password(), NEW).await.to_string());
     assert_eq!(ada.get("/api/account").await.status, 200);
-    let other_client = service.anybody().with_token(&other.text("access_token"));
+    let other_client = service.anonymous().with_token(&other.text("access_token"));
     assert_eq!(other_client.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
     assert_eq!(other_client.refresh(&other.text("refresh_token")).await.outcome(), "401 INVALID_TOKEN");
-    assert_eq!(service.anybody().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
-    assert_eq!(service.anybody().token_for("ada", NEW).await.status, 200);
+    assert_eq!(service.anonymous().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
+    assert_eq!(service.anonymous().token_for("ada", NEW).await.status, 200);
     assert_eq!(bob.get("/api/account").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_change_that_is_refused_changes_nothing() {
+async fn a_rejected_password_change_has_no_effect() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let other = service.anybody().sign_in("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let other = service.anonymous().sign_in("ada").await;
     for (current, new, expected) in [
         ("wrong", NEW, "403 INVALID_CREDENTIALS"),
         (password(), "short", "400 INVALID_PASSWORD"),
@@ -74,13 +74,13 @@ async fn a_change_that_is_refused_changes_nothing() {
     "#]]
     .assert_eq(&missing.to_string());
     assert_eq!(other.get("/api/account").await.status, 200);
-    assert_eq!(service.anybody().token_for("ada", password()).await.status, 200);
+    assert_eq!(service.anonymous().token_for("ada", password()).await.status, 200);
 }
 
 #[tokio::test]
-async fn no_sign_in_with_the_old_password_outlives_a_change() {
+async fn a_password_change_ends_concurrent_sign_ins_with_the_old_password() {
     let service = in_process();
-    let client = service.anybody();
+    let client = service.anonymous();
     let mut old = password().to_owned();
     let ada = client.clone().sign_up("ada").await;
     for round in 0..10 {
@@ -97,40 +97,40 @@ async fn no_sign_in_with_the_old_password_outlives_a_change() {
         .await;
         let expected = ["200", "401 INVALID_CREDENTIALS", "429 TOO_MANY_ATTEMPTS"];
         assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
-        service.clock.advance(std::time::Duration::from_secs(60));
+        service.clock.advance(std::time::Duration::from_mins(1));
         let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
-        assert_eq!(sessions, Some(1), "round {round}: only the session that changed the password");
+        assert_eq!(sessions, Some(1), "round {round}: only the session that changed the password must remain");
         old = new;
     }
 }
 
-/// The one moment of that race which is rarely met: the sign-in has locked the user's row and not yet begun its session.
+/// Forces a rare interleaving of the test above: the sign-in has locked the user's row and not yet created its session.
 #[tokio::test]
-async fn a_change_that_waits_for_a_sign_in_ends_its_session() -> Outcome {
+async fn a_password_change_that_waits_for_a_sign_in_ends_the_new_session() -> Outcome {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let mut database = service.database.connect().await;
     let sign_in = database.transaction().await?;
     sign_in.execute("update users set password = password", &[]).await?;
-    let waiting = tokio::spawn({
+    let pending_change = tokio::spawn({
         let ada = ada.clone();
         async move { change(&ada, password(), NEW).await }
     });
     service.database.until_a_statement_waits().await;
-    let begin = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
+    let create_session = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
         select user_id, gen_random_uuid(), created_at, refreshed_at, expires_at from sessions";
-    sign_in.execute(begin, &[]).await?;
+    sign_in.execute(create_session, &[]).await?;
     sign_in.commit().await?;
-    assert_eq!(waiting.await?.outcome(), "200");
+    assert_eq!(pending_change.await?.outcome(), "200");
     let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
-    assert_eq!(sessions, Some(1));
+    assert_eq!(sessions, Some(1), "only the session that changed the password must remain");
     Ok(())
 }
 
 #[tokio::test]
-async fn of_racing_changes_one_wins() {
+async fn one_of_several_concurrent_password_changes_succeeds() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let outcomes = race(4, |index| {
         let ada = ada.clone();
         async move { change(&ada, password(), &format!("new password {index}")).await }
@@ -140,16 +140,16 @@ async fn of_racing_changes_one_wins() {
 }
 
 #[tokio::test]
-async fn the_least_length_is_a_setting() {
+async fn the_minimum_password_length_is_configurable() {
     let mut settings = settings();
     settings.password_policy = PasswordPolicy { min_chars: 15 };
     let service = in_process().with_settings(settings);
     let register = |password: &str| {
-        let (client, body) = (service.anybody(), account("ada").with("password", password).body());
+        let (client, body) = (service.anonymous(), registration("ada").with("password", password).body());
         async move { client.post("/api/register", &body).await }
     };
-    let refused = register(&"y".repeat(14)).await;
-    assert_eq!(refused.outcome(), "400 INVALID_PASSWORD");
-    assert!(refused.body.contains("at least 15 characters"), "{}", refused.body);
+    let too_short = register(&"y".repeat(14)).await;
+    assert_eq!(too_short.outcome(), "400 INVALID_PASSWORD");
+    assert!(too_short.body.contains("at least 15 characters"), "{}", too_short.body);
     assert_eq!(register(&"y".repeat(15)).await.outcome(), "201");
 }

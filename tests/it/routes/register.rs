@@ -1,11 +1,13 @@
+//! Tests of `POST /api/register`: response, validation, and unique usernames and email addresses.
+
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{account, in_process, race};
+use crate::support::{in_process, race, registration};
 
 #[tokio::test]
-async fn a_new_account_comes_back_without_its_password() {
-    let answer = in_process().anybody().post("/api/register", &account("Ada.L").body()).await;
+async fn a_new_account_is_returned_without_its_password() {
+    let answer = in_process().anonymous().post("/api/register", &registration("Ada.L").body()).await;
     expect![[r#"
         201
         {
@@ -26,10 +28,10 @@ async fn a_new_account_comes_back_without_its_password() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_body_is_listed_at_once() {
+async fn every_error_in_a_body_is_reported() {
     let body =
-        json!({ "username": "a b", "email": "nobody", "password": "short", "full_name": " ", "age": 0, "gender": "" });
-    let answer = in_process().anybody().post("/api/register", &body.to_string()).await;
+        json!({ "username": "a b", "email": "ada", "password": "short", "full_name": " ", "age": 0, "gender": "" });
+    let answer = in_process().anonymous().post("/api/register", &body.to_string()).await;
     expect![[r#"
         400
         {
@@ -74,8 +76,8 @@ async fn every_fault_of_a_body_is_listed_at_once() {
 }
 
 #[tokio::test]
-async fn missing_fields_are_named() {
-    let answer = in_process().anybody().post("/api/register", "{}").await;
+async fn every_missing_field_is_reported() {
+    let answer = in_process().anonymous().post("/api/register", "{}").await;
     expect![[r#"
         400
         {
@@ -120,16 +122,16 @@ async fn missing_fields_are_named() {
 }
 
 #[tokio::test]
-async fn one_fault_has_its_own_code() {
-    let anybody = in_process().anybody();
-    let with = |field: &str, value: Value| account("ada").with(field, value);
+async fn an_invalid_field_is_reported_with_its_error_code() {
+    let anonymous = in_process().anonymous();
+    let with = |field: &str, value: Value| registration("ada").with(field, value);
     for (registration, expected) in [
-        (account("ada").without("username"), "400 INVALID_REQUEST"),
-        (account("ada").without("email"), "400 INVALID_REQUEST"),
-        (account("ada").without("password"), "400 INVALID_REQUEST"),
-        (account("ada").without("full_name"), "400 INVALID_REQUEST"),
-        (account("ada").without("age"), "400 INVALID_REQUEST"),
-        (account("ada").without("gender"), "400 GENDER_REQUIRED"),
+        (registration("ada").without("username"), "400 INVALID_REQUEST"),
+        (registration("ada").without("email"), "400 INVALID_REQUEST"),
+        (registration("ada").without("password"), "400 INVALID_REQUEST"),
+        (registration("ada").without("full_name"), "400 INVALID_REQUEST"),
+        (registration("ada").without("age"), "400 INVALID_REQUEST"),
+        (registration("ada").without("gender"), "400 GENDER_REQUIRED"),
         (with("gender", Value::Null), "400 GENDER_REQUIRED"),
         (with("gender", json!("")), "400 GENDER_REQUIRED"),
         (with("gender", json!(1)), "400 INVALID_REQUEST"),
@@ -150,35 +152,39 @@ async fn one_fault_has_its_own_code() {
         (with("email", json!("ada@")), "400 INVALID_REQUEST"),
         (with("full_name", json!("x".repeat(101))), "400 INVALID_REQUEST"),
     ] {
-        let answer = anybody.post("/api/register", &registration.body()).await;
+        let answer = anonymous.post("/api/register", &registration.body()).await;
         assert_eq!(answer.outcome(), expected, "{registration:?}");
     }
-    assert_eq!(anybody.post("/api/register", &account("ada").body()).await.status, 201, "nothing of that was kept");
+    assert_eq!(
+        anonymous.post("/api/register", &registration("ada").body()).await.status,
+        201,
+        "rejected registrations must not be stored"
+    );
 }
 
 #[tokio::test]
 async fn ages_and_passwords_at_their_limits_are_accepted() {
-    let anybody = in_process().anybody();
+    let anonymous = in_process().anonymous();
     for (index, registration) in [
-        account("first").with("age", 1),
-        account("second").with("age", 150),
-        account("third").with("age", json!(36.0)),
-        account("fourth").with("password", "😀".repeat(64)),
-        account("fifth").with("password", "8 digits"),
-        account("sixth").with("unknown", "member"),
+        registration("first").with("age", 1),
+        registration("second").with("age", 150),
+        registration("third").with("age", json!(36.0)),
+        registration("fourth").with("password", "😀".repeat(64)),
+        registration("fifth").with("password", "8 digits"),
+        registration("sixth").with("unknown", "member"),
     ]
     .iter()
     .enumerate()
     {
-        assert_eq!(anybody.post("/api/register", &registration.body()).await.status, 201, "{index}");
+        assert_eq!(anonymous.post("/api/register", &registration.body()).await.status, 201, "{index}");
     }
 }
 
 #[tokio::test]
-async fn a_name_is_taken_whatever_its_case() {
-    let anybody = in_process().anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    let again = anybody.post("/api/register", &account("ADA").with("email", "other@example.com").body()).await;
+async fn usernames_and_email_addresses_are_unique_regardless_of_case() {
+    let anonymous = in_process().anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    let again = anonymous.post("/api/register", &registration("ADA").with("email", "other@example.com").body()).await;
     expect![[r#"
         409
         {
@@ -189,16 +195,16 @@ async fn a_name_is_taken_whatever_its_case() {
         }
     "#]]
     .assert_eq(&again.to_string());
-    let address = anybody.post("/api/register", &account("other").with("email", "ADA@EXAMPLE.COM").body()).await;
+    let address = anonymous.post("/api/register", &registration("other").with("email", "ADA@EXAMPLE.COM").body()).await;
     assert_eq!(address.outcome(), "409 EMAIL_EXISTS");
 }
 
 #[tokio::test]
-async fn of_racing_registrations_one_wins() {
-    let anybody = in_process().anybody();
+async fn one_of_several_concurrent_registrations_of_a_username_succeeds() {
+    let anonymous = in_process().anonymous();
     let outcomes = race(8, |index| {
-        let (anybody, name) = (anybody.clone(), if index % 2 == 0 { "racer" } else { "RACER" });
-        async move { anybody.post("/api/register", &account(name).body()).await }
+        let (anonymous, name) = (anonymous.clone(), if index % 2 == 0 { "racer" } else { "RACER" });
+        async move { anonymous.post("/api/register", &registration(name).body()).await }
     });
     let expected = [("201".to_owned(), 1), ("409 USERNAME_EXISTS".to_owned(), 7)];
     assert_eq!(outcomes.await, expected.into());

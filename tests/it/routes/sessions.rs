@@ -1,4 +1,4 @@
-//! `GET /api/sessions`, `DELETE /api/sessions/{id}` and `DELETE /api/sessions`.
+//! Tests of `GET /api/sessions`, `DELETE /api/sessions/{id}`, and `DELETE /api/sessions`.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Gateway, Outcome, in_process};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn sessions(client: &Client) -> Vec<Value> {
     let answer = client.get("/api/sessions").await;
@@ -16,7 +16,7 @@ async fn sessions(client: &Client) -> Vec<Value> {
     answer.json()["data"]["sessions"].as_array().expect("a list").clone()
 }
 
-/// The id of the session that a client is signed in with.
+/// Returns the id of the session that a client is signed in with.
 async fn own_id(client: &Client) -> String {
     let sessions = sessions(client).await;
     let own = sessions.iter().find(|session| session["current"] == true).expect("its own session");
@@ -24,13 +24,13 @@ async fn own_id(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn every_sign_in_is_a_session_that_its_owner_recognises() {
+async fn every_sign_in_is_listed_as_a_session_with_its_user_agent_and_network() {
     let service = in_process();
     let phone =
-        service.anybody().with_header("user-agent", "Phone/1.0").at("2001:db8:1:2:3:4:5:6").sign_up("ada").await;
+        service.anonymous().with_header("user-agent", "Phone/1.0").at("2001:db8:1:2:3:4:5:6").sign_up("ada").await;
     service.clock.advance(MINUTE);
-    service.anybody().with_header("user-agent", "Laptop/2.0").sign_in("ada").await;
-    service.anybody().sign_up("bob").await;
+    service.anonymous().with_header("user-agent", "Laptop/2.0").sign_in("ada").await;
+    service.anonymous().sign_up("bob").await;
     expect![[r#"
         200
         {
@@ -63,10 +63,10 @@ async fn every_sign_in_is_a_session_that_its_owner_recognises() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_stops_at_its_next_request_and_no_other_does() {
+async fn a_deleted_session_is_rejected_at_its_next_request_and_other_sessions_continue() {
     let service = in_process();
-    let phone = service.anybody().sign_up("ada").await;
-    let laptop = service.anybody().sign_in("ada").await;
+    let phone = service.anonymous().sign_up("ada").await;
+    let laptop = service.anonymous().sign_in("ada").await;
     phone.store("key", json!(1)).await;
     let id = own_id(&phone).await;
     for client in [&laptop, &laptop.clone().behind(Gateway::CargoLambda)] {
@@ -88,17 +88,17 @@ async fn a_session_that_is_ended_stops_at_its_next_request_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn a_session_can_end_itself() {
-    let ada = in_process().anybody().sign_up("ada").await;
+async fn a_client_can_delete_its_own_session() {
+    let ada = in_process().anonymous().sign_up("ada").await;
     assert_eq!(ada.delete(&format!("/api/sessions/{}", own_id(&ada).await)).await.outcome(), "200");
     assert_eq!(ada.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
 }
 
 #[tokio::test]
-async fn a_session_of_somebody_else_is_not_found() {
+async fn a_session_of_another_user_is_not_found() {
     let service = in_process();
-    let ada = service.anybody().sign_up("ada").await;
-    let bob = service.anybody().sign_up("bob").await;
+    let ada = service.anonymous().sign_up("ada").await;
+    let bob = service.anonymous().sign_up("bob").await;
     let id = own_id(&ada).await;
     for id in [id.as_str(), "01900000-0000-7000-8000-000000000000", "x", "%20", "%00", "'", "%ff", "%2Fx"] {
         for client in [bob.clone(), bob.clone().behind(Gateway::CargoLambda)] {
@@ -106,20 +106,20 @@ async fn a_session_of_somebody_else_is_not_found() {
             assert_eq!(answer.outcome(), "404 SESSION_NOT_FOUND", "{id}");
         }
     }
-    let unencoded = bob.clone().behind(Gateway::CargoLambda).delete("/api/sessions/%zz").await;
-    assert_eq!(unencoded.outcome(), "404 SESSION_NOT_FOUND");
+    let invalid_encoding = bob.clone().behind(Gateway::CargoLambda).delete("/api/sessions/%zz").await;
+    assert_eq!(invalid_encoding.outcome(), "404 SESSION_NOT_FOUND");
     assert_eq!(ada.get("/api/sessions").await.status, 200);
 }
 
 #[tokio::test]
-async fn all_sessions_can_be_ended_at_once() {
+async fn all_sessions_of_a_user_can_be_deleted_with_one_request() {
     let service = in_process();
     let clients = [
-        service.anybody().sign_up("ada").await,
-        service.anybody().sign_in("ada").await,
-        service.anybody().sign_in("ada").await,
+        service.anonymous().sign_up("ada").await,
+        service.anonymous().sign_in("ada").await,
+        service.anonymous().sign_in("ada").await,
     ];
-    let bob = service.anybody().sign_up("bob").await;
+    let bob = service.anonymous().sign_up("bob").await;
     expect![[r#"
         200
         {
@@ -132,16 +132,16 @@ async fn all_sessions_can_be_ended_at_once() {
         assert_eq!(client.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
     }
     assert_eq!(bob.get("/api/sessions").await.status, 200);
-    assert_eq!(sessions(&service.anybody().sign_in("ada").await).await.len(), 1);
+    assert_eq!(sessions(&service.anonymous().sign_in("ada").await).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_session_that_has_expired_is_gone_and_removed_at_the_next_sign_in() -> Outcome {
+async fn an_expired_session_is_rejected_and_removed_at_the_next_sign_in() -> Outcome {
     let service = in_process();
-    let old = service.anybody().sign_up("ada").await;
+    let old = service.anonymous().sign_up("ada").await;
     service.clock.advance(30 * DAY);
     assert_eq!(old.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
-    let new = service.anybody().sign_in("ada").await;
+    let new = service.anonymous().sign_in("ada").await;
     assert_eq!(sessions(&new).await.len(), 1);
     let database = service.database.connect().await;
     for table in ["sessions", "refresh_tokens"] {
@@ -152,18 +152,18 @@ async fn a_session_that_has_expired_is_gone_and_removed_at_the_next_sign_in() ->
 }
 
 #[tokio::test]
-async fn the_thousand_and_first_session_ends_the_one_that_was_refreshed_longest_ago() -> Outcome {
+async fn session_1001_ends_the_least_recently_refreshed_session() -> Outcome {
     let service = in_process();
-    let first = service.anybody().sign_up("ada").await;
+    let first = service.anonymous().sign_up("ada").await;
     service.clock.advance(MINUTE);
-    let second = service.anybody().sign_in("ada").await;
-    let many = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
+    let second = service.anonymous().sign_in("ada").await;
+    let insert_sessions = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
         select user_id, gen_random_uuid(), created_at + interval '1 hour', refreshed_at + interval '1 hour', expires_at
         from (select * from sessions limit 1) any_session, generate_series(1, 998)";
-    service.database.connect().await.execute(many, &[]).await?;
+    service.database.connect().await.execute(insert_sessions, &[]).await?;
     assert_eq!(sessions(&first).await.len(), 1000);
     service.clock.advance(MINUTE);
-    let newest = service.anybody().sign_in("ada").await;
+    let newest = service.anonymous().sign_in("ada").await;
     assert_eq!(first.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
     assert_eq!(second.get("/api/sessions").await.status, 200);
     assert_eq!(sessions(&newest).await.len(), 1000);

@@ -1,3 +1,5 @@
+//! Tests of `POST /api/token/refresh`: rotation, the grace period, reuse detection, and expiry.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -5,12 +7,12 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Answer, Client, Forged, Service, account, in_process, password, race};
+use crate::support::{Answer, Client, Forged, Service, in_process, password, race, registration};
 
 const GRACE: Duration = Duration::from_secs(10);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
-/// Both tokens of a client.
+/// An access token and the refresh token that was issued with it.
 struct Tokens {
     access: String,
     refresh: String,
@@ -24,24 +26,24 @@ impl From<Answer> for Tokens {
 }
 
 async fn sign_up(service: &Arc<Service>) -> (Client, Tokens) {
-    let anybody = service.anybody();
-    anybody.post("/api/register", &account("ada").body()).await;
-    let tokens = anybody.token_for("ada", password()).await.into();
-    (anybody, tokens)
+    let anonymous = service.anonymous();
+    anonymous.post("/api/register", &registration("ada").body()).await;
+    let tokens = anonymous.token_for("ada", password()).await.into();
+    (anonymous, tokens)
 }
 
 async fn refresh(client: &Client, token: &str) -> Tokens {
     client.refresh(token).await.into()
 }
 
-async fn works(client: &Client, access_token: &str) -> bool {
+async fn is_accepted(client: &Client, access_token: &str) -> bool {
     let answer = client.clone().with_token(access_token).get("/api/account").await;
     assert!(["200", "401 INVALID_TOKEN"].contains(&answer.outcome().as_str()), "{}", answer.body);
     answer.status == 200
 }
 
 #[tokio::test]
-async fn a_refresh_gives_new_tokens_for_the_same_session() {
+async fn a_refresh_returns_new_tokens_for_the_same_session() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let answer = client.refresh(&first.refresh).await;
@@ -64,23 +66,23 @@ async fn a_refresh_gives_new_tokens_for_the_same_session() {
     assert_ne!(second.refresh, first.refresh);
     let session = |token: &str| Forged::from(token).claims()["sid"].clone();
     assert_eq!(session(&second.access), session(&first.access));
-    assert!(works(&client, &first.access).await && works(&client, &second.access).await);
+    assert!(is_accepted(&client, &first.access).await && is_accepted(&client, &second.access).await);
 }
 
 #[tokio::test]
-async fn a_token_whose_answer_was_lost_gets_the_same_answer_again() {
+async fn a_refresh_repeated_within_the_grace_period_returns_the_same_refresh_token() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let second = refresh(&client, &first.refresh).await;
-    service.clock.advance(GRACE - Duration::from_millis(1));
+    service.clock.advance(GRACE.saturating_sub(Duration::from_millis(1)));
     let again = refresh(&client, &first.refresh).await;
-    assert_eq!(again.refresh, second.refresh, "the session has not forked");
-    assert!(works(&client, &again.access).await);
+    assert_eq!(again.refresh, second.refresh, "a repeated refresh must not issue another refresh token");
+    assert!(is_accepted(&client, &again.access).await);
     refresh(&client, &second.refresh).await;
 }
 
 #[tokio::test]
-async fn a_repeated_token_is_followed_to_the_newest() {
+async fn an_older_token_used_within_the_grace_period_returns_the_newest_refresh_token() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let second = refresh(&client, &first.refresh).await;
@@ -92,7 +94,7 @@ async fn a_repeated_token_is_followed_to_the_newest() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_used_again_later_ends_its_session() {
+async fn reuse_of_a_refresh_token_after_the_grace_period_ends_its_session() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let other = Tokens::from(client.token_for("ada", password()).await);
@@ -110,17 +112,17 @@ async fn a_token_that_is_used_again_later_ends_its_session() {
         }
     "#]]
     .assert_eq(&reused.to_string());
-    assert!(!works(&client, &first.access).await && !works(&client, &second.access).await);
+    assert!(!is_accepted(&client, &first.access).await && !is_accepted(&client, &second.access).await);
     assert_eq!(
         client.refresh(&second.refresh).await.outcome(),
         "401 INVALID_TOKEN",
-        "the thief's token is no good either"
+        "the newest refresh token of the session must be revoked too"
     );
-    assert!(works(&client, &other.access).await, "another session is not touched");
+    assert!(is_accepted(&client, &other.access).await, "other sessions of the user must continue");
 }
 
 #[tokio::test]
-async fn racing_refreshes_get_one_token() {
+async fn concurrent_refreshes_return_the_same_refresh_token() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
@@ -128,13 +130,13 @@ async fn racing_refreshes_get_one_token() {
         let (client, token, seen) = (client.clone(), first.refresh.clone(), Arc::clone(&seen));
         async move {
             let answer = client.refresh(&token).await;
-            seen.lock().expect("no racer panics").insert(answer.text("refresh_token"));
+            seen.lock().expect("a lock that is not poisoned").insert(answer.text("refresh_token"));
             answer
         }
     })
     .await;
     assert_eq!(outcomes, [("200".to_owned(), 12)].into());
-    let seen = seen.lock().expect("no racer panics").clone();
+    let seen = seen.lock().expect("a lock that is not poisoned").clone();
     assert_eq!(seen.len(), 1, "{seen:?}");
     service.clock.advance(DAY);
     for token in seen {
@@ -143,7 +145,7 @@ async fn racing_refreshes_get_one_token() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_races_the_end_of_its_session_is_let_through_or_refused() {
+async fn a_refresh_concurrent_with_the_end_of_its_session_does_not_prolong_the_session() {
     let service = in_process();
     let (client, _) = sign_up(&service).await;
     for _ in 0..5 {
@@ -163,13 +165,13 @@ async fn a_refresh_that_races_the_end_of_its_session_is_let_through_or_refused()
             outcomes.keys().all(|outcome| ["200", "401 INVALID_TOKEN"].contains(&outcome.as_str())),
             "{outcomes:?}"
         );
-        assert!(!works(&client, &tokens.access).await);
+        assert!(!is_accepted(&client, &tokens.access).await);
         assert_eq!(client.refresh(&tokens.refresh).await.outcome(), "401 INVALID_TOKEN");
     }
 }
 
 #[tokio::test]
-async fn a_session_lasts_for_thirty_days_after_its_last_refresh() {
+async fn a_session_expires_thirty_days_after_its_last_refresh() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     service.clock.advance(29 * DAY);
@@ -181,7 +183,7 @@ async fn a_session_lasts_for_thirty_days_after_its_last_refresh() {
 }
 
 #[tokio::test]
-async fn a_used_token_is_remembered_for_as_long_as_it_could_have_been_valid() {
+async fn a_used_refresh_token_is_stored_until_it_would_have_expired() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let database = service.database.connect().await;
@@ -192,14 +194,17 @@ async fn a_used_token_is_remembered_for_as_long_as_it_could_have_been_valid() {
         newest = refresh(&client, &newest.refresh).await;
     }
     let row = database.query_one("select count(*) from refresh_tokens", &[]).await.expect("the tokens");
-    assert_eq!(row.get::<_, i64>(0), 2, "the newest and those that were issued in the thirty days before");
+    assert_eq!(row.get::<_, i64>(0), 2, "only the tokens that were issued in the last thirty days must be stored");
     assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
     assert_eq!(client.refresh(&second).await.outcome(), "401 INVALID_TOKEN");
-    assert!(works(&client, &newest.access).await, "a token from before that is not known, and ends nothing");
+    assert!(
+        is_accepted(&client, &newest.access).await,
+        "a refresh token that is no longer stored must not end the session"
+    );
 }
 
 #[tokio::test]
-async fn what_is_no_refresh_token_is_refused() {
+async fn an_invalid_refresh_token_is_rejected() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     for token in ["", "x", &first.access, &first.refresh[1..], &"A".repeat(43), "a\0b"] {

@@ -1,17 +1,19 @@
+//! Tests of `POST /api/token/revoke`.
+
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{account, in_process, password};
+use crate::support::{in_process, password, registration};
 
 fn body(token: &str) -> String {
     json!({ "refresh_token": token }).to_string()
 }
 
 #[tokio::test]
-async fn a_revoked_token_ends_its_session_at_the_next_request() {
+async fn revoking_a_refresh_token_ends_its_session_at_the_next_request() {
     let service = in_process();
-    let client = service.anybody();
-    client.post("/api/register", &account("ada").body()).await;
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
     let (phone, laptop) = (client.token_for("ada", password()).await, client.token_for("ada", password()).await);
     let revoked = client.post("/api/token/revoke", &body(&phone.text("refresh_token"))).await;
     expect![[r#"
@@ -29,9 +31,9 @@ async fn a_revoked_token_ends_its_session_at_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_used_token_can_be_revoked_too() {
-    let client = in_process().anybody();
-    client.post("/api/register", &account("ada").body()).await;
+async fn revoking_a_used_refresh_token_ends_its_session() {
+    let client = in_process().anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
     let first = client.token_for("ada", password()).await.text("refresh_token");
     let second = client.refresh(&first).await.text("refresh_token");
     assert_eq!(client.post("/api/token/revoke", &body(&first)).await.status, 200);
@@ -39,8 +41,8 @@ async fn a_used_token_can_be_revoked_too() {
 }
 
 #[tokio::test]
-async fn whoever_revokes_learns_nothing() {
-    let client = in_process().anybody();
+async fn revoking_an_unknown_token_succeeds_like_any_revocation() {
+    let client = in_process().anonymous();
     for token in ["", "x", &"A".repeat(43)] {
         assert_eq!(client.post("/api/token/revoke", &body(token)).await.status, 200, "{token:?}");
     }

@@ -40,8 +40,7 @@ fn the_template_sets_the_settings_that_are_documented() -> Outcome {
     let missing: Vec<_> = documented.difference(&set).filter(|name| !is_exempt(name)).collect();
     assert!(
         missing.is_empty(),
-        "template.yaml does not set {missing:?}: add a parameter and a variable, or a reason to {:?}",
-        NOT_IN_THE_TEMPLATE
+        "template.yaml does not set {missing:?}: add a parameter and a variable, or a reason to {NOT_IN_THE_TEMPLATE:?}"
     );
     Ok(())
 }

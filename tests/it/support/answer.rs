@@ -9,7 +9,7 @@ use lambda_http::http::HeaderMap;
 use serde_json::Value;
 use shared::http::Route;
 
-/// An answer as a client gets it.
+/// A response that a client receives.
 #[derive(Debug)]
 pub struct Answer {
     pub status: i64,
@@ -22,21 +22,21 @@ impl From<ApiGatewayV2httpResponse> for Answer {
         let body = match response.body {
             Some(Body::Text(text)) => text,
             Some(Body::Binary(bytes)) if response.headers["content-encoding"] == "gzip" => {
-                assert!(response.is_base64_encoded, "the gateway would take bytes for text");
+                assert!(response.is_base64_encoded, "binary bodies must be encoded as base64");
                 let mut text = String::new();
                 GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("a compressed text");
                 text
             }
             None => String::new(),
-            Some(other) => panic!("every answer is text, not {other:?}"),
+            Some(other) => panic!("unexpected body {other:?}"),
         };
         Self { status: response.status_code, headers: response.headers, body }
     }
 }
 
 impl Answer {
-    /// Keeps the answer for `tests/openapi/check.py`, which holds it against the OpenAPI document, if the environment says
-    /// where.
+    /// Appends the response to the file in `ANSWERS_FILE`, if set. `tests/openapi/check.py` compares it with the
+    /// OpenAPI document.
     pub(super) fn record(&self, route: &Route) {
         let Ok(path) = std::env::var("ANSWERS_FILE") else { return };
         let headers: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
@@ -56,7 +56,8 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
 
-    /// Status and code of an error, or the status alone. Looks at nothing else, so that a body may be as deep as it likes.
+    /// The status and the error code, or only the status. Parses nothing else, so that the depth of a body is not
+    /// limited.
     pub fn outcome(&self) -> String {
         #[derive(serde::Deserialize)]
         struct Envelope {
@@ -68,18 +69,18 @@ impl Answer {
         }
     }
 
-    /// A header's text.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("headers are ASCII"))
     }
 
-    /// A member of `data` that is a text.
+    /// A string member of `data`.
     pub fn text(&self, member: &str) -> String {
         let json = self.json();
         json["data"][member].as_str().unwrap_or_else(|| panic!("no {member} in {}", self.body)).to_owned()
     }
 
-    /// The text of `data.value` exactly as it stands in the body.
+    /// The JSON text of `data.value`, unchanged.
     pub fn value_text(&self) -> String {
         #[derive(serde::Deserialize)]
         struct Envelope<'a> {
@@ -96,8 +97,8 @@ impl Answer {
     }
 }
 
-/// The whole answer for a snapshot: what every answer has is left out, and what is different each time is replaced by its
-/// kind, having been checked to be of that kind.
+/// The response for a snapshot. Headers that every response has are checked and left out. Values that differ between
+/// runs are checked and replaced by their kind.
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));

@@ -10,16 +10,16 @@ use super::endpoints::endpoints;
 use super::gateway::{GatewayRequest, find_route};
 use super::service::Service;
 
-/// Which gateway brings the requests: they differ in what they make of a path.
+/// The gateway in front of the functions. Gateways differ in path parameters and route keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gateway {
-    /// Path parameters are decoded, and the event names its route.
+    /// Path parameters are decoded, and the route key names the route.
     ApiGateway,
-    /// Path parameters are as they were sent, and every route is called `$default`.
+    /// Path parameters are not decoded, and the route key is always `$default`.
     CargoLambda,
 }
 
-/// Somebody who sends requests, signed in or not.
+/// A client of the service, signed in or anonymous.
 #[derive(Clone)]
 pub struct Client {
     service: Arc<Service>,
@@ -28,12 +28,12 @@ pub struct Client {
     address: String,
 }
 
-/// The fields of a registration, each of which a test can change or leave out.
+/// The fields of a registration, which a test can change or remove.
 #[derive(Clone, Debug)]
 pub struct Registration(Value);
 
-/// A registration that is right in everything.
-pub fn account(username: &str) -> Registration {
+/// A valid registration.
+pub fn registration(username: &str) -> Registration {
     Registration(json!({
         "username": username,
         "email": format!("{username}@example.com"),
@@ -44,12 +44,12 @@ pub fn account(username: &str) -> Registration {
     }))
 }
 
-/// The password of every account that does not choose another.
+/// The default password of accounts.
 pub fn password() -> &'static str {
     "correct horse battery"
 }
 
-/// Sends `count` requests at once: how many got which outcome.
+/// Sends `count` requests at once. Counts them by outcome.
 pub async fn race<F>(count: usize, request: impl Fn(usize) -> F) -> BTreeMap<String, usize>
 where
     F: Future<Output = Answer> + Send + 'static,
@@ -63,19 +63,19 @@ where
 }
 
 impl Registration {
-    /// With another value for a field.
+    /// Replaces the value of a field.
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.0[field] = value.into();
         self
     }
 
-    /// Without a field.
+    /// Removes a field.
     pub fn without(mut self, field: &str) -> Self {
         self.0.as_object_mut().expect("an object").remove(field);
         self
     }
 
-    /// As the body of a request.
+    /// The body of the request.
     pub fn body(&self) -> String {
         self.0.to_string()
     }
@@ -98,7 +98,7 @@ impl Client {
         self
     }
 
-    /// The same client, sending a header with each request; one that it had is replaced.
+    /// The same client with a header on each request. Replaces a header of the same name.
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(given, _)| given != name);
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -110,7 +110,7 @@ impl Client {
         self.with_header("authorization", &format!("Bearer {token}"))
     }
 
-    /// The access token that it sends.
+    /// The access token of the client.
     pub fn token(&self) -> String {
         let header = self.headers.iter().find(|(name, _)| name == "authorization");
         let token = header.and_then(|(_, value)| value.strip_prefix("Bearer "));
@@ -119,7 +119,7 @@ impl Client {
 
     /// Registers `username` and signs in.
     pub async fn sign_up(self, username: &str) -> Self {
-        let registered = self.post("/api/register", &account(username).body()).await;
+        let registered = self.post("/api/register", &registration(username).body()).await;
         assert_eq!(registered.status, 201, "{}", registered.body);
         self.sign_in(username).await
     }
@@ -131,12 +131,12 @@ impl Client {
         self.with_token(&answer.text("access_token"))
     }
 
-    /// Asks for a token.
+    /// Requests tokens.
     pub async fn token_for(&self, username: &str, password: &str) -> Answer {
         self.post("/api/token", &json!({ "username": username, "password": password }).to_string()).await
     }
 
-    /// Shows a refresh token.
+    /// Exchanges a refresh token.
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
         self.post("/api/token/refresh", &json!({ "refresh_token": refresh_token }).to_string()).await
     }
@@ -165,7 +165,7 @@ impl Client {
         self.send("DELETE", path, None).await
     }
 
-    /// Deletes by a request that has a body.
+    /// Sends a DELETE request with a body.
     pub async fn delete_with(&self, path: &str, body: &str) -> Answer {
         self.send("DELETE", path, Some(body)).await
     }
@@ -180,14 +180,14 @@ impl Client {
         self.service.invoke(&route, &request.event().to_string()).await
     }
 
-    /// Sends a body that the event carries as base64, as gateways do with bodies that are not text.
+    /// Sends a body that the event carries as base64, as gateways do with binary bodies.
     pub async fn post_base64(&self, path: &str, base64: &str) -> Answer {
         let (route, mut request) = self.request("POST", path, Some(base64));
         request.is_base64_encoded = true;
         self.service.invoke(&route, &request.event().to_string()).await
     }
 
-    /// The request as the gateway passes it on, and its route.
+    /// The route and the request that the gateway passes on.
     fn request(&self, method: &str, target: &str, body: Option<&str>) -> (Route, GatewayRequest) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         // Functions declare GET, and a gateway adds HEAD.

@@ -1,4 +1,4 @@
-//! A database for each test, copied from a migrated one and dropped afterwards.
+//! A database for each test, copied from a migrated template and dropped after the test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Once};
@@ -14,16 +14,16 @@ use tests::postgres::{Options, Server, Version};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::endpoints::roles;
-use super::fake_dsql::{BEFORE, LIMITS, LookAlike};
+use super::fake_dsql::{BEFORE, FakeDsql, LIMITS};
 use super::tools;
 
-/// An empty, migrated database; dropping it drops it on the server that all tests share.
+/// An empty, migrated database on a server that all tests share. Dropping it drops the database on the server.
 pub struct Database {
     url: String,
     /// Whether the functions' roles have passwords.
     roles: bool,
-    /// What stands between it and the service, if it is to look like Aurora DSQL.
-    look_alike: Option<LookAlike>,
+    /// The proxy to it that imitates Aurora DSQL, if any.
+    fake_dsql: Option<FakeDsql>,
     shared: Option<Shared>,
 }
 
@@ -32,16 +32,16 @@ struct Shared {
     cluster: &'static Cluster,
 }
 
-/// A server, and the database that those of the tests are copied from.
+/// A server with the template of the tests' databases.
 struct Cluster(Server);
 
-/// What is copied. The functions cannot be told to use it, so nobody is connected to it.
+/// The template. Functions never connect to it, because a database with connections cannot be copied.
 const TEMPLATE: &str = "migrated";
 
-/// The same, for databases that look like Aurora DSQL.
+/// The template of databases that imitate Aurora DSQL.
 const TEMPLATE_LIKE_DSQL: &str = "migrated_like_dsql";
 
-/// The password of every role on the shared servers, which nobody else reaches.
+/// The password of every role on the shared servers, which only this machine can reach.
 const ROLE_PASSWORD: &str = "role";
 
 static CLUSTER_18: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Version::V18));
@@ -51,16 +51,16 @@ pub fn database() -> Database {
     CLUSTER_18.database(TEMPLATE)
 }
 
-/// A database on PostgreSQL 18 that looks like Aurora DSQL to the service. Lives as long as the test's runtime.
+/// A database on PostgreSQL 18 that imitates Aurora DSQL as long as the test's runtime exists.
 pub fn database_like_dsql() -> Database {
     static TEMPLATE: Once = Once::new();
     TEMPLATE.call_once(|| CLUSTER_18.make_template_like_dsql());
     let mut database = CLUSTER_18.database(TEMPLATE_LIKE_DSQL);
     let name = database.config().get_dbname().expect("its name").to_owned();
-    // As DSQL has it: who meets another transaction at a row is told to try again.
+    // As on DSQL, a transaction that changes a row of a concurrent one fails with a conflict.
     let isolation = format!("alter database {name} set default_transaction_isolation = 'repeatable read'");
     apart(CLUSTER_18.execute(&isolation));
-    database.look_alike = Some(LookAlike::to(database.port()));
+    database.fake_dsql = Some(FakeDsql::to(database.port()));
     database
 }
 
@@ -78,7 +78,7 @@ impl Cluster {
             cluster.execute(&format!("create database {TEMPLATE}")).await;
             let applied = migrate::run(migration_app(&cluster.0.url(TEMPLATE))).await.expect("the migrations");
             assert!(!applied.applied.is_empty());
-            // The functions' roles, which come without a way to sign in.
+            // Migrations create the roles without a password.
             for name in GRANTS.iter().map(|grants| grants.role.name()) {
                 cluster.execute(&format!("alter role {name} password '{ROLE_PASSWORD}'")).await;
             }
@@ -95,12 +95,12 @@ impl Cluster {
                 superuser.batch_execute(statement).await.expect("the superuser's statement");
             }
             let mut database = Database::at(&url);
-            database.look_alike = Some(LookAlike::to(database.port()));
+            database.fake_dsql = Some(FakeDsql::to(database.port()));
             migrate::run(database.migration_app()).await.expect("the migrations");
             assert_eq!(database.refusals(), [""; 0]);
             superuser.batch_execute(LIMITS).await.expect("the superuser's statement");
         });
-        // Nobody may be connected to what is copied.
+        // A database with connections cannot be copied.
         apart(async {
             const OTHERS: &str = "select from pg_stat_activity where datname = 'migrated_like_dsql'";
             let observer = connect(&self.0.url("postgres")).await;
@@ -114,7 +114,7 @@ impl Cluster {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         apart(self.execute(&format!("create database {name} template {template} strategy file_copy")));
-        Database { url: self.0.url(&name), roles: true, look_alike: None, shared: Some(Shared { name, cluster: self }) }
+        Database { url: self.0.url(&name), roles: true, fake_dsql: None, shared: Some(Shared { name, cluster: self }) }
     }
 
     async fn execute(&self, sql: &str) {
@@ -123,26 +123,26 @@ impl Cluster {
 }
 
 impl Database {
-    /// A database on a server of the test's own.
+    /// A database on the test's own server.
     pub fn at(url: &str) -> Self {
-        Self { url: url.to_owned(), roles: false, look_alike: None, shared: None }
+        Self { url: url.to_owned(), roles: false, fake_dsql: None, shared: None }
     }
 
     /// The same database, reached through another port.
     pub fn through(&self, port: u16) -> Self {
         let own = self.port().to_string();
         let url = self.url.replacen(&own, &port.to_string(), 1);
-        Self { url, roles: self.roles, look_alike: None, shared: None }
+        Self { url, roles: self.roles, fake_dsql: None, shared: None }
     }
 
-    /// What kind of server the service takes it for.
+    /// The kind of server that the service detects.
     pub fn kind(&self) -> Dialect {
-        if self.look_alike.is_some() { Dialect::AuroraDsql } else { Dialect::PostgreSql }
+        if self.fake_dsql.is_some() { Dialect::AuroraDsql } else { Dialect::PostgreSql }
     }
 
-    /// The statements of the service's that Aurora DSQL would refuse.
+    /// The statements of the service that Aurora DSQL would reject.
     pub fn refusals(&self) -> Vec<String> {
-        self.look_alike.as_ref().map(LookAlike::refusals).unwrap_or_default()
+        self.fake_dsql.as_ref().map(FakeDsql::refusals).unwrap_or_default()
     }
 
     /// The context of `migrate` for this database.
@@ -153,10 +153,10 @@ impl Database {
         App::new(super::service::settings(), Arc::new(secrets), clock, 1)
     }
 
-    /// Its address for the superuser, as the service reaches it.
+    /// The address for the superuser, through the imitation of DSQL if any.
     pub fn as_seen(&self) -> String {
-        match &self.look_alike {
-            Some(look_alike) => self.url.replacen(&self.port().to_string(), &look_alike.port().to_string(), 1),
+        match &self.fake_dsql {
+            Some(fake_dsql) => self.url.replacen(&self.port().to_string(), &fake_dsql.port().to_string(), 1),
             None => self.url.clone(),
         }
     }
@@ -166,12 +166,12 @@ impl Database {
         self.config().get_ports()[0]
     }
 
-    /// Its address, for the superuser.
+    /// The address for the superuser.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Its address for a function: as the role that the function is deployed with.
+    /// The address for a function, with the role that it is deployed with.
     pub fn url_of(&self, function: &str) -> String {
         let role = roles().find_map(|(name, role)| (name == function).then_some(role));
         role.map_or_else(|| self.url.clone(), |role| self.url_as(role))
@@ -187,17 +187,17 @@ impl Database {
         format!("postgres://{}:{ROLE_PASSWORD}@{place}", role.name())
     }
 
-    /// The same, parsed.
+    /// The parsed address for a function.
     pub fn config_of(&self, function: &str) -> Config {
         self.url_of(function).parse().expect("the address that the server gave")
     }
 
-    /// Its address for the superuser, parsed.
+    /// The parsed address for the superuser.
     pub fn config(&self) -> Config {
         self.url.parse().expect("the address that the server gave")
     }
 
-    /// Waits until some statement waits for another one's locks.
+    /// Waits until a statement is blocked by a lock.
     pub async fn until_a_statement_waits(&self) {
         const WAITING: &str =
             "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
@@ -215,10 +215,10 @@ impl Database {
         connect(&self.url_as(role)).await
     }
 
-    /// A connection that does not go through the service: to look at what it left, or to break something.
+    /// A direct connection as the superuser, to inspect or damage the database.
     pub async fn connect(&self) -> Client {
         let client = connect(&self.url).await;
-        if self.look_alike.is_some() {
+        if self.fake_dsql.is_some() {
             client.batch_execute("set search_path = keyhold").await.expect("a setting");
         }
         client
@@ -244,7 +244,7 @@ async fn connect(url: &str) -> Client {
     client
 }
 
-/// Runs something to its end from a place that cannot wait for it, such as a drop within a test's own runtime.
+/// Runs a future to its end in a new thread, for callers that cannot await it, such as `drop`.
 fn apart(work: impl Future<Output = ()> + Send) {
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use tests::emulator::Emulator;
 
 use super::{
-    Database, GatewayRequest, SECRET, SECRET_ID, SecretsManager, account, binaries, database, emulate, password, tools,
+    Database, GatewayRequest, SECRET, SECRET_ID, SecretsManager, binaries, database, emulate, password, registration,
+    tools,
 };
 
-/// A deployment whose functions know nothing but where their secrets are.
+/// A deployment whose functions get the ARNs of their secrets in place of the secrets.
 pub struct Deployment {
     pub database: Arc<Database>,
     pub secrets: SecretsManager,
@@ -42,9 +43,9 @@ impl Deployment {
         emulate(&binaries().path(function), &self.environment())
     }
 
-    /// Registers ada and signs her in: her access token.
+    /// Registers ada and signs her in. Returns her access token.
     pub fn sign_up(&self) -> Result<String, Box<dyn std::error::Error>> {
-        let registered = post(&self.start("register")?, "/api/register", None, &account("ada").body())?;
+        let registered = post(&self.start("register")?, "/api/register", None, &registration("ada").body())?;
         assert_eq!(registered.0, 201, "{}", registered.1);
         let sign_in = json!({ "username": "ada", "password": password() }).to_string();
         let (status, body) = post(&self.start("token")?, "/api/token", None, &sign_in)?;
@@ -53,7 +54,7 @@ impl Deployment {
     }
 }
 
-/// The form that RDS writes.
+/// A database secret in the format that RDS writes.
 pub fn credentials(database: &Database, username: &str, password: &str) -> String {
     let config = database.config();
     let (port, name) = (database.port(), config.get_dbname());
@@ -61,6 +62,7 @@ pub fn credentials(database: &Database, username: &str, password: &str) -> Strin
         .to_string()
 }
 
+/// A key ring of shared secrets.
 pub fn ring(keys: &[(&str, &str)]) -> String {
     let keys: Vec<Value> = keys.iter().map(|(kid, secret)| json!({ "kid": kid, "secret": secret })).collect();
     json!({ "keys": keys }).to_string()

@@ -1,12 +1,12 @@
-//! Every endpoint. The tests that compare lists start from this one, and requests find their function by it.
+//! The list of endpoints, and the call of an endpoint's function.
 //!
-//! `tests/build.rs` writes the list from the functions, which declare a `ROUTE` and a `ROLE`.
+//! `tests/build.rs` generates the list from the functions, which declare a `ROUTE` and a `ROLE`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lambda_http::Context;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_runtime::Context;
 use shared::App;
 use shared::auth::key_ring::KeyRing;
 use shared::db::Role;
@@ -14,7 +14,7 @@ use shared::http::Route;
 use shared::runtime::respond;
 use shared::secrets::{NoKeys, Secrets};
 
-/// The contexts that the functions are called with. The apps are by function, because each signs in as its own role.
+/// The contexts of the functions. Each function has its own app, because it signs in as its own role.
 #[derive(Clone)]
 pub struct Apps {
     pub without_keys: HashMap<&'static str, App<NoKeys>>,
@@ -22,7 +22,7 @@ pub struct Apps {
     pub keys: Arc<Secrets<KeyRing>>,
 }
 
-/// A context that some function's `handle` takes.
+/// A type of context that a `handle` function takes.
 trait FromApps {
     fn from_apps(apps: &Apps, function: &str) -> Self;
 }
@@ -51,7 +51,7 @@ impl FromApps for () {
 
 macro_rules! endpoints {
     ($($name:literal $function:ident ($role:expr))*) => {
-        /// Every endpoint: the name of its function and its route.
+        /// All endpoints: the name of the function and the route.
         pub fn endpoints() -> Vec<(&'static str, Route)> {
             vec![$(($name, $function::ROUTE)),*]
         }
@@ -62,7 +62,7 @@ macro_rules! endpoints {
         pub async fn answer(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
             $(if *route == $function::ROUTE {
                 let (app, invocation) = (FromApps::from_apps(apps, $name), Context::default());
-                // Boxed: the compiler would lay out the states of all functions as one.
+                // Boxed, because this future would otherwise hold the states of all functions.
                 return Box::pin(respond(app, route, $function::handle, event, &invocation)).await;
             })*
             panic!("no function answers {route}")

@@ -1,6 +1,5 @@
-//! A PostgreSQL that looks like Aurora DSQL as far as it can: what stands between it and the service refuses the statements
-//! that DSQL refuses and translates those that PostgreSQL does not know; a transaction that another one got in the way of is
-//! undone, and so is one that changes more than DSQL lets it.
+//! An imitation of Aurora DSQL on PostgreSQL. A proxy rejects the statements that DSQL rejects, and translates those
+//! that only DSQL has. The database rolls back transactions that conflict or exceed the limits of DSQL.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,26 +10,26 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::sql::{Statement, refused, statements};
 
-/// Forwards connections to a server and looks at each statement on its way.
-pub struct LookAlike {
+/// The proxy.
+pub struct FakeDsql {
     address: SocketAddr,
     refusals: Arc<Mutex<Vec<String>>>,
 }
 
-/// What DSQL has and PostgreSQL has not, made before the migrations run.
+/// Statements that add objects and privileges of DSQL before the migrations run.
 pub const BEFORE: [&str; 3] = [
     "create schema sys",
     "create table sys.iam_pg_role_mappings (pg_role_name text not null, arn text not null)",
-    // Nobody but `admin` gets at it.
+    // Only `admin` has access.
     "revoke all on schema public from public",
 ];
 
-/// The limits of a transaction, put on the tables that the migrations have made: 3000 rows and 10 MiB.
+/// Triggers that enforce the limits of a transaction, 3000 rows and 10 MiB, on the tables of the migrations.
 pub const LIMITS: &str = "
     create function public.count_change() returns trigger language plpgsql as $$
     declare
-        changed int := coalesce(nullif(current_setting('look_alike.rows', true), ''), '0')::int + 1;
-        bytes bigint := coalesce(nullif(current_setting('look_alike.bytes', true), ''), '0')::bigint
+        changed int := coalesce(nullif(current_setting('fake_dsql.rows', true), ''), '0')::int + 1;
+        bytes bigint := coalesce(nullif(current_setting('fake_dsql.bytes', true), ''), '0')::bigint
             + coalesce(octet_length(new::text), octet_length(old::text));
     begin
         if changed > 3000 then
@@ -38,7 +37,7 @@ pub const LIMITS: &str = "
         elsif bytes > 10 * 1024 * 1024 then
             raise exception 'transaction size limit 10mb exceeded' using errcode = '54000';
         end if;
-        perform set_config('look_alike.rows', changed::text, true), set_config('look_alike.bytes', bytes::text, true);
+        perform set_config('fake_dsql.rows', changed::text, true), set_config('fake_dsql.bytes', bytes::text, true);
         return coalesce(new, old);
     end $$;
     do $$ declare name text; begin
@@ -48,8 +47,8 @@ pub const LIMITS: &str = "
         end loop;
     end $$";
 
-impl LookAlike {
-    /// Listens on a free port of this machine. Lives as long as the test's runtime.
+impl FakeDsql {
+    /// Starts a proxy on a free port of this machine. It runs as long as the test's runtime.
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("the port");
@@ -80,7 +79,7 @@ impl LookAlike {
         self.address.port()
     }
 
-    /// The statements that it refused, and why.
+    /// The rejected statements and the reasons.
     pub fn refusals(&self) -> Vec<String> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -89,7 +88,7 @@ impl LookAlike {
 struct Connection {
     refusals: Arc<Mutex<Vec<String>>>,
     in_transaction: bool,
-    /// Of the transaction: whether each statement changes the schema.
+    /// For each statement of the transaction, whether it changes the schema.
     changes: Vec<bool>,
 }
 
@@ -119,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// What PostgreSQL gets in the place of a statement.
+    /// Translates a statement for PostgreSQL. A rejected one becomes a statement that fails.
     fn seen(&mut self, sql: &str) -> String {
         let all = statements(sql);
         let reason = all.iter().find_map(|statement| self.refusal(statement, all.len()));

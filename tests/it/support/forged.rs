@@ -1,4 +1,4 @@
-//! Tokens made without the service, by the text of RFC 7515 alone.
+//! Tokens that tests make themselves by RFC 7515.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::SECRET;
 
-/// A token that is right in everything, and can be made wrong in anything.
+/// A valid token, each part of which a test can change.
 #[derive(Clone, Debug)]
 pub struct Forged {
     header: Value,
@@ -16,7 +16,7 @@ pub struct Forged {
 }
 
 impl Forged {
-    /// A copy of a real token, taken apart.
+    /// Decodes a token of the service.
     pub fn from(token: &str) -> Self {
         let part = |index: usize| {
             let text = token.split('.').nth(index).expect("three parts");
@@ -35,37 +35,37 @@ impl Forged {
         &self.header
     }
 
-    /// With another header member.
+    /// Sets a header member.
     pub fn with_header(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.header[member] = value.into();
         self
     }
 
-    /// Without a header member.
+    /// Removes a header member.
     pub fn without_header(mut self, member: &str) -> Self {
         self.header.as_object_mut().expect("an object").remove(member);
         self
     }
 
-    /// With another claim.
+    /// Sets a claim.
     pub fn with_claim(mut self, claim: &str, value: impl Into<Value>) -> Self {
         self.claims[claim] = value.into();
         self
     }
 
-    /// Without a claim.
+    /// Removes a claim.
     pub fn without_claim(mut self, claim: &str) -> Self {
         self.claims.as_object_mut().expect("an object").remove(claim);
         self
     }
 
-    /// Signed with another secret.
+    /// Sets the secret that signs the token.
     pub fn with_secret(mut self, secret: &[u8]) -> Self {
         self.secret = secret.to_owned();
         self
     }
 
-    /// The token, signed with HMAC-SHA-256 whatever its header says.
+    /// The token, signed with HMAC-SHA-256 regardless of its header.
     pub fn sign(&self) -> String {
         let message = self.message();
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.secret);
@@ -79,7 +79,7 @@ impl Forged {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes())))
     }
 
-    /// The token without a signature, as `alg: none` has it.
+    /// The token with `alg: none` and without a signature.
     pub fn unsigned(&self) -> String {
         format!("{}.", self.clone().with_header("alg", "none").message())
     }

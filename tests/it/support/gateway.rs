@@ -1,5 +1,5 @@
-//! API Gateway's part of a request: it finds the route of a path and turns the request into an event of payload format 2.0.
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+//! API Gateway's part of a request: it finds the route of a path and turns the request into an event of payload format
+//! 2.0. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
 //! `tests/gateway` includes this file by its path. An example cannot import from a test, and the library of the package
 //! `tests`, which `cargo dev` compiles first, does without `serde_json`.
@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 /// A path parameter: its name and its value.
 pub type Parameter = (String, String);
 
-/// Finds the route that API Gateway chooses, and the path parameter if it has one. A literal path comes before one with a
-/// parameter, and `{id}` before `{key+}`. `describe` returns the method and the path of a route.
+/// Finds the route that API Gateway chooses, and the path parameter if it has one. A literal path comes before one with
+/// a parameter, and `{id}` before `{key+}`. `describe` returns the method and the path of a route.
 ///
 /// Unlike API Gateway it accepts an empty parameter, so that tests can send one to a function.
 pub fn find_route<R>(

@@ -1,4 +1,4 @@
-//! The real functions behind real HTTP: `cargo lambda watch` as `cargo dev` runs it.
+//! The service over HTTP: `cargo lambda watch`, as `cargo dev` runs it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,21 +7,21 @@ use tests::{Error, port};
 
 use super::{Database, SECRET, binaries, database, silence, tools};
 
-/// The service on the wire, until it is dropped.
+/// The running service. Dropping it stops it.
 pub struct Served {
-    // Before the database: the functions go first.
+    // Before the database, so that the functions stop first.
     watch: Watch,
     _database: Database,
 }
 
 impl Served {
-    /// `http://localhost:PORT`, with nothing after it.
+    /// `http://localhost:PORT`, without a trailing slash.
     pub fn base_url(&self) -> String {
         self.watch.base_url()
     }
 }
 
-/// Starts the service on an empty database; with `cors`, browsers may let pages of any origin read the answers.
+/// Starts the service on an empty database. With `cors`, browsers may call it from all origins.
 pub fn served(cors: bool) -> Result<Served, Error> {
     binaries();
     let database = database();

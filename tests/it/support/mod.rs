@@ -1,4 +1,4 @@
-//! The service as its users see it, and the stand-ins for the services that it uses.
+//! The service and its clients in this process, and local replacements for the services that it uses.
 
 mod answer;
 mod client;
@@ -9,6 +9,7 @@ mod endpoints;
 mod fake_dsql;
 mod forged;
 mod gateway;
+pub mod http_server;
 mod http_service;
 mod keys;
 mod machine;
@@ -22,7 +23,7 @@ pub mod tls;
 pub mod workspace;
 
 pub use answer::Answer;
-pub use client::{Client, Gateway, account, password, race};
+pub use client::{Client, Gateway, password, race, registration};
 pub use database::{Database, database, database_like_dsql, migration_app, postgresql_16};
 pub use endpoints::{endpoints, roles};
 pub use forged::Forged;
@@ -33,7 +34,7 @@ pub use machine::{binaries, emulate, guard, silence, tools};
 pub use proxy::Proxy;
 pub use response_url::{Received, ResponseUrl};
 pub use secrets_manager::SecretsManager;
-pub use service::{HandClock, Service, in_process, settings};
+pub use service::{ManualClock, Service, in_process, settings};
 
 /// The result of a test.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;

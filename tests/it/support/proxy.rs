@@ -1,4 +1,4 @@
-//! A wire between the service and PostgreSQL that a test can cut without either end noticing.
+//! A TCP proxy between the service and PostgreSQL that can drop all traffic without closing connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Forwards connections to a server; those that were open when it was cut swallow everything from then on.
+/// Forwards connections to a server. Connections that were open at a cut discard all bytes after it.
 pub struct Proxy {
     address: SocketAddr,
     generation: Arc<AtomicU32>,
 }
 
 impl Proxy {
-    /// Listens on a free port of this machine. Lives as long as the test's runtime.
+    /// Starts a proxy on a free port of this machine. It runs as long as the test's runtime.
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("the port");
@@ -38,7 +38,7 @@ impl Proxy {
         self.address.port()
     }
 
-    /// Cuts the connections that are open: bytes vanish, and nobody is told.
+    /// Cuts the open connections: their bytes are discarded, and neither end gets an error.
     pub fn cut(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
@@ -53,7 +53,7 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, current: Arc<A
         }
     }
     if current.load(Ordering::SeqCst) != born {
-        // Nobody is told that the other end hung up either.
+        // A return would close the connection.
         std::future::pending::<()>().await;
     }
 }

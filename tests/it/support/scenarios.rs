@@ -1,4 +1,4 @@
-//! Sequences of requests that several tests run.
+//! Sequences of requests that several tests send.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std:
     Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, 1)).await.map_err(|error| error.to_string())?)
 }
 
-/// Has the service run each of its statements.
+/// Sends requests that run every statement of the service.
 pub async fn every_statement(service: &Arc<Service>) -> Outcome {
-    let ada = service.anybody().sign_up("ada").await;
+    let ada = service.anonymous().sign_up("ada").await;
     let value = r#"{"value":2}"#;
     assert_eq!(ada.store("key", json!(1)).await.outcome(), "201");
     assert_eq!(ada.store("key", json!(1)).await.outcome(), "409 KEY_EXISTS");
@@ -44,37 +44,37 @@ pub async fn every_statement(service: &Arc<Service>) -> Outcome {
     service.clock.advance(Duration::from_secs(10));
     assert_eq!(sweep(service).await?.removed, 1);
 
-    let tokens = service.anybody().token_for("ada", password()).await;
+    let tokens = service.anonymous().token_for("ada", password()).await;
     for _ in 0..2 {
-        assert_eq!(service.anybody().refresh(&tokens.text("refresh_token")).await.outcome(), "200");
+        assert_eq!(service.anonymous().refresh(&tokens.text("refresh_token")).await.outcome(), "200");
     }
     let revoke = json!({ "refresh_token": tokens.text("refresh_token") }).to_string();
-    assert_eq!(service.anybody().post("/api/token/revoke", &revoke).await.outcome(), "200");
+    assert_eq!(service.anonymous().post("/api/token/revoke", &revoke).await.outcome(), "200");
     for expected in ["401 INVALID_CREDENTIALS"; 5].into_iter().chain(["429 TOO_MANY_ATTEMPTS"]) {
-        assert_eq!(service.anybody().token_for("nobody", "a wrong guess").await.outcome(), expected);
+        assert_eq!(service.anonymous().token_for("unknown", "a wrong guess").await.outcome(), expected);
     }
     assert_eq!(ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len), Some(1));
     assert_eq!(ada.patch("/api/account", r#"{"age":50}"#).await.outcome(), "200");
     let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
     assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
-    let other = service.anybody().token_for("ada", "another password").await;
-    let other = service.anybody().with_token(&other.text("access_token"));
+    let other = service.anonymous().token_for("ada", "another password").await;
+    let other = service.anonymous().with_token(&other.text("access_token"));
     let id = Forged::from(&other.token()).claims()["sid"].as_str().unwrap_or_default().to_owned();
     assert_eq!(ada.delete(&format!("/api/sessions/{id}")).await.outcome(), "200");
-    let again = service.anybody().token_for("ada", "another password").await;
-    let again = service.anybody().with_token(&again.text("access_token"));
+    let again = service.anonymous().token_for("ada", "another password").await;
+    let again = service.anonymous().with_token(&again.text("access_token"));
     let delete = json!({ "password": "another password" }).to_string();
     assert_eq!(again.delete("/api/sessions").await.outcome(), "200");
     assert_eq!(ada.delete_with("/api/account", &delete).await.outcome(), "401 INVALID_TOKEN");
-    let last = service.anybody().token_for("ada", "another password").await;
-    let last = service.anybody().with_token(&last.text("access_token"));
+    let last = service.anonymous().token_for("ada", "another password").await;
+    let last = service.anonymous().with_token(&last.text("access_token"));
     assert_eq!(last.delete_with("/api/account", &delete).await.outcome(), "200");
     Ok(())
 }
 
-/// Has writers race the end of their account, some times.
+/// Races writes and the deletion of their account, several times.
 pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
-    let client = service.anybody();
+    let client = service.anonymous();
     for round in 0..5 {
         let ada = client.clone().sign_up("ada").await;
         let outcomes = race(12, |index| {
@@ -97,7 +97,7 @@ pub async fn race_the_end_of_an_account(service: &Arc<Service>) -> Outcome {
     Ok(())
 }
 
-/// Asserts that nobody has an account, and nobody's values are there.
+/// Asserts that no accounts, sessions, or values are left.
 pub async fn nothing_is_left(service: &Service) -> Outcome {
     let database = service.database.connect().await;
     for table in ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage"] {

@@ -1,4 +1,4 @@
-//! A stand-in for AWS Secrets Manager: moto, with the real service's protocol.
+//! A local AWS Secrets Manager: moto, which implements its protocol.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tests::port;
 use tests::process::{Running, spawn};
 use tests::tools::Tools;
 
-/// A running moto; dropping it stops it.
+/// A running moto server. Dropping it stops it.
 pub struct SecretsManager {
     url: String,
     _running: Running,
 }
 
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 impl SecretsManager {
-    /// Starts one with no secrets in it.
+    /// Starts a server without secrets.
     pub fn start(tools: &Tools) -> Result<Self, Box<dyn std::error::Error>> {
         let port = port::free()?;
         let mut command = tools.command("moto_server");
@@ -27,26 +27,26 @@ impl SecretsManager {
         Ok(Self { url: format!("http://127.0.0.1:{port}"), _running: running })
     }
 
-    /// Where the SDK finds it.
+    /// The endpoint for the SDK.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Stores a new secret: its ARN.
+    /// Stores a new secret. Returns its ARN.
     pub fn create(&self, name: &str, text: &str) -> Result<String, Box<dyn std::error::Error>> {
         let answer =
             self.call("CreateSecret", &json!({ "Name": name, "SecretString": text, "ClientRequestToken": token() }))?;
         Ok(answer["ARN"].as_str().ok_or("no ARN")?.to_owned())
     }
 
-    /// Stores another text under a secret.
+    /// Stores a new version of a secret.
     pub fn put(&self, arn: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
         self.call("PutSecretValue", &json!({ "SecretId": arn, "SecretString": text, "ClientRequestToken": token() }))?;
         Ok(())
     }
 
-    /// Hands out the current version in a batch as well: moto goes on handing out the one that was, after another has been made
-    /// the current one.
+    /// Makes batch requests return the current version. After a change of the current version, moto still returns the
+    /// previous one there.
     pub fn settle(&self, arn: &str) -> Result<(), Box<dyn std::error::Error>> {
         let current = self.call("GetSecretValue", &json!({ "SecretId": arn, "VersionStage": "AWSCURRENT" }))?;
         let (text, version) = (&current["SecretString"], &current["VersionId"]);
@@ -58,7 +58,7 @@ impl SecretsManager {
         let mut response = ureq::post(&self.url)
             .header("x-amz-target", format!("secretsmanager.{action}"))
             .header("content-type", "application/x-amz-json-1.1")
-            // moto reads the service and the region out of the signature, and does not verify it.
+            // moto reads the service and the region from the signature and does not verify it.
             .header(
                 "authorization",
                 "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/secretsmanager/aws4_request",

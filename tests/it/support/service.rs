@@ -1,4 +1,4 @@
-//! The whole service in this process: every function behind its route, each request through `runtime::respond`.
+//! The service in this process: every function behind its route. Each request goes through `runtime::respond`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,39 +20,40 @@ use super::endpoints::{Apps, answer, roles};
 use super::keys::{SECRET, SECRET_ID};
 use super::{Client, Database, database};
 
-/// The functions on a database of their own, each signed in as its role, with a clock that only the test moves.
+/// The functions on their own database, each signed in as its role, with a clock that only the test advances.
 pub struct Service {
     pub database: Arc<Database>,
-    pub clock: Arc<HandClock>,
+    pub clock: Arc<ManualClock>,
     apps: Apps,
 }
 
-/// A clock that stands still until it is moved.
-pub struct HandClock(Mutex<SystemTime>);
+/// A clock that only `advance` moves.
+pub struct ManualClock(Mutex<SystemTime>);
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        *self.0.lock().expect("nothing panics with the clock in its hand")
+        *self.0.lock().expect("no panic while the clock is locked")
     }
 }
 
-impl Default for HandClock {
+impl Default for ManualClock {
     fn default() -> Self {
         Self(Mutex::new(SystemTime::UNIX_EPOCH + START))
     }
 }
 
-impl HandClock {
-    /// Lets time pass.
+impl ManualClock {
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        *self.0.lock().expect("nothing panics with the clock in its hand") += by;
+        *self.0.lock().expect("no panic while the clock is locked") += by;
     }
 }
 
 /// 2026-01-01T00:00:00Z.
+#[expect(clippy::duration_suboptimal_units, reason = "Unix time is in seconds")]
 const START: Duration = Duration::from_secs(1_767_225_600);
 
-/// As deployed, but for bcrypt's cost: its lowest, so that a test waits for what it tests.
+/// The default settings with the lowest cost of bcrypt, so that tests are fast.
 pub fn settings() -> Settings {
     Settings {
         bcrypt_cost: 4,
@@ -60,9 +61,9 @@ pub fn settings() -> Settings {
         tokens: TokenPolicy {
             issuer: "keyhold".to_owned(),
             audience: "keyhold".to_owned(),
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
         },
-        refresh_lifetime: Duration::from_secs(30 * 24 * 3600),
+        refresh_lifetime: Duration::from_hours(30 * 24),
         quota: Quota { keys: 1000, bytes: 10 * 1024 * 1024 },
     }
 }
@@ -73,14 +74,14 @@ pub fn in_process() -> Arc<Service> {
 }
 
 impl Service {
-    /// The service on a database, with settings of the test's choice.
+    /// The service on a database with the given settings.
     pub fn new(database: impl Into<Arc<Database>>, settings: Settings) -> Arc<Self> {
         let ring = format!(r#"{{"keys":[{{"kid":"{SECRET_ID}","secret":"{SECRET}"}}]}}"#);
         Self::with(database.into(), settings, &ring)
     }
 
     fn with(database: Arc<Database>, settings: Settings, ring: &str) -> Arc<Self> {
-        let clock = Arc::new(HandClock::default());
+        let clock = Arc::new(ManualClock::default());
         let keys_of = |function: &str| {
             let keys = KeyRing::parse(ring).expect("the test's own key ring");
             Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).with_dialect(database.kind()))
@@ -88,17 +89,17 @@ impl Service {
         Self::with_secrets(database.clone(), settings, keys_of, clock.clone())
     }
 
-    /// The service with keys that may come from elsewhere.
+    /// The service with the given source of signing keys.
     pub fn with_secrets(
         database: Arc<Database>,
         settings: Settings,
         secrets_of: impl Fn(&str) -> Arc<Secrets<KeyRing>>,
-        clock: Arc<HandClock>,
+        clock: Arc<ManualClock>,
     ) -> Arc<Self> {
         let mut apps = Apps { without_keys: HashMap::new(), with_keys: HashMap::new(), keys: secrets_of("jwks-get") };
         for role in GRANTS.iter().map(|grants| grants.role) {
             let functions: Vec<&str> = roles().filter(|(_, of)| *of == role).map(|(function, _)| function).collect();
-            // Functions of one role share their connections, because all tests together would need too many.
+            // Functions of a role share connections, to limit the connections of all tests together.
             let Some(first) = functions.first() else { continue };
             let secrets =
                 Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.kind());
@@ -107,25 +108,25 @@ impl Service {
             apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
             apps.with_keys.extend(functions.iter().map(|function| (*function, with_keys.clone())));
         }
-        Arc::new(Self { apps, database, clock })
+        Arc::new(Self { database, clock, apps })
     }
 
-    /// The service with other settings on the same database, its clock at the start again.
+    /// The service with other settings and a new clock on the same database.
     pub fn with_settings(&self, settings: Settings) -> Arc<Self> {
         Self::new(Arc::clone(&self.database), settings)
     }
 
-    /// The service with another key ring on the same database, its clock at the start again.
+    /// The service with another key ring and a new clock on the same database.
     pub fn with_ring(&self, ring: &str) -> Arc<Self> {
         Self::with(Arc::clone(&self.database), settings(), ring)
     }
 
-    /// Somebody who has not signed in.
-    pub fn anybody(self: &Arc<Self>) -> Client {
+    /// A client without a token.
+    pub fn anonymous(self: &Arc<Self>) -> Client {
         Client::new(Arc::clone(self))
     }
 
-    /// Hands an event to the function of a route.
+    /// Invokes the function of a route with an event.
     pub async fn invoke(&self, route: &Route, event: &str) -> Answer {
         let answer = Answer::from(answer(&self.apps, route, event).await);
         answer.record(route);

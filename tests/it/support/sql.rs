@@ -1,6 +1,6 @@
-//! SQL as far as tests look into it: statements as words, and what Aurora DSQL refuses of them.
+//! SQL statements as lists of words, and the phrases that Aurora DSQL rejects.
 
-/// A statement as its words and signs.
+/// The words and other characters of a statement.
 pub type Statement = Vec<String>;
 
 /// The statements of a migration, without comments and in lower case.
@@ -10,7 +10,7 @@ pub fn statements(sql: &str) -> Vec<Statement> {
     code.split(';').map(words).filter(|words| !words.is_empty()).collect()
 }
 
-/// Words as they are, and every other sign by itself.
+/// Splits SQL into words and single other characters.
 pub fn words(sql: &str) -> Statement {
     let mut words = Statement::new();
     let mut within = false;
@@ -32,7 +32,7 @@ pub fn contains(statement: &[String], phrase: &str) -> bool {
     statement.windows(phrase.len()).any(|window| window == phrase)
 }
 
-/// What DSQL refuses, or takes only in a form of its own.
+/// Phrases that DSQL rejects, or accepts only in another form.
 const REFUSED: [&str; 44] = [
     "json",
     "jsonb",
@@ -71,19 +71,19 @@ const REFUSED: [&str; 44] = [
     "pg_notify",
     "pg_advisory_lock",
     "pg_advisory_unlock",
-    // A session's own settings do not outlive a transaction behind RDS Proxy either, which pins the connection.
+    // RDS Proxy pins a connection for it.
     "set local",
     "skip locked",
     "for no key update",
     "for share",
-    // Catalogs that it has not.
+    // Catalogs that DSQL lacks.
     "pg_database",
     "pg_authid",
     "alter role",
     "rds_iam",
 ];
 
-/// What of a statement DSQL refuses.
+/// The phrases of a statement that DSQL rejects.
 pub fn refused(statement: &[String]) -> Vec<&'static str> {
     let is_index = |phrase: &str| phrase == "create index" && contains(statement, "create index async");
     REFUSED.into_iter().filter(|phrase| contains(statement, phrase) && !is_index(phrase)).collect()

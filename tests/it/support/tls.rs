@@ -1,4 +1,4 @@
-//! Certificates of a test's own authority, and the server's side of PostgreSQL's TLS negotiation.
+//! Certificates of a temporary authority, and the server's side of PostgreSQL's TLS negotiation.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::guard;
 
-/// A certificate for `name`, and the file with the authority that signed it. `server` makes the file's name the test's own.
+/// Creates a certificate for `name` and a file with its authority. `server` makes the name of the file unique.
 pub fn certified(server: u16, name: &str) -> Result<(TlsAcceptor, PathBuf), Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -34,7 +34,7 @@ pub fn certified(server: u16, name: &str) -> Result<(TlsAcceptor, PathBuf), Box<
     Ok((TlsAcceptor::from(Arc::new(config)), file))
 }
 
-/// Takes a client that asks for TLS as PostgreSQL's protocol has it: SSLRequest, eight bytes, answered by S.
+/// Accepts a TLS connection of PostgreSQL's protocol: an SSLRequest of eight bytes, answered by `S`.
 pub async fn accept(mut client: TcpStream, acceptor: &TlsAcceptor) -> std::io::Result<TlsStream<TcpStream>> {
     let mut request = [0; 8];
     client.read_exact(&mut request).await?;

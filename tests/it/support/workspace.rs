@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
 use serde_json::Value;
+use shared::db::Dialect;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -17,7 +18,7 @@ pub fn functions() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
     for entry in fs::read_dir(root().join("functions"))? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            names.insert(entry.file_name().into_string().map_err(|name| format!("{name:?} is not UTF-8"))?);
+            names.insert(entry.file_name().into_string().map_err(|name| format!("{} is not UTF-8", name.display()))?);
         }
     }
     Ok(names)
@@ -29,7 +30,7 @@ pub fn events_of(function: &str) -> Result<Vec<(String, Value)>, Box<dyn std::er
     for entry in fs::read_dir(root().join("events"))? {
         let path = entry?.path();
         let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
-        // `data-create-…` is an event of `data-create` and of no shorter name.
+        // The longest name, so that `data-create-…` belongs to `data-create`.
         let longest = functions()?.into_iter().filter(|known| name.starts_with(known.as_str())).max_by_key(String::len);
         if longest.as_deref() == Some(function) {
             events.push((name.to_owned(), serde_json::from_str(&fs::read_to_string(&path)?)?));
@@ -38,15 +39,17 @@ pub fn events_of(function: &str) -> Result<Vec<(String, Value)>, Box<dyn std::er
     Ok(events)
 }
 
-/// The migrations: file and text.
-pub fn migrations() -> Result<BTreeMap<String, String>, Box<dyn std::error::Error>> {
+/// Returns the migrations for a dialect: file names and texts.
+pub fn migrations(dialect: Dialect) -> Result<BTreeMap<String, String>, Box<dyn std::error::Error>> {
+    let folder = match dialect {
+        Dialect::PostgreSql => "migrations/postgresql",
+        Dialect::AuroraDsql => "migrations/dsql",
+    };
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(root().join("migrations"))? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name that is no text")?.to_owned();
-        if name.ends_with(".sql") {
-            files.insert(name, fs::read_to_string(&path)?);
-        }
+    for entry in fs::read_dir(root().join(folder))? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().map_err(|name| format!("{} is not UTF-8", name.display()))?;
+        files.insert(name, fs::read_to_string(entry.path())?);
     }
     Ok(files)
 }

@@ -1,4 +1,4 @@
-//! The account that PostgreSQL runs as: it refuses to run as root.
+//! The system account of PostgreSQL, which does not run as root.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 
 use crate::{Error, tools::Tools};
 
-/// An account that exists everywhere and owns nothing.
+/// An account that every system has and that owns no files.
 const UNPRIVILEGED: &str = "nobody";
 
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,8 @@ pub(super) enum Account {
 }
 
 impl Account {
-    /// The caller where that will do, else an unprivileged account.
-    pub fn able_to_run() -> Result<Self, Error> {
+    /// The caller's account, or an unprivileged one if the caller is root.
+    pub(super) fn able_to_run() -> Result<Self, Error> {
         if !geteuid().is_root() {
             return Ok(Self::Caller);
         }
@@ -30,18 +30,19 @@ impl Account {
             (Some(uid), Some(gid)) if has_setpriv() => Ok(Self::Unprivileged { uid, gid }),
             _ => Err(Error::new(
                 format!(
-                    "PostgreSQL does not run as root, and this machine lacks the account `{UNPRIVILEGED}` or the \
-                     program `setpriv` (util-linux) to run it otherwise."
+                    "PostgreSQL does not run as root, and this machine does not have the account `{UNPRIVILEGED}` or \
+                     the program `setpriv` (util-linux), with which it could run as another account."
                 ),
-                "Try again as an ordinary user, or set DATABASE_URL to a server of your own.",
+                "Try again as another user than root, or set DATABASE_URL to a running PostgreSQL.",
             )),
         }
     }
 
     /// A guarded command that runs as this account.
     ///
-    /// It may pass and read what root may: the workspace can lie in a folder that is closed to others, as `/root` is.
-    pub fn command(self, tools: &Tools, program: &Path) -> Command {
+    /// It keeps root's access to files, because the workspace can be in a folder that other accounts cannot enter, such as
+    /// `/root`.
+    pub(super) fn command(self, tools: &Tools, program: &Path) -> Command {
         let mut command = match self {
             Self::Caller => tools.command(program),
             Self::Unprivileged { uid, gid } => {
@@ -52,19 +53,19 @@ impl Account {
                     .arg("--clear-groups")
                     .arg("--inh-caps=+dac_override")
                     .arg("--ambient-caps=+dac_override")
-                    // Or access(2), by which initdb looks for its programs, would not count that capability.
+                    // Without this, access(2), by which initdb looks for its programs, ignores that capability.
                     .arg("--securebits=+no_setuid_fixup")
                     .arg(program);
                 command
             }
         };
-        // macOS: without a valid locale PostgreSQL becomes multithreaded at start, and stops.
+        // On macOS PostgreSQL does not start without a valid locale, because it becomes multithreaded.
         command.env("LC_ALL", "C");
         command
     }
 
-    /// Makes the account the owner of a file: PostgreSQL accepts no one else's data.
-    pub fn own(self, path: &Path) -> io::Result<()> {
+    /// Makes the account the owner of a file, because PostgreSQL requires that it owns its data.
+    pub(super) fn own(self, path: &Path) -> io::Result<()> {
         match self {
             Self::Caller => Ok(()),
             Self::Unprivileged { uid, gid } => lchown(path, Some(uid), Some(gid)),
@@ -72,7 +73,7 @@ impl Account {
     }
 }
 
-/// What `id` says of the unprivileged account.
+/// Returns the user or group id of the unprivileged account.
 fn id(option: &str) -> Option<u32> {
     let output = Command::new("id").args([option, UNPRIVILEGED]).stderr(Stdio::null()).output().ok()?;
     str::from_utf8(&output.stdout).ok()?.trim().parse().ok()

@@ -1,4 +1,4 @@
-//! A data folder for each version, made by `initdb` once and copied for every server: a tenth of the time.
+//! A data folder for each version, created by `initdb` once and copied for every server. A copy takes a tenth of the time.
 
 use std::{
     fs, io,
@@ -9,12 +9,13 @@ use std::{
 use super::{PASSWORD, USER, Version, account::Account};
 use crate::{Error, log::Log, process, tools::Tools};
 
-/// The folder of the templates, and of the throw-away servers beside them.
+/// The folder of the templates and of the temporary servers.
 pub(super) fn folder(tools: &Tools) -> PathBuf {
     tools.guard().target().join("postgres")
 }
 
-/// Removes the throw-away servers that killed processes left behind, then runs `claim`, which no other sweep disturbs.
+/// Removes the temporary servers that killed processes left behind, then runs `claim` under the same lock, so that no other
+/// sweep removes what it creates.
 pub(super) fn sweep_and<T>(tools: &Tools, claim: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let folder = folder(tools);
     let _lock = Log::lock(&folder.join("template.log"))?;
@@ -28,7 +29,7 @@ pub(super) fn sweep_and<T>(tools: &Tools, claim: impl FnOnce() -> Result<T, Erro
     claim()
 }
 
-/// Fills `data` from the template, all or nothing.
+/// Copies the template to `data`, all or nothing.
 pub(super) fn copy(tools: &Tools, account: Account, version: Version, data: &Path) -> Result<(), Error> {
     let template = ensure(tools, account, version)?;
     let partial = data.with_extension("partial");
@@ -37,7 +38,7 @@ pub(super) fn copy(tools: &Tools, account: Account, version: Version, data: &Pat
     fs::rename(&partial, data).map_err(|error| Error::file(data, error))
 }
 
-/// Removes a folder, if there is one.
+/// Removes a folder if it exists.
 pub(super) fn remove(folder: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file(folder, error)),
@@ -69,19 +70,19 @@ fn make(tools: &Tools, account: Account, version: Version, template: &Path, log:
         .arg("--pwfile")
         .arg(&password)
         .args(["--username", USER, "--auth", "scram-sha-256"])
-        // Bytes decide the order, on every system alike.
+        // Sorts by bytes, on every system.
         .args(["--encoding", "UTF8", "--locale", "C"])
         .args(["--no-sync", "--no-instructions"]);
     log.take_output_of(&mut initdb)?;
     let status = process::run(initdb).map_err(|error| Error::start("initdb", error))?;
     if !status.success() {
-        return Err(Error::new(
-            format!("initdb could not make a database:\n{}", log.tail()),
-            format!("All it said is in {}.", log.path().display()),
-        ));
+        return Err(log.attach_to(Error::new(
+            "initdb could not create a database.",
+            "Correct the cause that initdb printed, then try again.",
+        )));
     }
     let access = partial.join("pg_hba.conf");
-    // For the servers that listen on more than loopback.
+    // For the servers that also listen on other addresses than loopback.
     fs::write(&access, "host all all all scram-sha-256\n").map_err(|error| Error::file(&access, error))?;
     fs::rename(&partial, template).map_err(|error| Error::file(template, error))
 }

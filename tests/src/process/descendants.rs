@@ -1,4 +1,4 @@
-//! The processes below this one, by their parents' ids.
+//! The descendants of this process, found by parent ids.
 
 use std::{
     collections::HashSet,
@@ -8,23 +8,23 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A killed process that is stuck in the kernel would otherwise be waited for without end.
+/// Limits the wait for a killed process that is stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, PartialEq)]
 struct Process {
     id: u32,
     parent: u32,
-    /// Ended, and only waiting for its parent to ask how.
+    /// Has ended, but its parent has not read its exit status.
     zombie: bool,
 }
 
-/// Every live process below this one.
+/// The live descendants of this process.
 pub(super) fn of_this_process() -> Vec<u32> {
     below(&[process::id()], &list())
 }
 
-/// Kills what runs below this process, or below `others` that were once there, until none is left.
+/// Kills all descendants of this process and of `others`, which were descendants before, until none is left.
 pub(super) fn kill_all(others: Vec<u32>) {
     let deadline = Instant::now() + PATIENCE;
     let mut known: HashSet<u32> = others.into_iter().collect();
@@ -64,7 +64,7 @@ fn below(roots: &[u32], processes: &[Process]) -> Vec<u32> {
     found
 }
 
-/// From `/proc`, since a small Linux image has no `ps`.
+/// Reads `/proc`, because a small Linux image has no `ps`.
 #[cfg(target_os = "linux")]
 fn list() -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
@@ -78,7 +78,7 @@ fn list() -> Vec<Process> {
         .collect()
 }
 
-/// `ID (NAME) STATE PARENT …`, where the name may hold spaces and brackets.
+/// `ID (NAME) STATE PARENT …`, in which the name may contain spaces and brackets.
 #[cfg(target_os = "linux")]
 fn parse_stat(stat: &str) -> Option<Process> {
     let (id, rest) = stat.split_once(" (")?;

@@ -1,4 +1,4 @@
-//! The guard's own side: the program that [`Guard::command`](super::Guard::command) starts.
+//! The guard process, which [`Guard::command`](super::Guard::command) starts.
 
 use std::{
     env,
@@ -20,34 +20,34 @@ use signal_hook::{
 
 use super::descendants;
 
-/// The argument that makes a binary a guard.
+/// The first argument of a binary that runs as a guard.
 pub const SUBCOMMAND: &str = "guard";
 
-/// The variable that names a folder to be removed once the program has ended.
+/// The variable that names a folder to remove after the program has ended.
 pub const REMOVES: &str = "GUARD_REMOVES";
 
-/// What the parent says before it hangs up to have that folder kept after all.
+/// The parent writes this before it closes the pipe if the folder must be kept.
 pub(super) const KEEP: &[u8] = b"keep";
 
-/// How long a program may take to stop by itself; PostgreSQL writes a checkpoint meanwhile.
+/// Time for a program to stop before it is killed. PostgreSQL writes a checkpoint in this time.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a shell answers for a program that it cannot start.
+/// The exit code by which shells report a program that cannot be started.
 const CANNOT_START: u8 = 127;
 
 enum Event {
     Stop,
-    /// The parent hung up, and whether it had the folder kept.
-    HungUp {
+    /// The parent closed the pipe, and may have asked to keep the folder.
+    Released {
         keep: bool,
     },
     Ended(ExitStatus),
 }
 
-/// Runs a program until it ends or standard input does, leaves nothing of it behind, and answers with its exit code.
+/// Runs a program until it ends or standard input is closed, kills its descendants, and returns its exit code.
 pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(program) = arguments.next() else {
-        eprintln!("guard: no program was named");
+        eprintln!("guard: the name of a program is missing");
         return ExitCode::from(CANNOT_START);
     };
     detach();
@@ -68,22 +68,22 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     report_end(child, sender);
     let (status, keep) = supervise(pid, &events);
     if let Some(folder) = env::var_os(REMOVES).filter(|_| !keep) {
-        // Whatever is left of it, the next start sweeps away.
+        // The next start removes what this cannot remove.
         let _ = fs::remove_dir_all(folder);
     }
     ExitCode::from(status.map_or(1, exit_code))
 }
 
-/// Leaves the terminal, whose Ctrl-C is the parent's to handle, and adopts descendants whose own parent is gone.
+/// Leaves the terminal, so that Ctrl-C reaches only the parent, and adopts descendants whose own parent has ended.
 fn detach() {
-    // Fails only for the leader of a process group, which has no terminal to leave in the first place.
+    // Fails only for the leader of a process group, which Ctrl-C of the parent's group does not reach.
     let _ = setsid();
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_child_subreaper(Some(Pid::INIT));
 }
 
-/// Keeps what `cargo run` says about this package from a cargo below: build scripts that watch these variables (ring's
-/// does) would run again each time `cargo dev` and a plain `cargo build` take turns.
+/// Removes the variables that `cargo run` sets for this package. Build scripts that watch them, such as that of ring, would
+/// otherwise run again whenever `cargo dev` and a plain `cargo build` alternate.
 fn hide_cargo_variables(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -95,7 +95,7 @@ fn hide_cargo_variables(command: &mut Command) {
 }
 
 fn stop_on_signal(events: Sender<Event>) {
-    // Without a handler a signal ends the guard before its child: nothing better can be done here.
+    // Without a handler a signal ends the guard before its child, which cannot be prevented here.
     if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) {
         thread::spawn(move || {
             for _ in signals.forever() {
@@ -107,9 +107,9 @@ fn stop_on_signal(events: Sender<Event>) {
 
 fn stop_with_parent(events: Sender<Event>) {
     thread::spawn(move || {
-        let mut said = Vec::new();
-        let _ = io::stdin().read_to_end(&mut said);
-        let _ = events.send(Event::HungUp { keep: said == KEEP });
+        let mut request = Vec::new();
+        let _ = io::stdin().read_to_end(&mut request);
+        let _ = events.send(Event::Released { keep: request == KEEP });
     });
 }
 
@@ -121,23 +121,23 @@ fn report_end(mut child: Child, events: Sender<Event>) {
     });
 }
 
-/// How the program ended, if it did, and whether its folder is kept.
+/// Waits for the end of the program or stops it. Returns its exit status, if any, and whether its folder is kept.
 fn supervise(child: Pid, events: &Receiver<Event>) -> (Option<ExitStatus>, bool) {
-    // Taken before the stop: outside Linux a descendant whose parent is gone cannot be told from a stranger.
+    // Listed before the stop: only Linux lets the guard adopt descendants whose parent has ended.
     let mut before = Vec::new();
     let (status, keep) = match events.recv() {
         Ok(Event::Ended(status)) => (Some(status), false),
         event => {
             before = descendants::of_this_process();
             ask_to_stop(child);
-            (wait_for_end(events), matches!(event, Ok(Event::HungUp { keep: true })))
+            (wait_for_end(events), matches!(event, Ok(Event::Released { keep: true })))
         }
     };
     descendants::kill_all(before);
     (status, keep)
 }
 
-/// To PostgreSQL SIGTERM means to wait for its clients, and SIGINT not to; a shell's background job may ignore SIGINT.
+/// PostgreSQL waits for its clients after SIGTERM, and disconnects them after SIGINT, which background jobs of a shell ignore.
 fn ask_to_stop(child: Pid) {
     for signal in [Signal::TERM, Signal::INT] {
         let _ = kill_process(child, signal);
@@ -148,13 +148,13 @@ fn wait_for_end(events: &Receiver<Event>) -> Option<ExitStatus> {
     loop {
         match events.recv_timeout(GRACE) {
             Ok(Event::Ended(status)) => return Some(status),
-            Ok(Event::Stop | Event::HungUp { .. }) => {}
+            Ok(Event::Stop | Event::Released { .. }) => {}
             Err(_) => return None,
         }
     }
 }
 
-/// A signal's number above 128, as a shell has it.
+/// The exit code, or 128 plus the number of the signal, as in shells.
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
     u8::try_from(code).unwrap_or(1)

@@ -1,4 +1,5 @@
-//! What the function `migrate` needs of the database. The migrations themselves are in `migrations/`.
+//! The connection of the function `migrate`, and the application of migrations to Aurora DSQL. `migrate` contains the files
+//! in `migrations/` and applies those for PostgreSQL with refinery.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,85 +13,90 @@ use tokio_postgres::{Client, Row};
 use crate::db::dialect::DSQL_SCHEMA;
 use crate::db::{Database, Dialect, Error, Parameters, column, is_conflict, rejected};
 
-/// A connection that migrations run on, on PostgreSQL one at a time: it holds a lock. Dropped, it is closed, which gives the
-/// lock back.
+/// A connection for migrations. On PostgreSQL it holds a lock, so that one run works at a time. Closing the connection
+/// releases the lock.
 pub struct MigrationConnection {
     client: ClientWrapper,
     dialect: Dialect,
 }
 
-/// A migration that runs on DSQL.
+/// A migration for DSQL.
 pub struct Migration<'a> {
-    /// Its number.
+    /// The number.
     pub version: i32,
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// Its digest, as refinery makes it.
+    /// The checksum of refinery.
     pub checksum: u64,
-    /// Its one statement.
+    /// The statements. Each ends with a semicolon at the end of a line, and each comment has lines of its own.
     pub sql: &'a str,
 }
 
-/// Why migrations stopped.
+/// Why a migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
-    /// The database refused something, or is out of reach.
+    /// A statement about the history failed, or the database is unavailable.
     #[error(transparent)]
     Database(#[from] Error),
-    /// A migration was refused.
-    #[error("the migration V{version}__{name} was refused")]
-    Refused {
-        /// Its number.
+    /// A statement of a migration failed.
+    #[error("the migration V{version}__{name} failed")]
+    Failed {
+        /// The number of the migration.
         version: i32,
-        /// Its name.
+        /// The name of the migration.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Error,
     },
-    /// The history has another one under the same number.
-    #[error("the database has another migration V{version}: {name}")]
+    /// The database was migrated with another file of the same number.
+    #[error(
+        "this database was migrated with a file V{version}__{name} that differs from the file of this version. Use a new \
+         database. On a development machine, `cargo dev --fresh` creates one"
+    )]
     Divergent {
-        /// Its number.
+        /// The number of the migration.
         version: i32,
-        /// The name of the one in the database.
+        /// The name that the database has recorded.
         name: String,
     },
 }
 
-/// The lock's number: any that nothing else in the database uses. These are the bytes of "keyhold".
+/// The table of applied migrations. Its name and columns are those of refinery.
+const HISTORY: &str = "refinery_schema_history";
+
+/// The number of the lock: the bytes of "keyhold". Other programs must not use it in this database.
 const LOCK: i64 = 0x006b_6579_686f_6c64;
 
-/// How often somebody who does not answer is called, for some seconds each time. An Aurora that has paused takes 15 s to
-/// wake, and 30 s or more after a day:
+/// Attempts to connect, of some seconds each. A paused Aurora takes 15 s to resume, and 30 s or more after a day:
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html>.
-const CALLS: usize = 15;
+const CONNECT_ATTEMPTS: usize = 15;
 
-/// How often a change of DSQL's catalog is tried that another one got in the way of, be it of this run: a session learns that
-/// the catalog has changed by being refused. In between it waits, a little longer each time.
+/// Attempts to run a statement that conflicts with another change of DSQL's catalog. A session learns of earlier changes,
+/// its own included, by such a conflict.
 const CATALOG_ATTEMPTS: u32 = 10;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
+/// The pause after the first conflict. Each further pause is longer by the same time.
+const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(50);
 
 impl Database {
-    /// Takes a connection out of the pool, and on PostgreSQL waits until no other migration runs, and keeps others waiting. A
-    /// database that sleeps is woken.
+    /// Connects, and on PostgreSQL waits for the migration lock. Resumes a paused database.
     ///
     /// # Errors
-    /// The database is out of reach.
+    /// The database is unavailable.
     pub async fn connect_for_migrations(&self) -> Result<MigrationConnection, Error> {
-        let client = self.wake().await?;
-        // DSQL has no locks to wait for. What its migrations do, two runs can do at once.
+        let client = self.connect_patiently().await?;
+        // DSQL has no such lock. Two runs at once are safe there, because every step may be repeated.
         if self.dialect() == Dialect::PostgreSql {
             client.batch_execute(&format!("select pg_advisory_lock({LOCK})")).await.map_err(rejected)?;
         }
         Ok(MigrationConnection { client, dialect: self.dialect() })
     }
 
-    async fn wake(&self) -> Result<ClientWrapper, Error> {
-        let mut calls = 1;
+    async fn connect_patiently(&self) -> Result<ClientWrapper, Error> {
+        let mut attempts = 1;
         loop {
             match self.take_connection().await {
-                Err(PoolError::Timeout(_)) if calls < CALLS => calls += 1,
+                Err(PoolError::Timeout(_)) if attempts < CONNECT_ATTEMPTS => attempts += 1,
                 outcome => return outcome.map_err(|error| Error::Unavailable(Box::new(error))),
             }
         }
@@ -98,17 +104,17 @@ impl Database {
 }
 
 impl MigrationConnection {
-    /// The connection.
+    /// Returns the client of the connection.
     pub fn client(&mut self) -> &mut Client {
         &mut self.client
     }
 
-    /// What kind of server it leads to.
+    /// Returns the dialect of the server.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Gives the lock back now, so that the next one does not have to wait for the server to notice the closed connection.
+    /// Releases the lock now, so that a waiting run does not depend on when the server notices the closed connection.
     ///
     /// # Errors
     /// The connection was lost, and the lock with it.
@@ -121,113 +127,149 @@ impl MigrationConnection {
         }
     }
 
-    /// Applies to DSQL the migrations that it lacks, in order: those that this run applied. Each is a statement by itself, and
-    /// noted afterwards, where and as refinery would: DSQL takes no other statement with one that changes its catalog. One
-    /// that was done and not noted, by a run that was interrupted or that goes on beside this one, is there already, and is
-    /// noted then.
+    /// Applies the migrations that a DSQL database lacks, in order, and returns those that this run recorded.
+    ///
+    /// DSQL commits each statement that changes the schema on its own, so a migration is recorded after its last statement.
+    /// An object that already exists is accepted: an interrupted run created it, or one that is in progress.
     ///
     /// # Errors
-    /// DSQL refuses a migration, has another one under the same number, or is out of reach.
-    pub async fn apply_one_by_one(
+    /// A statement failed, the database was migrated with other files, or it is unavailable.
+    pub async fn apply_to_dsql(
         &mut self,
         migrations: &[Migration<'_>],
         now: SystemTime,
     ) -> Result<Vec<String>, MigrationError> {
-        const HISTORY: &str = "create table refinery_schema_history
-            (version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255))";
         self.create(&format!("create schema {DSQL_SCHEMA}")).await?;
-        self.create(HISTORY).await?;
-        let noted = self.noted().await?;
-        let mut applied = Vec::new();
+        let columns = "version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255)";
+        self.create(&format!("create table {HISTORY} ({columns})")).await?;
+        let recorded = self.recorded().await?;
+        let mut missing = Vec::new();
         for migration in migrations {
-            let Migration { version, name, checksum, sql } = migration;
-            if let Some((_, noted_name, noted_checksum)) = noted.iter().find(|(noted, ..)| noted == version) {
-                if noted_name != name || *noted_checksum != checksum.to_string() {
-                    return Err(MigrationError::Divergent { version: *version, name: noted_name.clone() });
+            match recorded.iter().find(|recorded| recorded.version == migration.version) {
+                None => missing.push(migration),
+                Some(recorded) if recorded.is(migration) => {}
+                Some(Recorded { version, name, .. }) => {
+                    return Err(MigrationError::Divergent { version: *version, name: name.clone() });
                 }
-                continue;
             }
-            let created = self.create(sql).await;
-            let (version, name) = (*version, (*name).to_owned());
-            created.map_err(|source| MigrationError::Refused { version, name: name.clone(), source })?;
-            if self.note(migration, now).await? {
+        }
+        let mut applied = Vec::new();
+        for migration in missing {
+            let Migration { version, name, sql, .. } = migration;
+            for statement in statements(sql) {
+                let failed = |source| MigrationError::Failed { version: *version, name: (*name).to_owned(), source };
+                self.create(&statement).await.map_err(failed)?;
+            }
+            if self.record(migration, now).await? {
                 applied.push(format!("V{version}__{name}"));
             }
         }
         Ok(applied)
     }
 
-    /// What the history has: number, name and digest.
-    async fn noted(&mut self) -> Result<Vec<(i32, String, String)>, Error> {
-        const TABLE: &str = "refinery_schema_history";
-        const SQL: &str = "select version, name, checksum from refinery_schema_history";
-        let rows = self.query(SQL, &[]).await?;
+    async fn recorded(&mut self) -> Result<Vec<Recorded>, Error> {
+        let rows = self.query(&format!("select version, name, checksum from {HISTORY}"), &[]).await?;
         rows.iter()
             .map(|row| {
-                Ok((column(row, TABLE, "version")?, column(row, TABLE, "name")?, column(row, TABLE, "checksum")?))
+                Ok(Recorded {
+                    version: column(row, HISTORY, "version")?,
+                    name: column(row, HISTORY, "name")?,
+                    checksum: column(row, HISTORY, "checksum")?,
+                })
             })
             .collect()
     }
 
-    /// Notes a migration, unless another run has: whether this one did.
-    async fn note(&mut self, migration: &Migration<'_>, now: SystemTime) -> Result<bool, Error> {
-        const SQL: &str = "insert into refinery_schema_history (version, name, applied_on, checksum)
-            values ($1, $2, $3, $4) on conflict (version) do nothing returning version";
+    /// Records a migration. Returns false if another run has recorded it.
+    async fn record(&mut self, migration: &Migration<'_>, now: SystemTime) -> Result<bool, Error> {
+        let sql = format!(
+            "insert into {HISTORY} (version, name, applied_on, checksum) values ($1, $2, $3, $4)
+            on conflict (version) do nothing returning version"
+        );
         let now = OffsetDateTime::from(now).format(&Rfc3339);
-        let now = now.map_err(|error| Error::Corrupt { table: "refinery_schema_history", source: Box::new(error) })?;
+        let now = now.map_err(|error| Error::Corrupt { table: HISTORY, source: Box::new(error) })?;
         let parameters: &Parameters<'_> = &[
             (&migration.version, Type::INT4),
             (&migration.name, Type::VARCHAR),
             (&now, Type::VARCHAR),
             (&migration.checksum.to_string(), Type::VARCHAR),
         ];
-        Ok(!self.query(SQL, parameters).await?.is_empty())
+        Ok(!self.query(&sql, parameters).await?.is_empty())
     }
 
-    /// Runs a statement that adds something, which may be there.
+    /// Runs a statement that creates something, unless it already exists.
     async fn create(&mut self, sql: &str) -> Result<(), Error> {
         match self.execute(sql).await {
-            Err(error) if is_there(&error) => Ok(()),
+            Err(error) if already_exists(&error) => Ok(()),
             outcome => outcome.map_err(rejected),
         }
     }
 
-    /// Runs a statement that changes the schema or privileges; on DSQL again, if another one got in its way.
+    /// Runs a statement that changes the schema or privileges. Retries conflicts on DSQL.
     pub(super) async fn execute(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
         let mut attempts = 1;
         loop {
             let outcome = self.client.batch_execute(sql).await;
-            if !self.is_to_run_again(&outcome, &mut attempts).await {
+            if !self.should_retry(&outcome, &mut attempts).await {
                 return outcome;
             }
         }
     }
 
-    /// The same for one that has rows.
+    /// Runs a statement that returns rows. Retries conflicts on DSQL.
     pub(super) async fn query(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
         let mut attempts = 1;
         loop {
             let outcome = self.client.query_typed(sql, parameters).await;
-            if !self.is_to_run_again(&outcome, &mut attempts).await {
+            if !self.should_retry(&outcome, &mut attempts).await {
                 return outcome.map_err(rejected);
             }
         }
     }
 
-    async fn is_to_run_again<T>(&self, outcome: &Result<T, tokio_postgres::Error>, attempts: &mut u32) -> bool {
-        let again = self.dialect == Dialect::AuroraDsql
+    /// Returns true, after a pause, if a statement conflicted and has attempts left.
+    async fn should_retry<T>(&self, outcome: &Result<T, tokio_postgres::Error>, attempts: &mut u32) -> bool {
+        let retry = self.dialect == Dialect::AuroraDsql
             && outcome.as_ref().is_err_and(is_conflict)
             && *attempts < CATALOG_ATTEMPTS;
-        if again {
-            tokio::time::sleep(BETWEEN_ATTEMPTS * *attempts).await;
+        if retry {
+            tokio::time::sleep(PAUSE_AFTER_CONFLICT * *attempts).await;
             *attempts += 1;
         }
-        again
+        retry
     }
 }
 
-/// Whether what a statement was to add is there. PostgreSQL says in the last of these ways that another session is adding it.
-fn is_there(error: &tokio_postgres::Error) -> bool {
+/// A row of the history.
+struct Recorded {
+    version: i32,
+    name: String,
+    checksum: String,
+}
+
+impl Recorded {
+    fn is(&self, migration: &Migration<'_>) -> bool {
+        self.name == migration.name && self.checksum == migration.checksum.to_string()
+    }
+}
+
+/// Splits a migration into its statements, without comments.
+fn statements(sql: &str) -> Vec<String> {
+    let mut statements = vec![String::new()];
+    for line in sql.lines().filter(|line| !line.trim_start().starts_with("--")) {
+        if let Some(statement) = statements.last_mut() {
+            *statement += line;
+            statement.push('\n');
+        }
+        if line.trim_end().ends_with(';') {
+            statements.push(String::new());
+        }
+    }
+    statements.retain(|statement| !statement.trim().is_empty());
+    statements
+}
+
+fn already_exists(error: &tokio_postgres::Error) -> bool {
     matches!(
         error.code(),
         Some(
@@ -235,7 +277,23 @@ fn is_there(error: &tokio_postgres::Error) -> bool {
                 | &SqlState::DUPLICATE_TABLE
                 | &SqlState::DUPLICATE_COLUMN
                 | &SqlState::DUPLICATE_OBJECT
+                // PostgreSQL reports this if another session is creating the object.
                 | &SqlState::UNIQUE_VIOLATION
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statements;
+
+    #[test]
+    fn a_statement_ends_at_a_semicolon_that_ends_a_line() {
+        let sql = "-- A comment; with semicolons;\ncreate table a (\n    -- Another;\n    id uuid default ';'\n);\n\n\
+                   create index async a_id on a (id);  \n-- The end.\n";
+        let expected = ["create table a (\n    id uuid default ';'\n);\n", "\ncreate index async a_id on a (id);  \n"];
+        assert_eq!(statements(sql), expected);
+        assert_eq!(statements("create schema a"), ["create schema a\n"], "the last semicolon is optional");
+        assert_eq!(statements("-- Only a comment.\n"), [""; 0]);
+    }
 }

@@ -1,8 +1,8 @@
-//! Several operations as one: a transaction of two round trips.
+//! Batches: several operations in one transaction of two round trips.
 //!
-//! The first takes the user's row of `data_clock`, which keeps other writers waiting, numbers as many writes as there are,
-//! and then reads and locks the rows that the operations name. What was found decides about each operation, here and not
-//! in SQL, so that a refusal can say which and why. The second writes everything and commits.
+//! The first round trip locks the user's row of `data_clock`, reserves the versions, and reads and locks the rows that the
+//! operations name. The program, not SQL, then checks each operation, so that the error names all failed operations. The second
+//! round trip writes everything and commits.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -17,32 +17,32 @@ use crate::db::pool::{Statement, Work};
 use crate::db::{self, Database, Effect, Parameters, column};
 use crate::domain::{Action, Entry, Key, Operation, Quota, Session};
 
-/// What an operation answers.
+/// The result of an operation.
 pub enum BatchResult {
-    /// The value that was read; the one that was written, without its text.
+    /// The entry that was read, or the entry that was written, without its value.
     Entry(Entry),
-    /// The key whose value is gone.
+    /// The key that was deleted.
     Deleted(Key),
 }
 
-/// Why nothing of a batch was done.
+/// The reason why a batch failed. A failed batch changes nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// Operations could not be done: their places in the batch, and why.
-    #[error("operations were refused")]
+    /// Operations failed: their positions in the batch and their errors.
+    #[error("operations of the batch failed")]
     Operations(Vec<(usize, Error)>),
-    /// What was asked for has more bytes than an answer may have.
-    #[error("the answer would be too large")]
+    /// The requested values exceed [`PAGE_BYTES`].
+    #[error("the response would be too large")]
     ResponseTooLarge,
-    /// Whatever else stops a write.
+    /// The batch as a whole failed.
     #[error(transparent)]
     Batch(#[from] Error),
 }
 
-/// Does all operations, or none. The answers are in their order.
+/// Performs all operations or none. The results are in the order of the operations.
 ///
 /// # Errors
-/// See [`BatchError`].
+/// [`BatchError`].
 pub async fn batch(
     db: &Database,
     session: Session,
@@ -65,22 +65,22 @@ pub async fn batch(
 struct Transaction<'a> {
     session: Session,
     operations: &'a [Operation],
-    /// Whether any of them writes.
+    /// Whether an operation writes.
     writes: bool,
     quota: Quota,
     now: SystemTime,
 }
 
-/// What is stored under a key: at the moment or, having expired, no longer.
+/// A stored row, which may have expired.
 struct Stored {
     entry: Entry,
     first_version: i64,
-    /// Of key and value.
+    /// Bytes of key and value.
     bytes: i64,
     live: bool,
 }
 
-/// What is to be written, column by column.
+/// The rows to write, column by column, and the change of the quota.
 #[derive(Default)]
 struct Writes<'a> {
     keys: Vec<&'a str>,
@@ -102,14 +102,14 @@ impl Work for Transaction<'_> {
     async fn run(&self, client: &Client) -> Result<Self::Output, tokio_postgres::Error> {
         if !self.writes {
             let (session, rows) = try_join(self.clock(client), self.rows(client)).await?;
-            return Ok(self.decide(&session, &rows).map(|(answers, _)| answers));
+            return Ok(self.decide(&session, &rows).map(|(results, _)| results));
         }
-        // Sent in this order, without waiting for each other's answers.
+        // Sent in this order without waiting for responses.
         let begun = try_join3(client.batch_execute("begin"), self.clock(client), self.rows(client)).await;
         let done = match begun {
             Ok(((), clock, rows)) => match self.decide(&clock, &rows) {
-                Ok((answers, writes)) => self.commit(client, &writes).await.map(|()| Ok(answers)),
-                Err(refusal) => Ok(Err(refusal)),
+                Ok((results, writes)) => self.commit(client, &writes).await.map(|()| Ok(results)),
+                Err(error) => Ok(Err(error)),
             },
             Err(error) => Err(error),
         };
@@ -121,8 +121,8 @@ impl Work for Transaction<'_> {
 }
 
 impl Transaction<'_> {
-    /// Keeps other writers of the user waiting and takes as many numbers as there are operations: the last of them. Where
-    /// nothing is written, just whether the session stands.
+    /// Checks the session. If the batch writes, also locks the user's row and reserves a version for each operation; the row has
+    /// the last one.
     async fn clock(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         const LOCK: &str = "
             with session as (
@@ -180,16 +180,16 @@ impl Transaction<'_> {
             let found = Stored::read(row, self.now).map_err(Error::from)?;
             stored.insert(found.entry.key.as_str().to_owned(), found);
         }
-        let (mut answers, mut writes, mut refused) = (Vec::new(), Writes::default(), Vec::new());
-        for (place, operation) in self.operations.iter().enumerate() {
+        let (mut results, mut writes, mut failed) = (Vec::new(), Writes::default(), Vec::new());
+        for (index, operation) in self.operations.iter().enumerate() {
             version += 1;
             let found = stored.get(operation.key.as_str());
             match check(operation, found.filter(|stored| stored.live)) {
-                Ok(()) => answers.push(writes.add(operation, found, version, self.now)?),
-                Err(refusal) => refused.push((place, refusal)),
+                Ok(()) => results.push(writes.add(operation, found, version, self.now)?),
+                Err(error) => failed.push((index, error)),
             }
         }
-        if refused.is_empty() { Ok((answers, writes)) } else { Err(BatchError::Operations(refused)) }
+        if failed.is_empty() { Ok((results, writes)) } else { Err(BatchError::Operations(failed)) }
     }
 
     async fn commit(&self, client: &Client, writes: &Writes<'_>) -> Result<(), tokio_postgres::Error> {
@@ -228,7 +228,7 @@ impl Transaction<'_> {
             (&self.quota.keys, Type::INT8),
             (&self.quota.bytes, Type::INT8),
         ];
-        // After a statement that failed, `commit` undoes the transaction.
+        // After a failed statement, `commit` rolls back.
         try_join(Statement { sql: WRITE, parameters }.run(client), client.batch_execute("commit")).await?;
         Ok(())
     }
@@ -238,7 +238,7 @@ fn keys<'a>(operations: impl Iterator<Item = &'a Operation>) -> Vec<&'a str> {
     operations.map(|operation| operation.key.as_str()).collect()
 }
 
-/// Whether an operation can be done on what is stored.
+/// Checks whether an operation is possible on the stored row.
 fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
     match (&operation.action, stored) {
         (Action::Create(_), Some(_)) => Err(Error::Exists),
@@ -255,7 +255,7 @@ fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
 }
 
 impl<'a> Writes<'a> {
-    /// Notes what an operation does to `stored`, under the number of its own write: what it answers.
+    /// Adds what an operation writes, under its own version. Returns its result.
     fn add(
         &mut self,
         operation: &'a Operation,
@@ -277,12 +277,12 @@ impl<'a> Writes<'a> {
                 Ok(BatchResult::Deleted(operation.key.clone()))
             }
             (Action::Create(content) | Action::Put(content) | Action::Upsert(content), stored) => {
-                let living = stored.filter(|stored| stored.live);
-                let created_at = living.map_or(now, |stored| stored.entry.created_at);
+                let live = stored.filter(|stored| stored.live);
+                let created_at = live.map_or(now, |stored| stored.entry.created_at);
                 self.keys.push(key);
                 self.values.push(content.value.as_str());
                 self.versions.push(version);
-                self.first_versions.push(living.map_or(version, |stored| stored.first_version));
+                self.first_versions.push(live.map_or(version, |stored| stored.first_version));
                 self.created_at.push(created_at);
                 self.expires_at.push(content.expires_at);
                 self.added_keys += i64::from(stored.is_none());

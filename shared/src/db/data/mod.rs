@@ -1,9 +1,8 @@
-//! The tables `data_store`, `data_clock` and `data_usage`.
+//! The tables `data_store`, `data_clock`, and `data_usage`.
 //!
-//! Every statement, or the first of a transaction, begins with the caller's session, so that a session that has ended reads
-//! and writes nothing. Writers of values of one user queue up at their row of `data_clock`, which numbers their writes; what
-//! they find after that is what the one before them left. Rows of one user are locked in this order: `data_clock`,
-//! `data_store` by key, `data_usage`. A sweep through all users takes none that is locked.
+//! Every statement, or the first one of a transaction, checks the caller's session, so that an ended session reads and writes
+//! nothing. Writes of one user are serialized by the user's row of `data_clock`, which also assigns their versions. Rows of one
+//! user are locked in this order: `data_clock`, `data_store` by key, `data_usage`. A sweep of all users skips locked rows.
 
 mod batch;
 mod orphans;
@@ -25,22 +24,22 @@ use crate::domain::{Entry, Key, Value, VersionMatch};
 
 const TABLE: &str = "data_store";
 
-/// Why a data request was refused.
+/// The reason why an operation on values failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user has no such key.
+    /// The key does not exist.
     #[error("the key does not exist")]
     NotFound,
-    /// The user has such a key already.
+    /// The key exists.
     #[error("the key exists")]
     Exists,
-    /// What is stored has none of the versions that were named.
+    /// The stored value has none of the given versions.
     #[error("the value has another version")]
     VersionMismatch,
-    /// The user would have more than the quota allows.
-    #[error("the quota is used up")]
+    /// The write would exceed the quota.
+    #[error("the write would exceed the quota")]
     QuotaExceeded,
-    /// Anything else.
+    /// The statement failed.
     #[error(transparent)]
     Database(db::Error),
 }
@@ -54,7 +53,7 @@ impl From<db::Error> for Error {
     }
 }
 
-/// The numbers to look for; null stands for any.
+/// Returns the versions as a statement parameter: null means any version.
 fn numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
     match versions {
         VersionMatch::Any => None,
@@ -62,7 +61,7 @@ fn numbers(versions: &VersionMatch) -> Option<Vec<i64>> {
     }
 }
 
-/// A value as it is stored.
+/// Wraps a stored value.
 fn value(text: String) -> Result<Value, db::Error> {
     Value::from_stored(text).map_err(|error| db::Error::Corrupt { table: TABLE, source: Box::new(error) })
 }

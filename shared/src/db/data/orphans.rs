@@ -1,7 +1,7 @@
-//! Rows whose owner is gone. PostgreSQL has none: foreign keys refuse and remove them. On DSQL they are what the end of an
-//! account leaves over, and what a first write leaves that was under way at that moment.
+//! Orphans: rows of users or sessions that were deleted. On PostgreSQL foreign keys prevent them. On DSQL the deletion of an
+//! account leaves them if it is interrupted, and so does the first write of a user that is in progress at that moment.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -9,41 +9,40 @@ use uuid::Uuid;
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::{UserId, uuid_v7};
 
-/// Values that one statement removes at most, and their bytes: DSQL takes 3000 rows and 10 MiB.
+/// Maximum values that a statement deletes, and their bytes. DSQL allows 3000 rows and 10 MiB.
 const STEP: i64 = 1000;
 const STEP_BYTES: i64 = 8 * 1024 * 1024;
-/// Rows that one statement looks at.
+/// Rows that a statement checks.
 const PAGE: i64 = 1000;
-/// Pages of a table that one run looks at.
+/// Pages of a table that a run checks.
 const MAX_PAGES: usize = 5;
-/// Users that are gone whose values one run removes, of each page, and the statements that it spends on one of them.
+/// Maximum deleted users of a page whose values a run deletes, and maximum statements for each of them.
 const MAX_USERS: usize = 20;
 const MAX_STEPS: usize = 50;
-/// Before the first account, 2026-01-01: from here to now a run picks where it begins.
-const FIRST: u64 = 1_767_225_600;
+/// 2026-01-01 in seconds since 1970, before the first account. A run starts at a random time between this and now.
+const FIRST_ACCOUNT: u64 = 1_767_225_600;
 
-/// What a run removed.
+/// The numbers of deleted orphans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OrphansRemoved {
-    /// Values of users that are gone.
+    /// Values of deleted users.
     pub values: i64,
-    /// Refresh tokens of sessions that have ended.
+    /// Refresh tokens of ended sessions.
     pub refresh_tokens: i64,
 }
 
-/// Removes values of users that are gone and refresh tokens of sessions that have ended, as far as it comes across them: it
-/// looks at some thousand rows, from a place that chance decides, so that run by run it gets to all of them.
+/// Deletes orphans. A run checks some thousand rows from a random starting point on, so that repeated runs check all of them.
 ///
-/// On PostgreSQL there are none, and it does not look.
+/// Does nothing on PostgreSQL.
 ///
 /// # Errors
-/// The database is out of reach.
+/// The database is unavailable.
 pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRemoved, Error> {
     let mut removed = OrphansRemoved::default();
     if db.dialect() == Dialect::PostgreSql {
         return Ok(removed);
     }
-    let mut after = somewhere(now);
+    let mut after = random_place(now);
     let mut wrapped = false;
     for _ in 0..MAX_PAGES {
         let Some(page) = users(db, after).await? else {
@@ -53,15 +52,15 @@ pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRem
             (after, wrapped) = (Uuid::nil(), true);
             continue;
         };
-        for user in page.gone.into_iter().take(MAX_USERS) {
+        for user in page.deleted.into_iter().take(MAX_USERS) {
             removed.values += delete_all_of(db, user, MAX_STEPS).await?;
         }
         after = page.last;
     }
-    let mut after = Place { user: somewhere(now), session: Uuid::nil(), digest: String::new() };
+    let mut after = Place { user: random_place(now), session: Uuid::nil(), digest: String::new() };
     let mut wrapped = false;
     for _ in 0..MAX_PAGES {
-        let Some((last, refresh_tokens)) = forget_tokens(db, &after).await? else {
+        let Some((last, refresh_tokens)) = delete_tokens(db, &after).await? else {
             if wrapped {
                 break;
             }
@@ -74,47 +73,47 @@ pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRem
     Ok(removed)
 }
 
-/// An id as a user might have who registered at any moment until now.
-fn somewhere(now: SystemTime) -> Uuid {
-    let first = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(FIRST);
+/// Returns an id like those of users who registered at a random moment until `now`.
+fn random_place(now: SystemTime) -> Uuid {
+    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_ACCOUNT);
     let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
-    // The second half of an id is random.
-    let (_, random) = uuid_v7(now).as_u64_pair();
-    uuid_v7(first + std::time::Duration::from_secs(random % span))
+    // Without randomness a run starts at the first user.
+    let offset = getrandom::u64().map_or(0, |random| random % span);
+    uuid_v7(first + Duration::from_secs(offset))
 }
 
 struct Users {
-    gone: Vec<UserId>,
+    deleted: Vec<UserId>,
     last: Uuid,
 }
 
-/// The next users who have written: those of them that are gone.
+/// Reads the next page of users who have written, and returns those that were deleted.
 async fn users(db: &Database, after: Uuid) -> Result<Option<Users>, Error> {
     const SQL: &str = "
         with page as (
             select user_id from data_clock where user_id > $1 order by user_id limit $2
         )
-        select p.user_id, u.id is null as gone from page p left join users u on u.id = p.user_id order by p.user_id";
+        select p.user_id, u.id is null as deleted from page p left join users u on u.id = p.user_id order by p.user_id";
     let parameters: &Parameters<'_> = &[(&after, Type::UUID), (&PAGE, Type::INT8)];
     let rows = db.query(Effect::Read, SQL, parameters).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     let last = column(last, "data_clock", "user_id")?;
-    let mut gone = Vec::new();
+    let mut deleted = Vec::new();
     for row in &rows {
-        if column(row, "data_clock", "gone")? {
-            gone.push(column::<Uuid>(row, "data_clock", "user_id")?.into());
+        if column(row, "data_clock", "deleted")? {
+            deleted.push(column::<Uuid>(row, "data_clock", "user_id")?.into());
         }
     }
-    Ok(Some(Users { gone, last }))
+    Ok(Some(Users { deleted, last }))
 }
 
-/// Removes the values of a user who is gone, in at most so many steps, and when none are left what was counted of them: how
-/// many values.
+/// Deletes the values of a deleted user in at most `steps` statements, and then the user's rows of `data_usage` and `data_clock`.
+/// Returns the number of values.
 ///
-/// The row of `data_clock` goes last. By it a sweep finds what is left, and a write that is under way fails at it.
+/// The row of `data_clock` is deleted last, because sweeps find the user by it, and a write in progress fails at it.
 ///
 /// # Errors
-/// The database is out of reach.
+/// The database is unavailable.
 pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usize) -> Result<i64, Error> {
     const VALUES: &str = "
         with first as (
@@ -128,7 +127,7 @@ pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usi
             returning d.key
         )
         select count(*) as removed from removed";
-    // A write that was under way may have come in between: its values need their row of `data_clock` to be found.
+    // A concurrent write may have added values. Its row of `data_clock` must stay, so that a sweep finds them.
     const COUNTS: &str = "
         with usage as (
             delete from data_usage where user_id = $1
@@ -148,25 +147,25 @@ pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, steps: usi
     Ok(removed)
 }
 
-/// Where in the order of sessions and their tokens.
+/// A position in the order of refresh tokens.
 struct Place {
     user: Uuid,
     session: Uuid,
     digest: String,
 }
 
-/// Removes those of the next refresh tokens whose session has ended: the last one it looked at, and how many.
-async fn forget_tokens(db: &Database, after: &Place) -> Result<Option<(Place, i64)>, Error> {
+/// Deletes the refresh tokens of ended sessions in the next page. Returns the last position and the number of deleted tokens.
+async fn delete_tokens(db: &Database, after: &Place) -> Result<Option<(Place, i64)>, Error> {
     const SQL: &str = "
         with page as (
             select user_id, session_id, digest from refresh_tokens
             where (user_id, session_id, digest) > ($1, $2, $3)
             order by user_id, session_id, digest limit $4
-        ), over as (
+        ), orphaned as (
             select p.digest from page p left join sessions s on s.user_id = p.user_id and s.id = p.session_id
             where s.id is null
         ), removed as (
-            delete from refresh_tokens r using over where r.digest = over.digest
+            delete from refresh_tokens r using orphaned where r.digest = orphaned.digest
             returning r.digest
         )
         select user_id, session_id, digest, (select count(*) from removed) as removed from page

@@ -6,15 +6,14 @@ use crate::db::dialect::{Sql, sql};
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
 use crate::domain::UserId;
 
-/// Rows that one statement of a sweep through all users removes at most: some milliseconds, after which everybody else has
-/// their turn.
+/// Maximum rows that a statement of a sweep deletes. It takes some milliseconds, so that it does not delay writers.
 const STEP: i64 = 500;
-/// Rows that one statement removes at most for a user whose write waits for it.
+/// Maximum rows that a statement deletes for a user whose write waits for it.
 const STEP_OF_ONE_USER: i64 = 5000;
-/// The same on DSQL, which changes 3000 rows at once.
+/// The same on DSQL, where a transaction changes at most 3000 rows.
 const STEP_OF_ONE_USER_ON_DSQL: i64 = 1000;
-/// How often a write that is over its quota has expired values removed and is tried again.
-const MAX_SWEEPS: usize = 3;
+/// Maximum number of times that a write over its quota purges expired values and tries again.
+const MAX_PURGES: usize = 3;
 
 macro_rules! expired {
     () => {
@@ -25,8 +24,8 @@ macro_rules! expired {
     };
 }
 
-/// Of the first values those that have 8 MiB together: DSQL changes 10 at once.
-macro_rules! few_enough {
+/// Limits the rows to 8 MiB together. A transaction of DSQL changes at most 10 MiB.
+macro_rules! at_most_8_mib {
     () => {
         ", measured as (
             select f.user_id, f.key, sum(octet_length(d.key) + octet_length(d.value)) over (order by f.user_id, f.key) as bytes
@@ -37,14 +36,14 @@ macro_rules! few_enough {
     };
 }
 
-/// Removes some values that have expired, the oldest first: how many, and none if there were none. Nobody can see them any
-/// more; they take up space and count against their owner's quota.
+/// Deletes some expired values, the oldest first. Returns their number, 0 if there were none. No route returns expired values,
+/// but they use space and count towards the quota.
 ///
-/// On PostgreSQL it passes over rows that somebody is about to replace; on DSQL it is undone and tried again. Those whose
-/// values it removes wait for it if they write.
+/// On PostgreSQL the statement skips locked rows. On DSQL it is rolled back and repeated. Writes of the affected users wait for
+/// it.
 ///
 /// # Errors
-/// The database is out of reach.
+/// The database is unavailable.
 pub async fn purge_expired(db: &Database, now: SystemTime) -> Result<i64, Error> {
     const EXPIRED: Sql = sql!(
         postgresql("expired as (")
@@ -53,30 +52,30 @@ pub async fn purge_expired(db: &Database, now: SystemTime) -> Result<i64, Error>
         "order by expires_at limit $3"
         postgresql(" for update skip locked")
         ")"
-        dsql(few_enough!())
+        dsql(at_most_8_mib!())
     );
     remove(db, None, now, db.dialect().choose(EXPIRED), STEP).await
 }
 
-/// What is known about a write that is over its quota.
+/// Reclaims space for a write that would exceed its quota.
 pub(super) struct Reclaim {
     user: UserId,
-    sweeps: usize,
+    purges: usize,
 }
 
 impl Reclaim {
     pub(super) fn new(user: UserId) -> Self {
-        Self { user, sweeps: 0 }
+        Self { user, purges: 0 }
     }
 
-    /// Makes room by removing what has expired: whether it makes sense to try again. It does once even if there was nothing to
-    /// remove: another request may just have done it.
+    /// Purges expired values of the user. Returns whether to try the write again: also once if nothing was deleted, because
+    /// another request may have done it at the same time.
     pub(super) async fn run(&mut self, db: &Database, now: SystemTime) -> Result<bool, Error> {
-        if self.sweeps == MAX_SWEEPS {
+        if self.purges == MAX_PURGES {
             return Ok(false);
         }
-        self.sweeps += 1;
-        // In the order in which writers lock them, and waiting for them: what they leave is what counts.
+        self.purges += 1;
+        // Locks rows in the order in which writers do, and waits for them.
         const EXPIRED: Sql = sql!(
             postgresql("expired as (")
             dsql("first as (")
@@ -84,14 +83,14 @@ impl Reclaim {
             "order by key limit $3"
             postgresql(" for update")
             ")"
-            dsql(few_enough!())
+            dsql(at_most_8_mib!())
         );
         let step = match db.dialect() {
             Dialect::PostgreSql => STEP_OF_ONE_USER,
             Dialect::AuroraDsql => STEP_OF_ONE_USER_ON_DSQL,
         };
         let removed = remove(db, Some(self.user), now, db.dialect().choose(EXPIRED), step).await?;
-        Ok(removed > 0 || self.sweeps == 1)
+        Ok(removed > 0 || self.purges == 1)
     }
 }
 

@@ -7,18 +7,18 @@ use super::{Error, TABLE, entry, numbers, value};
 use crate::db::{self, Database, Effect, Parameters, column};
 use crate::domain::{Entry, Key, KeyPrefix, Limit, Session, Version, VersionMatch};
 
-/// What a read found.
+/// The result of a conditional read.
 pub enum Lookup {
-    /// The value, and it is not one that the caller has already.
+    /// The value, whose version the caller does not know.
     Modified(Entry),
-    /// The value has this version, which the caller has already.
+    /// The version of the value, which the caller knows.
     NotModified(Version),
 }
 
-/// Reads the value under `key`. Its text is left out if its version is one that the caller knows.
+/// Reads a value, unless the caller knows its version.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, or the database is out of reach.
+/// `SessionEnded`, `NotFound`, or the database is unavailable.
 pub async fn find(
     db: &Database,
     session: Session,
@@ -58,38 +58,38 @@ pub async fn find(
     Ok(Lookup::Modified(entry(&row, key.clone(), Some(value(text)?), version)?))
 }
 
-/// Which part of a user's values to read.
+/// The page of a user's values to read.
 pub struct PageRequest<'a> {
-    /// What the keys begin with.
+    /// Prefix of the keys.
     pub prefix: &'a KeyPrefix,
-    /// The key that the page before ended with.
+    /// Last key of the previous page.
     pub after: Option<&'a Key>,
-    /// How many at most.
+    /// Maximum number of values.
     pub limit: Limit,
-    /// Whether with their values.
+    /// Whether to read the values or only their metadata.
     pub values: bool,
 }
 
-/// A part of a user's values, in the order of their keys' bytes.
+/// A page of a user's values, in the byte order of their keys.
 pub struct Page {
-    /// The values.
+    /// The values of the page.
     pub entries: Vec<Entry>,
-    /// The key to go on after, if there are more.
+    /// Key after which the next page starts, if there is one.
     pub next: Option<Key>,
 }
 
-/// Bytes of values in one answer, unless a single one has more. An invocation's answer may have 6 MB in all, in which every
+/// Maximum bytes of values in a response, unless a single value has more. Lambda limits a response to 6 MB, in which every
 /// quote and backslash is escaped: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
-/// Reads a page. It takes the time of as many rows as were asked for, however many there are: it begins at its place in the
-/// index, and looks at no others but such as have expired and are not swept away yet.
+/// Reads a page. The time depends on the size of the page and not on the number of stored values: the statement reads the
+/// index from the first key of the page on, and skips only expired rows that have not been purged.
 ///
 /// # Errors
-/// `SessionEnded`, or the database is out of reach.
+/// `SessionEnded`, or the database is unavailable.
 pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: SystemTime) -> Result<Page, Error> {
-    // One row more than asked for tells whether there are more. A join with the session would hide from the planner that
-    // the index has the rows in order, and cost a sort of all of the user's rows.
+    // One row more than requested shows whether there is a next page. With a join to the session, the planner would sort all
+    // rows of the user instead of reading the index in order.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3

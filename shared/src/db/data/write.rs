@@ -8,28 +8,28 @@ use super::{Error, TABLE, entry, numbers};
 use crate::db::{self, Database, Effect, column};
 use crate::domain::{Condition, Entry, Key, Quota, Session, Value, VersionMatch};
 
-/// A value to be written.
+/// A value to write.
 pub struct NewEntry {
-    /// Where it goes.
+    /// Key of the value.
     pub key: Key,
-    /// What it is.
+    /// The value.
     pub value: Value,
-    /// When it will be gone, if it ever will. A write without it makes the value last.
+    /// Time at which it expires. `None` removes the expiry of the value that it replaces.
     pub expires_at: Option<SystemTime>,
 }
 
-/// What a write left behind.
+/// The result of a write.
 pub struct Written {
-    /// The entry as it now stands.
+    /// The written entry.
     pub entry: Entry,
-    /// Whether the key came into being by this write.
+    /// Whether the write created the key.
     pub created: bool,
 }
 
-/// Writes a value if the condition holds for what is stored.
+/// Writes a value if the stored value meets the condition.
 ///
 /// # Errors
-/// `SessionEnded`, what the condition says, `QuotaExceeded`, or the database is out of reach.
+/// `SessionEnded`, the error of the condition, `QuotaExceeded`, or the database is unavailable.
 pub async fn write(
     db: &Database,
     session: Session,
@@ -56,14 +56,15 @@ pub async fn write(
     }
 }
 
-/// What an insert does to a value that is there already.
+/// Whether an insert replaces an existing value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Replace {
     Never,
     Always,
 }
 
-/// Inserts a value, over one that has expired in any case: what is known about it, and whether the key is new.
+/// Inserts a value. Replaces an existing one only with `Replace::Always`, and an expired one always. Returns the row and whether
+/// the key is new.
 async fn insert(
     db: &Database,
     session: Session,
@@ -72,7 +73,7 @@ async fn insert(
     quota: Quota,
     now: SystemTime,
 ) -> Result<(Row, bool), Error> {
-    // `octet_length` of a stored text does not fetch or unpack it.
+    // `octet_length` of a stored text does not read or decompress it.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -135,7 +136,7 @@ async fn insert(
     Ok((row, created))
 }
 
-/// Changes a value that exists in such a version.
+/// Replaces a value that has one of the versions.
 async fn update(
     db: &Database,
     session: Session,
@@ -144,7 +145,7 @@ async fn update(
     quota: Quota,
     now: SystemTime,
 ) -> Result<(Row, bool), Error> {
-    // `target` is what there was when the statement began; whether `written` found it unchanged, the row lock decides.
+    // `target` is the row at the start of the statement. `written` checks the version again after waiting for the row lock.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -203,10 +204,10 @@ async fn update(
     Ok((row, false))
 }
 
-/// Deletes a value that exists in such a version.
+/// Deletes a value that has one of the versions.
 ///
 /// # Errors
-/// `SessionEnded`, `NotFound`, `VersionMismatch`, or the database is out of reach.
+/// `SessionEnded`, `NotFound`, `VersionMismatch`, or the database is unavailable.
 pub async fn delete(
     db: &Database,
     session: Session,
@@ -250,8 +251,8 @@ pub async fn delete(
     if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(why_unchanged(&row, versions)?) }
 }
 
-/// Why a statement that found its session changed nothing: there was no value, or not in a version that was named. A value
-/// that vanished while the statement waited counts as one in another version, if a version was named.
+/// Returns the reason why a statement changed nothing: the key does not exist, or its version differs. A value that was deleted
+/// while the statement waited counts as a different version, if the request named versions.
 fn why_unchanged(row: &Row, versions: &VersionMatch) -> Result<Error, db::Error> {
     let found = column(row, TABLE, "found")? && *versions != VersionMatch::Any;
     Ok(if found { Error::VersionMismatch } else { Error::NotFound })

@@ -1,4 +1,4 @@
--- Who may sign in. The canonical columns hold the names in lower case: an index on an expression would not be portable.
+-- The columns are described in postgresql/V1__users.sql.
 create table users (
     id uuid not null,
     username text not null,

@@ -1,9 +1,11 @@
--- A row for each sign-in that stands. Ending one deletes its row, and every statement made for a user asks for the row.
+-- The columns are described in postgresql/V2__sessions.sql.
 create table sessions (
     user_id uuid not null,
     id uuid not null,
     created_at timestamptz not null,
     refreshed_at timestamptz not null,
     expires_at timestamptz not null,
+    user_agent text,
+    network text,
     constraint sessions_pkey primary key (user_id, id)
 );

@@ -1,5 +1,4 @@
--- How much a user has stored. A write adds what it changes, and the constraint refuses it where that is too much: a
--- quota that needs no counting and holds whoever else is writing. The allowed columns are the settings of that write.
+-- The columns are described in postgresql/V6__data_usage.sql.
 create table data_usage (
     user_id uuid not null,
     keys bigint not null,

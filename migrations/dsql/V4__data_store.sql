@@ -1,6 +1,4 @@
--- The values. They are text because jsonb would lose digits, the order and repetition of members, and \u0000.
--- first_version is the version of the write that brought the key into being. replaced_bytes is what the last write
--- replaced: `returning` shows no old row before PostgreSQL 18, and the count in data_usage needs its size.
+-- The columns are described in postgresql/V4__data_store.sql.
 create table data_store (
     user_id uuid not null,
     key text not null,
@@ -13,3 +11,6 @@ create table data_store (
     replaced_bytes integer,
     constraint data_store_pkey primary key (user_id, key)
 );
+
+-- Finds expired values. It covers all rows because DSQL has only indexes that are built asynchronously and are not partial.
+create index async if not exists data_store_expiry on data_store (expires_at, user_id);

@@ -1,0 +1,19 @@
+-- Accounts. The canonical columns hold the names in lower case and make them unique regardless of case. They are columns
+-- because an index on an expression would not be portable.
+create table users (
+    id uuid not null,
+    username text not null,
+    username_canonical text not null,
+    email text not null,
+    email_canonical text not null,
+    -- A bcrypt hash.
+    password text not null,
+    full_name text not null,
+    -- In years.
+    age smallint not null,
+    gender text not null,
+    created_at timestamptz not null,
+    constraint users_pkey primary key (id),
+    constraint users_username_key unique (username_canonical),
+    constraint users_email_key unique (email_canonical)
+);

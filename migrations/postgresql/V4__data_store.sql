@@ -1,0 +1,22 @@
+-- Values of users.
+create table data_store (
+    user_id uuid not null,
+    -- The collation compares bytes, so that keys have the same order in every database.
+    key text collate "C" not null,
+    -- JSON. The type is text because jsonb loses digits of numbers, the order and repetition of members, and \u0000.
+    value text not null,
+    version bigint not null,
+    -- The version of the write that created the key.
+    first_version bigint not null,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    expires_at timestamptz,
+    -- Size of the key and the value that the last write replaced. The same statement needs it for data_usage, and
+    -- `returning` cannot return old rows before PostgreSQL 18.
+    replaced_bytes integer,
+    constraint data_store_pkey primary key (user_id, key),
+    constraint data_store_user_fkey foreign key (user_id) references users (id) on delete cascade
+);
+
+-- Finds expired values. It is partial because most values do not expire.
+create index data_store_expiry on data_store (expires_at, user_id) where expires_at is not null;
