@@ -172,8 +172,8 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     assert_eq!(run.send("data-get", "not a token", json!({}))?.status, 401);
     assert_eq!(run.send("account-update", &access, json!({ "email": "countess@example.com" }))?.status, 200);
 
-    let end_grace_period = "update refresh_tokens set consumed_at = consumed_at - interval '11 seconds'";
-    run.database.connect().await.execute(end_grace_period, &[]).await?;
+    let end_retry_window = "update refresh_tokens set consumed_at = consumed_at - interval '11 seconds'";
+    run.database.connect().await.execute(end_retry_window, &[]).await?;
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
 

@@ -1,4 +1,4 @@
-//! Tests of `POST /api/token/refresh`: rotation, the grace period, reuse detection, and expiry.
+//! Tests of `POST /api/token/refresh`: rotation, the retry window, reuse detection, and expiry.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -70,7 +70,7 @@ async fn a_refresh_returns_new_tokens_for_the_same_session() {
 }
 
 #[tokio::test]
-async fn a_refresh_repeated_within_the_grace_period_returns_the_same_refresh_token() {
+async fn a_refresh_repeated_within_the_retry_window_returns_the_same_refresh_token() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let second = refresh(&client, &first.refresh).await;
@@ -82,7 +82,7 @@ async fn a_refresh_repeated_within_the_grace_period_returns_the_same_refresh_tok
 }
 
 #[tokio::test]
-async fn an_older_token_used_within_the_grace_period_returns_the_newest_refresh_token() {
+async fn an_older_token_used_within_the_retry_window_returns_the_newest_refresh_token() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let second = refresh(&client, &first.refresh).await;
@@ -94,7 +94,7 @@ async fn an_older_token_used_within_the_grace_period_returns_the_newest_refresh_
 }
 
 #[tokio::test]
-async fn reuse_of_a_refresh_token_after_the_grace_period_ends_its_session() {
+async fn reuse_of_a_refresh_token_after_the_retry_window_ends_its_session() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let other = Tokens::from(client.token_for("ada", password()).await);
