@@ -20,7 +20,7 @@
 //! | [`auth`] | passwords and tokens: rules and cryptography | |
 //! | [`telemetry`] | log, metrics, traces | |
 //! | [`domain`] | value types | |
-//! | [`mod@env`], [`clock`], [`report`] | environment variables, time, error chains | |
+//! | [`env`], [`clock`], [`report`] | environment variables, time, error chains | |
 //!
 //! # Invariants
 //!
