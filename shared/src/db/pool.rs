@@ -1,7 +1,6 @@
 //! The connection pool: runs statements on connections that are likely alive, and retries after lost connections and
 //! conflicts.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,7 +12,7 @@ use tokio_postgres::{Config, Row};
 use tracing::Instrument;
 
 use super::connector::Connector;
-use super::statement::{Connection, Preparation, Statement, is_outdated, is_unknown};
+use super::statement::{Connection, Preparation, Statement, Work, is_outdated, is_unknown};
 use super::{Credentials, Dialect, Effect, Error, Parameters, is_conflict, rejected};
 use crate::clock::{Clock, Stopwatch};
 use crate::report::{self, BoxError};
@@ -57,25 +56,6 @@ pub struct Database {
     /// Time of the last response in milliseconds since 1970. A monotonic clock would not advance while Lambda freezes
     /// the environment.
     last_response_at: AtomicU64,
-}
-
-/// A statement or a transaction, which runs on one connection.
-pub(super) trait Work: Sync {
-    type Output: Send;
-
-    /// The name in traces of work that consists of several statements.
-    const NAME: Option<&'static str> = None;
-
-    /// Returns the SQL text in traces of work that is a single statement.
-    fn text(&self) -> Option<&str> {
-        None
-    }
-
-    /// Runs the work. It may be called again after an attempt that failed.
-    fn run(
-        &self,
-        connection: &Connection<'_>,
-    ) -> impl Future<Output = Result<Self::Output, tokio_postgres::Error>> + Send;
 }
 
 /// Discards the connection on drop unless [`ConnectionGuard::complete`] returned it to the pool: after a cancelled or

@@ -2,6 +2,8 @@
 //!
 //! The server parses and plans an unnamed statement at each execution, which takes longer than executing it.
 
+use std::future::Future;
+
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt;
 use futures_util::future::join;
@@ -9,7 +11,6 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use super::pool::Work;
 use super::{Dialect, Parameters};
 use crate::env::{self, EnvError};
 
@@ -84,6 +85,22 @@ impl Connection<'_> {
         let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
         self.client.query_typed(sql, &parameters.collect::<Vec<_>>()).await
     }
+}
+
+/// A statement or a transaction, which runs on one connection.
+pub(super) trait Work: Sync {
+    type Output: Send;
+
+    /// The name in traces of work that consists of several statements.
+    const NAME: Option<&'static str> = None;
+
+    /// Returns the SQL text in traces of work that is a single statement.
+    fn text(&self) -> Option<&str> {
+        None
+    }
+
+    /// Runs the work. It may be called again after an attempt that failed.
+    fn run(&self, connection: &Connection<'_>) -> impl Future<Output = Result<Self::Output, Error>> + Send;
 }
 
 /// One statement.

@@ -9,9 +9,8 @@ use uuid::Uuid;
 
 use super::data::delete_all_of;
 use super::dialect::{Sql, delete_tokens_of_ended, sql};
-use super::pool::Work;
 use super::sign_in::VerifiedPassword;
-use super::statement::{Connection, Statement};
+use super::statement::{Connection, Statement, Work};
 use super::{Database, Dialect, Effect, Parameters, column};
 use crate::db;
 use crate::domain::{Account, Profile, ProfileChange, Session, UserId};

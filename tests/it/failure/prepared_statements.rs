@@ -90,12 +90,12 @@ async fn a_statement_is_prepared_again_after_its_columns_have_changed() -> Outco
 #[tokio::test]
 async fn generic_plans_read_tables_by_index_only() -> Outcome {
     let service = in_process();
-    let database = service.database.connect().await;
-    let name: String = database.query_one("select quote_ident(current_database())", &[]).await?.get(0);
-    database.batch_execute(&format!("alter database {name} set plan_cache_mode = force_generic_plan")).await?;
+    let loader = service.database.connect().await;
+    let name: String = loader.query_one("select quote_ident(current_database())", &[]).await?.get(0);
+    loader.batch_execute(&format!("alter database {name} set plan_cache_mode = force_generic_plan")).await?;
     let bob = service.anonymous().sign_up("bob").await;
     bob.store("key", json!(1)).await;
-    database
+    loader
         .batch_execute(
             "insert into users (id, username, username_canonical, email, email_canonical, password, full_name, age, gender,
                  created_at)
@@ -112,7 +112,8 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
              analyze users; analyze sessions; analyze data_store; analyze data_clock; analyze data_usage;",
         )
         .await?;
-    // Existing connections have the old setting.
+    // Existing connections have the old setting. All of them add the rows that they have read to the statistics when they end.
+    let database = service.database.connect().await;
     let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()";
     database.query(end, &[]).await?;

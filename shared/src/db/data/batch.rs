@@ -13,8 +13,7 @@ use tokio_postgres::types::Type;
 
 use super::purge::Reclaim;
 use super::{Error, PAGE_BYTES, TABLE, parse_value};
-use crate::db::pool::Work;
-use crate::db::statement::{Connection, Statement};
+use crate::db::statement::{Connection, Statement, Work};
 use crate::db::{self, Database, Effect, Parameters, column};
 use crate::domain::{Action, Entry, Key, Operation, Quota, Session};
 
