@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,7 +17,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
 use super::dialect::{DSQL_SCHEMA, Dialect};
-use super::{Credentials, pooler, tls};
+use super::statement::PreparationState;
+use super::{Credentials, tls};
 use crate::clock::Stopwatch;
 use crate::telemetry::{spans, stats};
 
@@ -31,8 +31,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 pub(super) struct Connector {
     credentials: Arc<dyn Credentials>,
     tls: Arc<OnceLock<MakeRustlsConnect>>,
-    /// Set to false when a connection leads to a pooler. `None` if that does not matter.
-    prepares: Option<Arc<AtomicBool>>,
+    preparation: Arc<PreparationState>,
 }
 
 type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
@@ -55,8 +54,8 @@ impl Connect for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(credentials: Arc<dyn Credentials>, prepares: Option<Arc<AtomicBool>>) -> Self {
-        Self { credentials, tls: Arc::default(), prepares }
+    pub(super) fn new(credentials: Arc<dyn Credentials>, preparation: Arc<PreparationState>) -> Self {
+        Self { credentials, tls: Arc::default(), preparation }
     }
 
     /// Connects. If the server rejects the credentials, tries once more with newer ones.
@@ -88,9 +87,7 @@ impl Connector {
             // message.
             opened.0.batch_execute(&format!("set search_path = {DSQL_SCHEMA}")).await?;
         }
-        if let Some(prepares) = self.prepares.as_ref().filter(|prepares| prepares.load(Ordering::Relaxed)) {
-            prepares.store(pooler::is_direct(&opened.0).await?, Ordering::Relaxed);
-        }
+        self.preparation.record_connection();
         Ok(opened)
     }
 }

@@ -1,7 +1,7 @@
 //! PostgreSQL: all SQL of the service, each statement beside the function that runs it. This module does not know HTTP.
 //!
 //! A request is one statement, whose first CTE checks the session. The few exceptions give their reason. Each
-//! connection prepares its statements once, in the round trip of their first execution.
+//! connection prepares its statements once, without a round trip for it.
 
 pub mod admin;
 mod connector;

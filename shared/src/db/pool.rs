@@ -2,7 +2,7 @@
 //! conflicts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
@@ -12,7 +12,7 @@ use tokio_postgres::{Config, Row};
 use tracing::Instrument;
 
 use super::connector::Connector;
-use super::statement::{Connection, Preparation, Statement, Work, is_outdated, is_unknown};
+use super::statement::{Connection, Preparation, PreparationState, Statement, Work, is_outdated, is_unknown};
 use super::{Credentials, Dialect, Effect, Error, Parameters, is_conflict, rejected};
 use crate::clock::{Clock, Stopwatch};
 use crate::report::{self, BoxError};
@@ -51,8 +51,7 @@ pub struct Database {
     pool: Pool,
     dialect: Dialect,
     clock: Arc<dyn Clock>,
-    /// Whether statements are prepared. It becomes false when a pooler is found.
-    prepares: Arc<AtomicBool>,
+    preparation: Arc<PreparationState>,
     /// Time of the last response in milliseconds since 1970. A monotonic clock would not advance while Lambda freezes
     /// the environment.
     last_response_at: AtomicU64,
@@ -99,11 +98,10 @@ impl Database {
     pub(crate) fn new(credentials: Arc<dyn Credentials>, clock: Arc<dyn Clock>, settings: PoolSettings) -> Self {
         let PoolSettings { connections, preparation } = settings;
         let dialect = credentials.dialect();
-        let prepares = Arc::new(AtomicBool::new(preparation.is_on(dialect)));
-        let prepares_unless_pooled = (preparation == Preparation::Auto).then(|| Arc::clone(&prepares));
+        let preparation = Arc::new(PreparationState::new(preparation, dialect));
         let manager = Manager::from_connect(
             Config::new(),
-            Connector::new(credentials, prepares_unless_pooled),
+            Connector::new(credentials, Arc::clone(&preparation)),
             // `Clean` would send `discard all`, on which RDS Proxy pins the connection.
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
@@ -115,7 +113,7 @@ impl Database {
             .build();
         // The builder fails only for timeouts without a runtime.
         let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { pool, dialect, clock, prepares, last_response_at: AtomicU64::new(0) }
+        Self { pool, dialect, clock, preparation, last_response_at: AtomicU64::new(0) }
     }
 
     /// Returns the kind of server.
@@ -184,8 +182,7 @@ impl Database {
                 _ => (stale, STATEMENT_TIMEOUT),
             };
             let client = self.connection(probe).await?;
-            let prepares = self.prepares.load(Ordering::Relaxed);
-            match attempt(client, work, prepares, time_limit).await {
+            match attempt(client, work, &self.preparation, time_limit).await {
                 Attempt::Completed(output) => {
                     self.record_response();
                     return Ok(output);
@@ -206,7 +203,7 @@ impl Database {
                             "a connection pooler lost a prepared statement, so statements are not prepared any more: set \
                              DATABASE_PREPARE=off"
                         );
-                        self.prepares.store(false, Ordering::Relaxed);
+                        self.preparation.turn_off();
                     }
                 }
                 Attempt::StatementLost(error) | Attempt::Rejected(error) => return Err(rejected(error)),
@@ -274,10 +271,15 @@ pub async fn ping(db: &Database) -> Result<(), Error> {
 }
 
 /// Runs work once, returns the connection to the pool if it is usable, and classifies the outcome.
-async fn attempt<W: Work>(client: Object, work: &W, prepares: bool, time_limit: Duration) -> Attempt<W::Output> {
+async fn attempt<W: Work>(
+    client: Object,
+    work: &W,
+    preparation: &PreparationState,
+    time_limit: Duration,
+) -> Attempt<W::Output> {
     let guard = ConnectionGuard(Some(client));
     let span = spans::database(W::NAME, work.text());
-    let connection = Connection { client: guard.client(), prepares };
+    let connection = Connection { client: guard.client(), preparation };
     let outcome = timeout(time_limit, work.run(&connection)).instrument(span.clone()).await;
     match &outcome {
         Ok(Ok(_)) => {}
@@ -298,7 +300,7 @@ async fn attempt<W: Work>(client: Object, work: &W, prepares: bool, time_limit: 
         Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             Attempt::NotExecuted(Box::new(error))
         }
-        Ok(Err(error)) if prepares && (is_unknown(&error) || is_outdated(&error)) => Attempt::StatementLost(error),
+        Ok(Err(error)) if is_unknown(&error) || is_outdated(&error) => Attempt::StatementLost(error),
         Ok(Err(error)) => {
             guard.complete();
             Attempt::Rejected(error)

@@ -3,6 +3,7 @@
 //! The server parses and plans an unnamed statement at each execution, which takes longer than executing it.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt;
@@ -11,13 +12,14 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
+use super::pooler::is_direct;
 use super::{Dialect, Parameters};
 use crate::env::{self, EnvError};
 
 /// Whether statements are prepared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preparation {
-    /// They are, unless a connection leads to a connection pooler or to Aurora DSQL.
+    /// They are, unless the connections lead to a connection pooler or to Aurora DSQL.
     #[default]
     Auto,
     /// They are. A pooler must support prepared statements.
@@ -34,22 +36,48 @@ impl Preparation {
     pub fn from_env() -> Result<Self, EnvError> {
         env::choice("DATABASE_PREPARE", &[("auto", Self::Auto), ("on", Self::On), ("off", Self::Off)])
     }
+}
 
-    /// Whether statements are prepared as long as no pooler has been found.
-    pub(super) fn is_on(self, dialect: Dialect) -> bool {
-        match self {
-            Self::Auto => dialect == Dialect::PostgreSql,
-            Self::On => true,
-            Self::Off => false,
-        }
+/// Whether the connections of a pool prepare statements at the moment.
+pub(super) struct PreparationState(AtomicU8);
+
+/// It is unknown whether the newest connection leads to a pooler. The next statement finds out.
+const UNKNOWN: u8 = 0;
+/// Statements are prepared as long as the newest connection does not lead to a pooler.
+const ON_WITHOUT_POOLER: u8 = 1;
+const ON: u8 = 2;
+const OFF: u8 = 3;
+
+impl PreparationState {
+    pub(super) fn new(preparation: Preparation, dialect: Dialect) -> Self {
+        Self(AtomicU8::new(match preparation {
+            Preparation::Auto if dialect == Dialect::PostgreSql => UNKNOWN,
+            Preparation::On => ON,
+            Preparation::Auto | Preparation::Off => OFF,
+        }))
+    }
+
+    /// Records that a connection was opened.
+    pub(super) fn record_connection(&self) {
+        let _ = self.0.compare_exchange(ON_WITHOUT_POOLER, UNKNOWN, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Records whether a connection leads to the server directly.
+    fn record_direct(&self, is_direct: bool) {
+        let state = if is_direct { ON_WITHOUT_POOLER } else { OFF };
+        let _ = self.0.compare_exchange(UNKNOWN, state, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Ends the preparation of statements for the life of the process.
+    pub(super) fn turn_off(&self) {
+        self.0.store(OFF, Ordering::Relaxed);
     }
 }
 
 /// A connection on which work runs.
 pub(super) struct Connection<'a> {
     pub(super) client: &'a ClientWrapper,
-    /// Whether statements are prepared.
-    pub(super) prepares: bool,
+    pub(super) preparation: &'a PreparationState,
 }
 
 impl Connection<'_> {
@@ -64,9 +92,21 @@ impl Connection<'_> {
 
     /// Runs a statement. The first poll sends all messages, so that joined statements are pipelined in their order.
     async fn query(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
-        if !self.prepares {
-            return self.query_unnamed(sql, parameters).await;
+        match self.preparation.0.load(Ordering::Relaxed) {
+            OFF => self.query_unnamed(sql, parameters).await,
+            UNKNOWN => {
+                // Both take one round trip. A failed check is repeated with the next statement.
+                let (rows, is_direct) = join(self.query_unnamed(sql, parameters), is_direct(self.client)).await;
+                if let Ok(is_direct) = is_direct {
+                    self.preparation.record_direct(is_direct);
+                }
+                rows
+            }
+            _ => self.query_prepared(sql, parameters).await,
         }
+    }
+
+    async fn query_prepared(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
         let types: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
         let mut preparing = Box::pin(self.client.prepare_typed_cached(sql, &types));
         match preparing.as_mut().now_or_never() {

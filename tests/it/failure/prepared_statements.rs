@@ -43,7 +43,10 @@ async fn a_lost_statement_is_executed_without_preparation() {
     let change = |value: i32| json!({ "value": value }).to_string();
     let batch = |value: i32| json!({ "operations": [{ "op": "put", "key": "key", "value": value }] }).to_string();
     let new_password = |from: &str, to: &str| json!({ "current_password": from, "new_password": to }).to_string();
-    assert_eq!(ada.get("/api/data/key").await.value_text(), "0");
+    // The first statement on a connection is not prepared.
+    for _ in 0..2 {
+        assert_eq!(ada.get("/api/data/key").await.value_text(), "0");
+    }
     assert_eq!(ada.put("/api/data/key", &change(1)).await.outcome(), "200");
     assert_eq!(ada.post("/api/data/batch", &batch(2)).await.outcome(), "200");
     let first_change = new_password(password(), "another password");
