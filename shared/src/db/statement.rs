@@ -19,12 +19,12 @@ use crate::env::{self, EnvError};
 /// Whether statements are prepared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preparation {
-    /// They are, unless the connections lead to a connection pooler or to Aurora DSQL.
+    /// Statements are prepared, unless the connections lead to a connection pooler or to Aurora DSQL.
     #[default]
     Auto,
-    /// They are. A pooler must support prepared statements.
+    /// Statements are prepared. A pooler must support that.
     On,
-    /// They are not.
+    /// Statements are not prepared.
     Off,
 }
 
@@ -45,7 +45,9 @@ pub(super) struct PreparationState(AtomicU8);
 const UNKNOWN: u8 = 0;
 /// Statements are prepared as long as the newest connection does not lead to a pooler.
 const ON_WITHOUT_POOLER: u8 = 1;
+/// Statements are prepared by the setting.
 const ON: u8 = 2;
+/// Statements are not prepared, by the setting or because a pooler was found.
 const OFF: u8 = 3;
 
 impl PreparationState {
@@ -62,10 +64,13 @@ impl PreparationState {
         let _ = self.0.compare_exchange(ON_WITHOUT_POOLER, UNKNOWN, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Records whether a connection leads to the server directly.
-    fn record_direct(&self, is_direct: bool) {
-        let state = if is_direct { ON_WITHOUT_POOLER } else { OFF };
-        let _ = self.0.compare_exchange(UNKNOWN, state, Ordering::Relaxed, Ordering::Relaxed);
+    /// Records whether a connection leads to the server directly. One that does not outweighs all that do.
+    fn record_check(&self, is_direct: bool) {
+        if is_direct {
+            let _ = self.0.compare_exchange(UNKNOWN, ON_WITHOUT_POOLER, Ordering::Relaxed, Ordering::Relaxed);
+        } else {
+            self.turn_off();
+        }
     }
 
     /// Ends the preparation of statements for the life of the process.
@@ -77,6 +82,7 @@ impl PreparationState {
 /// A connection on which work runs.
 pub(super) struct Connection<'a> {
     pub(super) client: &'a ClientWrapper,
+    /// The state of the pool that the connection belongs to.
     pub(super) preparation: &'a PreparationState,
 }
 
@@ -98,7 +104,7 @@ impl Connection<'_> {
                 // Both take one round trip. A failed check is repeated with the next statement.
                 let (rows, is_direct) = join(self.query_unnamed(sql, parameters), is_direct(self.client)).await;
                 if let Ok(is_direct) = is_direct {
-                    self.preparation.record_direct(is_direct);
+                    self.preparation.record_check(is_direct);
                 }
                 rows
             }
