@@ -22,7 +22,7 @@ const MAX_STEPS: usize = 20;
 /// session. Reuse after that revokes the session.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let mut token = read(&request)?;
-    let (now, lifetime, network) = (app.now(), app.settings().refresh_lifetime, request.device.network.as_ref());
+    let (now, lifetime, network) = (app.now(), app.settings().refresh_lifetime, request.network());
     for step in 0..MAX_STEPS {
         let successor = RefreshToken::generate()?;
         let presented = Presented {
@@ -32,7 +32,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
             successor: &successor.digest(),
             sealed: &token.seal(&successor),
         };
-        let found = db::sessions::refresh(app.db(), presented, network, now, lifetime).await?;
+        let found = db::sessions::refresh(app.db(), presented, network.as_ref(), now, lifetime).await?;
         let Some((session, state)) = found else {
             Event::RefreshUnknown.record();
             return Err(ApiError::InvalidRefreshToken);

@@ -1,7 +1,7 @@
-//! The crypto provider of `jsonwebtoken`: HMAC-SHA-256 and ECDSA on P-256 from `ring`, which TLS needs anyway.
+//! Signatures of access tokens: HMAC-SHA-256 and ECDSA on P-256 from `ring`, which TLS needs anyway.
 //!
-//! The library's own providers are not used: `rust_crypto` depends on an RSA crate with an open advisory, and
-//! `aws_lc_rs` adds 42 ms to each cold start.
+//! `jsonwebtoken` signs with the provider of this module. Its own providers are not used: `rust_crypto` depends on an RSA
+//! crate with an open advisory, and `aws_lc_rs` adds 42 ms to each cold start.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -9,10 +9,10 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey};
-use signature::{Signer, Verifier};
+use signature::Signer;
 
 static PROVIDER: CryptoProvider =
-    CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+    CryptoProvider { signer_factory: signer, verifier_factory: no_verifier, key_utils: KeyUtils::new_unimplemented() };
 
 /// Installs this provider for the process. Repeated calls have no effect.
 pub(crate) fn install() {
@@ -41,15 +41,44 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
 }
 
+/// Tokens are verified by [`VerifyingKey`] only.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "`CryptoProvider` defines the signature")]
-fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    match (algorithm, key.family()) {
-        (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.try_get_as_bytes()?))),
-        (Algorithm::ES256, AlgorithmFamily::Ec) => {
-            let point = key.try_get_as_bytes()?.to_vec();
-            Ok(Box::new(Es256Verifier(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point))))
+fn no_verifier(_: &Algorithm, _: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
+    Err(ErrorKind::InvalidAlgorithm.into())
+}
+
+/// A key that verifies signatures of one algorithm. It is prepared once, because the preparation of an HMAC key takes as long
+/// as the verification of a short token.
+pub(super) enum VerifyingKey {
+    /// HS256 (RFC 7518 §3.2).
+    Hmac(hmac::Key),
+    /// ES256 (RFC 7518 §3.4): an uncompressed curve point.
+    P256(UnparsedPublicKey<Vec<u8>>),
+}
+
+impl VerifyingKey {
+    pub(super) fn from_secret(secret: &[u8]) -> Self {
+        Self::Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    pub(super) fn from_point(point: &[u8]) -> Self {
+        Self::P256(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point.to_vec()))
+    }
+
+    /// Returns the algorithm as it is named in token headers.
+    pub(super) fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Hmac(_) => "HS256",
+            Self::P256(_) => "ES256",
         }
-        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+
+    /// Whether a signature is valid. HMACs are compared in constant time.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
+            Self::P256(key) => key.verify(message, signature).is_ok(),
+        }
     }
 }
 
@@ -67,19 +96,7 @@ impl Signer<Vec<u8>> for Hs256 {
     }
 }
 
-impl Verifier<Vec<u8>> for Hs256 {
-    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> std::result::Result<(), signature::Error> {
-        hmac::verify(&self.0, message, tag).map_err(|_| signature::Error::new())
-    }
-}
-
 impl JwtSigner for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
-impl JwtVerifier for Hs256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
     }
@@ -95,21 +112,6 @@ impl Signer<Vec<u8>> for Es256Signer {
 }
 
 impl JwtSigner for Es256Signer {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::ES256
-    }
-}
-
-/// Contains the public key as an uncompressed curve point.
-struct Es256Verifier(UnparsedPublicKey<Vec<u8>>);
-
-impl Verifier<Vec<u8>> for Es256Verifier {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), signature::Error> {
-        self.0.verify(message, signature).map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtVerifier for Es256Verifier {
     fn algorithm(&self) -> Algorithm {
         Algorithm::ES256
     }

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm, EncodingKey};
 use ring::digest;
 use ring::signature::KeyPair;
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::jwt_crypto;
+use super::jwt_crypto::{self, VerifyingKey};
 
 /// Keys in order: the first one signs, all of them verify. At least one.
 pub struct KeyRing(Vec<Key>);
@@ -23,7 +23,7 @@ pub(super) struct Key {
     pub(super) id: String,
     pub(super) algorithm: Algorithm,
     pub(super) signing: EncodingKey,
-    pub(super) verifying: DecodingKey,
+    pub(super) verifying: VerifyingKey,
     public: Option<PublicKey>,
 }
 
@@ -166,9 +166,11 @@ impl KeyRing {
 
     /// Whether this ring verifies tokens that another ring signs.
     pub(crate) fn verifies_tokens_of(&self, other: &Self) -> bool {
-        let signing = other.signing();
-        self.find(&signing.id)
-            .is_some_and(|key| key.verifying.try_get_as_bytes().ok() == signing.verifying.try_get_as_bytes().ok())
+        let (signing, message) = (other.signing(), b"a token");
+        let signature = jsonwebtoken::crypto::sign(message, &signing.signing, signing.algorithm);
+        let signature = signature.ok().and_then(|signature| URL_SAFE_NO_PAD.decode(signature).ok());
+        let (key, signature) = (self.find(&signing.id), signature.unwrap_or_default());
+        key.is_some_and(|key| key.algorithm == signing.algorithm && key.verifying.verifies(message, &signature))
     }
 
     /// Returns the key that signs.
@@ -193,7 +195,7 @@ impl Key {
             return Err(InvalidKeyRing::Guessable(name()));
         }
         let (signing, verifying) =
-            (EncodingKey::from_secret(secret.as_bytes()), DecodingKey::from_secret(secret.as_bytes()));
+            (EncodingKey::from_secret(secret.as_bytes()), VerifyingKey::from_secret(secret.as_bytes()));
         Ok(Self { id, algorithm: Algorithm::HS256, signing, verifying, public: None })
     }
 
@@ -211,7 +213,7 @@ impl Key {
         Ok(Self {
             algorithm: Algorithm::ES256,
             signing: EncodingKey::from_ec_der(der.secret_pkcs8_der()),
-            verifying: DecodingKey::from_ec_der(point),
+            verifying: VerifyingKey::from_point(point),
             public: Some(PublicKey { kid: id.clone(), kty: "EC", usage: "sig", alg: "ES256", crv: "P-256", x, y }),
             id,
         })

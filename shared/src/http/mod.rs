@@ -22,4 +22,5 @@ pub use self::reply::Reply;
 pub use self::request::{InvalidEvent, Request};
 pub(crate) use self::request::{Payload, bearer_token};
 pub(crate) use self::response::{ErrorForm, failure, success};
+pub use self::response::{Response, ResponseHeaders};
 pub use self::route::Route;

@@ -22,8 +22,8 @@ where
     T: FromStr<Err: Into<ApiError> + From<BrokenEncoding>>,
 {
     let text = match &request.path_parameters {
-        PathParameters::Decoded(parameters) => Ok(parameters.get(name).map(|text| Cow::Borrowed(text.as_str()))),
-        PathParameters::AsSent(parameters) => parameters.get(name).map(|text| decode(text)).transpose(),
+        PathParameters::Decoded(parameters) => Ok(parameters.get(name).map(Cow::Borrowed)),
+        PathParameters::AsSent(parameters) => parameters.get(name).map(decode).transpose(),
     };
     let parsed = text.map_err(T::Err::from).and_then(|text| text.unwrap_or_default().parse());
     parsed.map_err(Into::into)

@@ -76,8 +76,8 @@ fn read_tags<'a>(request: &'a Request, name: &'static str) -> Result<Option<Tags
     let mut lines = 0;
     for line in request.headers.get_all(name) {
         lines += 1;
-        let line = line.to_str().map_err(|_| invalid())?.trim();
-        if line == "*" && request.headers.get_all(name).iter().count() == 1 {
+        let line = line.ok_or_else(invalid)?.trim();
+        if line == "*" && request.headers.get_all(name).count() == 1 {
             return Ok(Some(Tags::Any));
         }
         let mut rest = line;

@@ -1,13 +1,11 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use lambda_http::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION,
-    REFERRER_POLICY, VARY,
-};
-use lambda_http::http::{HeaderMap, StatusCode};
+use lambda_http::http::StatusCode;
 use serde::Serialize;
 
+use super::response::ResponseHeaders;
 use crate::domain::Version;
 
 /// A successful response: status, headers, and body.
@@ -16,18 +14,14 @@ use crate::domain::Version;
 /// or data.
 pub struct Reply {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: ResponseHeaders,
     pub(super) body: ReplyBody,
 }
 
 /// The body of a reply.
 pub(super) enum ReplyBody {
-    /// The envelope of the API. `data` is already serialized.
-    Envelope { message: Option<&'static str>, data: Option<Result<String, serde_json::Error>> },
-    /// JSON without an envelope, in a format that another standard defines.
-    Document(Result<String, serde_json::Error>),
-    /// Text of another media type.
-    Text(String),
+    /// Text: an envelope of the API, or a document in a format that another standard defines.
+    Text(Result<String, serde_json::Error>),
     /// Text of another media type, compressed with gzip.
     Gzipped(&'static [u8]),
     /// No body, because the caller has the current version.
@@ -37,17 +31,17 @@ pub(super) enum ReplyBody {
 impl Reply {
     /// Makes a 200 with a message for humans.
     pub fn message(message: &'static str) -> Self {
-        Self::new(ReplyBody::Envelope { message: Some(message), data: None })
+        Self::new(ReplyBody::Text(envelope(Some(message), None::<&()>)))
     }
 
     /// Makes a 200 with `data`.
     pub fn data(data: &impl Serialize) -> Self {
-        Self::new(ReplyBody::Envelope { message: None, data: Some(serde_json::to_string(data)) })
+        Self::new(ReplyBody::Text(envelope(None, Some(data))))
     }
 
     /// Makes a 200 with a message for humans and `data`.
     pub fn message_and_data(message: &'static str, data: &impl Serialize) -> Self {
-        Self::new(ReplyBody::Envelope { message: Some(message), data: Some(serde_json::to_string(data)) })
+        Self::new(ReplyBody::Text(envelope(Some(message), Some(data))))
     }
 
     /// Makes a 304, for a caller that has the current version.
@@ -58,27 +52,27 @@ impl Reply {
     /// Makes a 200 with a public document without an envelope, in a format that another standard defines. Caches may
     /// keep it for `max_age`.
     pub fn document(document: &impl Serialize, max_age: Duration) -> Self {
-        Self::new(ReplyBody::Document(serde_json::to_string(document))).public(max_age)
+        Self::new(ReplyBody::Text(serde_json::to_string(document))).public(max_age)
     }
 
     /// Makes the same reply as [`Reply::document`] from JSON text.
     pub fn document_text(document: &str, max_age: Duration) -> Self {
-        Self::new(ReplyBody::Document(Ok(document.to_owned()))).public(max_age)
+        Self::new(ReplyBody::Text(Ok(document.to_owned()))).public(max_age)
     }
 
     /// Makes a 200 with a text, whose media type [`Reply::html`] sets.
     pub fn text(text: String) -> Self {
-        Self::new(ReplyBody::Text(text))
+        Self::new(ReplyBody::Text(Ok(text)))
     }
 
     /// Makes a 200 with a text that is compressed with gzip (RFC 1952), for callers that [accept
     /// it](super::accepts_gzip).
     pub fn gzipped(text: &'static [u8]) -> Self {
-        Self::new(ReplyBody::Gzipped(text)).header(CONTENT_ENCODING, "gzip".to_owned())
+        Self::new(ReplyBody::Gzipped(text)).header("content-encoding", "gzip")
     }
 
     fn new(body: ReplyBody) -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::new(), body }
+        Self { status: StatusCode::OK, headers: ResponseHeaders::default(), body }
     }
 
     /// Sets the status to 201.
@@ -91,41 +85,49 @@ impl Reply {
     /// quotes. `policy` limits what the page may load and run (Content Security Policy Level 3).
     #[must_use]
     pub fn html(self, tag: &str, policy: &str, max_age: Duration) -> Self {
-        self.header(CONTENT_TYPE, "text/html; charset=utf-8".to_owned())
-            .header(CONTENT_SECURITY_POLICY, policy.to_owned())
-            .header(REFERRER_POLICY, "no-referrer".to_owned())
+        self.header("content-type", "text/html; charset=utf-8")
+            .header("content-security-policy", policy.to_owned())
+            .header("referrer-policy", "no-referrer")
             // Weak, because the bytes depend on the encoding (RFC 9110 §8.8.3.3).
-            .header(ETAG, format!("W/\"{tag}\""))
-            .header(VARY, "accept-encoding".to_owned())
+            .header("etag", format!("W/\"{tag}\""))
+            .header("vary", "accept-encoding")
             .public(max_age)
     }
 
     fn public(self, max_age: Duration) -> Self {
-        self.header(CACHE_CONTROL, format!("public, max-age={}", max_age.as_secs()))
+        self.header("cache-control", format!("public, max-age={}", max_age.as_secs()))
     }
 
     /// Adds the strong entity tag of a version (RFC 9110 §8.8.3).
     #[must_use]
     pub fn etag(self, version: Version) -> Self {
-        self.header(ETAG, format!("\"{version}\""))
+        self.header("etag", format!("\"{version}\""))
     }
 
     /// Adds the path of a created resource, which must be percent-encoded.
     #[must_use]
     pub fn location(self, path: String) -> Self {
-        self.header(LOCATION, path)
+        self.header("location", path)
     }
 
-    fn header(mut self, name: HeaderName, value: String) -> Self {
-        match HeaderValue::try_from(value) {
-            Ok(value) => {
-                self.headers.insert(name, value);
-            }
-            // Not expected: versions are digits and paths are percent-encoded. Only the header is lost.
-            Err(error) => tracing::error!(%name, %error, "a header of the reply is invalid and was left out"),
-        }
+    fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.set(name, value);
         self
     }
+}
+
+/// Makes the envelope of a success.
+fn envelope(message: Option<&'static str>, data: Option<&impl Serialize>) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Envelope<'a, T> {
+        status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a T>,
+    }
+
+    serde_json::to_string(&Envelope { status: "success", message, data })
 }
 
 /// Leaves out headers and body, because they may contain tokens and values.

@@ -1,31 +1,31 @@
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use lambda_http::http::header::{AUTHORIZATION, USER_AGENT};
-use lambda_http::http::{HeaderMap, Method};
+use lambda_http::http::Method;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::{Device, UserAgent};
+use crate::domain::{Device, Network, UserAgent};
 use crate::error::ApiError;
 
 /// An HTTP request from API Gateway (payload format 2.0), reduced to the parts that handlers use.
 ///
-/// The conversion of `lambda_http` into an `http::Request` is not used: it panics if the body is not the base64 that it
-/// claims to be, or if the host, the forwarded scheme, and the query do not form a URI. Clients choose these.
+/// The types of `lambda_http` are not used. They copy all parts of the event, and the conversion into an `http::Request`
+/// panics if the body is not the base64 that it claims to be, or if the host, the forwarded scheme, and the query do not
+/// form a URI. Clients choose these.
 pub struct Request {
     /// The request id of API Gateway. Error responses, the log, and the access log contain it.
     pub id: String,
     /// The method. HEAD is handled like GET, and the response has no body.
     pub(crate) method: Method,
-    /// The headers. Repeated ones may be joined by commas.
-    pub headers: HeaderMap,
+    /// The headers that functions read.
+    pub(crate) headers: Headers,
     /// The raw query without `?`.
     pub query: String,
-    /// The device that sent the request.
-    pub device: Device,
+    /// The address of the client that API Gateway saw. A client can forge headers such as `X-Forwarded-For`.
+    source_address: Option<String>,
     pub(super) path_parameters: PathParameters,
     pub(super) body: Vec<u8>,
 }
@@ -33,9 +33,9 @@ pub struct Request {
 /// The values of the parameters in the path of the route.
 pub(super) enum PathParameters {
     /// Percent-decoded; from API Gateway.
-    Decoded(HashMap<String, String>),
+    Decoded(Members),
     /// As sent; from `cargo lambda watch`.
-    AsSent(HashMap<String, String>),
+    AsSent(Members),
 }
 
 /// The error of an event that is not an HTTP request from API Gateway.
@@ -44,6 +44,9 @@ pub enum InvalidEvent {
     /// The JSON has another structure.
     #[error("the event is not an API Gateway HTTP API request of payload format 2.0")]
     Shape(#[from] serde_json::Error),
+    /// The method is not a token (RFC 9110 §9.1).
+    #[error("the event has an invalid HTTP method")]
+    Method(#[from] lambda_http::http::method::InvalidMethod),
     /// `isBase64Encoded` is true, but the body is not base64.
     #[error("isBase64Encoded is true, but the body is not base64")]
     Body(#[from] base64::DecodeError),
@@ -52,39 +55,76 @@ pub enum InvalidEvent {
 /// The route key of all events from `cargo lambda watch`.
 const UNROUTED: &str = "$default";
 
+/// The members of an event that are read:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    route_key: Option<&'a str>,
+    raw_query_string: Option<String>,
+    headers: Option<Headers>,
+    path_parameters: Option<Members>,
+    #[serde(borrow)]
+    request_context: RequestContext<'a>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext<'a> {
+    #[serde(borrow)]
+    http: HttpContext<'a>,
+    request_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpContext<'a> {
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    source_ip: Option<String>,
+}
+
 impl Request {
     /// Reads a request from the payload of an invocation.
     ///
     /// # Errors
     /// The payload is not a request.
     pub fn from_event(payload: &str) -> Result<Self, InvalidEvent> {
-        let event: ApiGatewayV2httpRequest = serde_json::from_str(payload)?;
-        let parameters = event.path_parameters;
+        let event: Event<'_> = serde_json::from_str(payload)?;
+        let HttpContext { method, source_ip } = event.request_context.http;
+        let parameters = event.path_parameters.unwrap_or_default();
         let body = event.body.unwrap_or_default();
-        let user_agent = event.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
-        // The peer address that API Gateway saw. A client can forge headers such as `X-Forwarded-For`.
-        let address = event.request_context.http.source_ip;
-        let device = Device {
-            network: address.and_then(|address| address.parse().ok()),
-            user_agent: user_agent.map(UserAgent::from),
-        };
         Ok(Self {
-            method: event.request_context.http.method,
-            device,
+            method: method.parse()?,
+            source_address: source_ip,
             id: event.request_context.request_id.unwrap_or_default(),
-            headers: event.headers,
+            headers: event.headers.unwrap_or_default(),
             query: event.raw_query_string.unwrap_or_default(),
-            path_parameters: match event.route_key.as_deref() {
-                Some(UNROUTED) => PathParameters::AsSent(parameters),
-                _ => PathParameters::Decoded(parameters),
+            path_parameters: if event.route_key.is_some_and(|key| key == UNROUTED) {
+                PathParameters::AsSent(parameters)
+            } else {
+                PathParameters::Decoded(parameters)
             },
             body: if event.is_base64_encoded { STANDARD.decode(body)? } else { body.into_bytes() },
         })
     }
 
-    /// Returns the value of a header; none if it is missing or not ASCII text.
+    /// Returns the value of a header; none if it is missing or not ASCII text. Of repeated headers, returns the first.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.headers.get_all(name).next().flatten()
+    }
+
+    /// Returns the network that the request came from, if its address is valid.
+    pub fn network(&self) -> Option<Network> {
+        self.source_address.as_deref().and_then(|address| address.parse().ok())
+    }
+
+    /// Returns the device that sent the request.
+    pub fn device(&self) -> Device {
+        Device { network: self.network(), user_agent: self.header("user-agent").map(UserAgent::from) }
     }
 }
 
@@ -95,15 +135,128 @@ impl fmt::Debug for Request {
     }
 }
 
+/// The headers of a request that functions read. The others are dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Headers(Vec<(&'static str, String)>);
+
+impl Headers {
+    /// The names in lower case.
+    const NAMES: [&'static str; 10] = [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-type",
+        "if-match",
+        "if-none-match",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "x-amzn-trace-id",
+    ];
+
+    /// Returns the values of all headers with a name in lower case, which must be one of [`Self::NAMES`]. A value that is
+    /// not visible ASCII, spaces, and tabs is none. The gateway may have joined repeated headers by commas.
+    pub(crate) fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = Option<&'a str>> {
+        debug_assert!(Self::NAMES.contains(&name), "add {name} to Headers::NAMES");
+        let is_text = |value: &str| value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+        let values = self.0.iter().filter(move |(other, _)| *other == name);
+        values.map(move |(_, value)| Some(value.as_str()).filter(|value| is_text(value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A name is compared with [`Headers::NAMES`] in place.
+        struct Named(Option<&'static str>);
+
+        impl<'de> Deserialize<'de> for Named {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct NameVisitor;
+
+                impl Visitor<'_> for NameVisitor {
+                    type Value = Named;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("the name of a header")
+                    }
+
+                    fn visit_str<E>(self, name: &str) -> Result<Named, E> {
+                        Ok(Named(Headers::NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))))
+                    }
+                }
+
+                deserializer.deserialize_str(NameVisitor)
+            }
+        }
+
+        struct HeadersVisitor;
+
+        impl<'de> Visitor<'de> for HeadersVisitor {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("headers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Headers, A::Error> {
+                let mut headers = Vec::with_capacity(4);
+                while let Some(Named(name)) = members.next_key()? {
+                    match name {
+                        Some(name) => headers.push((name, members.next_value()?)),
+                        None => drop(members.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(Headers(headers))
+            }
+        }
+
+        deserializer.deserialize_map(HeadersVisitor)
+    }
+}
+
+/// The members of a JSON object of strings.
+#[derive(Debug, Default)]
+pub(super) struct Members(Vec<(String, String)>);
+
+impl Members {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Members, A::Error> {
+                let mut read = Vec::new();
+                while let Some(member) = members.next_entry()? {
+                    read.push(member);
+                }
+                Ok(Members(read))
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
 /// Returns the token of `Authorization: Bearer <token>` (RFC 6750 §2.1). The scheme is case-insensitive.
 ///
 /// # Errors
 /// The header is missing, or it has another scheme, several credentials, or a token with invalid characters.
 pub(crate) fn bearer_token(request: &Request) -> Result<&str, ApiError> {
-    let mut headers = request.headers.get_all(AUTHORIZATION).iter();
+    let mut headers = request.headers.get_all("authorization");
     let credentials = headers.next().ok_or(ApiError::MissingToken)?;
     let (scheme, token) =
-        credentials.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or(ApiError::InvalidToken(None))?;
+        credentials.and_then(|text| text.trim().split_once(' ')).ok_or(ApiError::InvalidToken(None))?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(ApiError::MissingToken);
     }

@@ -1,17 +1,63 @@
 //! Responses to the gateway. No other module makes them.
 
-use lambda_http::Body;
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use lambda_http::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
-};
-use lambda_http::http::{HeaderMap, StatusCode};
-use serde::Serialize;
-use serde_json::Value;
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::http::StatusCode;
+use serde::{Serialize, Serializer};
 
 use super::reply::ReplyBody;
 use super::{Reply, Request, accepts};
 use crate::error::{ApiError, Code, Fault};
+
+/// A response in the form that the gateway expects (payload format 2.0):
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// The HTTP status.
+    pub status_code: u16,
+    /// The headers.
+    pub headers: ResponseHeaders,
+    /// The body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Whether the body is base64.
+    pub is_base64_encoded: bool,
+    /// Always empty. `cargo lambda watch` requires the member.
+    cookies: [(); 0],
+}
+
+/// The headers of a response, by names in lower case.
+#[derive(Debug, Default)]
+pub struct ResponseHeaders(Vec<(&'static str, Cow<'static, str>)>);
+
+impl ResponseHeaders {
+    /// Returns the names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_ref()))
+    }
+
+    /// Adds a header, or replaces the one with this name.
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, value.into()));
+    }
+
+    /// Adds a header unless one has this name.
+    fn set_default(&mut self, name: &'static str, value: &'static str) {
+        if self.0.iter().all(|(other, _)| *other != name) {
+            self.0.push((name, value.into()));
+        }
+    }
+}
+
+impl Serialize for ResponseHeaders {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -60,68 +106,49 @@ struct Problem<'a> {
 ///
 /// # Errors
 /// The data of the reply could not be serialized.
-pub(crate) fn success(reply: Reply) -> Result<ApiGatewayV2httpResponse, ApiError> {
-    let body = match reply.body {
-        ReplyBody::Envelope { message, data } => Some(Body::Text(envelope(message, data)?)),
-        ReplyBody::Document(document) => Some(Body::Text(document.map_err(ApiError::internal)?)),
-        ReplyBody::Text(text) => Some(Body::Text(text)),
-        ReplyBody::Gzipped(text) => Some(Body::Binary(text.to_vec())),
-        ReplyBody::NotModified => None,
+pub(crate) fn success(reply: Reply) -> Result<Response, ApiError> {
+    let (body, is_base64_encoded) = match reply.body {
+        ReplyBody::Text(text) => (Some(text.map_err(ApiError::internal)?), false),
+        ReplyBody::Gzipped(text) => (Some(STANDARD.encode(text)), true),
+        ReplyBody::NotModified => (None, false),
     };
-    Ok(response(reply.status, reply.headers, body))
+    Ok(response(reply.status, reply.headers, body, is_base64_encoded))
 }
 
 /// Makes the response to a failed request.
-pub(crate) fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> ApiGatewayV2httpResponse {
-    let mut headers = HeaderMap::new();
+pub(crate) fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> Response {
+    let mut headers = ResponseHeaders::default();
     if let Some(challenge) = error.challenge() {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        headers.set("www-authenticate", challenge);
     }
     if let Some(wait) = error.retry_after() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        headers.set("retry-after", wait.as_secs().to_string());
     }
     let (status, code, message, errors) = (error.status(), error.code(), error.message(), error.faults());
     let body = match form {
         ErrorForm::Envelope => serde_json::to_string(&ErrorBody { status: "error", code, message, request_id, errors }),
         ErrorForm::Problem => {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+            headers.set("content-type", PROBLEM_JSON);
             let title = status.canonical_reason().unwrap_or_default();
             let (kind, status) = ("about:blank", status.as_u16());
             serde_json::to_string(&Problem { kind, title, status, detail: message, code, request_id, errors })
         }
     };
     // The serialization of strings, numbers, and enums cannot fail.
-    response(status, headers, Some(Body::Text(body.unwrap_or_default())))
-}
-
-/// Makes the envelope of a success. `data` is inserted as text: parsing it again could take longer than the rest of the
-/// request.
-fn envelope(
-    message: Option<&'static str>,
-    data: Option<Result<String, serde_json::Error>>,
-) -> Result<String, ApiError> {
-    let mut body = String::from(r#"{"status":"success""#);
-    if let Some(message) = message {
-        body.extend([r#","message":"#, &Value::from(message).to_string()]);
-    }
-    if let Some(data) = data {
-        body.extend([r#","data":"#, &data.map_err(ApiError::internal)?]);
-    }
-    body.push('}');
-    Ok(body)
+    response(status, headers, Some(body.unwrap_or_default()), false)
 }
 
 /// Makes a response with the headers that all responses have.
-fn response(status: StatusCode, mut headers: HeaderMap, body: Option<Body>) -> ApiGatewayV2httpResponse {
+fn response(
+    status: StatusCode,
+    mut headers: ResponseHeaders,
+    body: Option<String>,
+    is_base64_encoded: bool,
+) -> Response {
     if body.is_some() {
-        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
+        headers.set_default("content-type", "application/json; charset=utf-8");
     }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = status.as_u16().into();
-    response.headers = headers;
-    response.is_base64_encoded = matches!(body, Some(Body::Binary(_)));
-    response.body = body;
-    response
+    headers.set("x-content-type-options", "nosniff");
+    headers.set_default("cache-control", "no-store");
+    Response { status_code: status.as_u16(), headers, body, is_base64_encoded, cookies: [] }
 }

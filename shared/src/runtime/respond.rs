@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::Method;
 use lambda_runtime::Context as LambdaContext;
 use tokio::time::timeout;
@@ -14,7 +13,7 @@ use tracing::{Instrument, Span, info_span};
 use super::{Context, Handler};
 use crate::clock::Stopwatch;
 use crate::error::{ApiError, Code};
-use crate::http::{self, ErrorForm, Reply, Request, Route};
+use crate::http::{self, ErrorForm, Reply, Request, Response, Route};
 use crate::report;
 use crate::telemetry::request_line::{self, Outcome, RequestInfo};
 use crate::telemetry::spans::{self, RequestSpan};
@@ -32,7 +31,7 @@ pub async fn respond<C: Context>(
     handle: impl Handler<C>,
     event: &str,
     invocation: &LambdaContext,
-) -> ApiGatewayV2httpResponse {
+) -> Response {
     let request = match Request::from_event(event) {
         Ok(request) => request,
         Err(error) => {
@@ -47,7 +46,7 @@ pub async fn respond<C: Context>(
         request_id: &request.id,
         invocation_id: &invocation.request_id,
         xray: xray.as_deref(),
-        headers: &request.headers,
+        trace_context: [request.header("traceparent"), request.header("tracestate")],
     });
     let (id, method, form) = (request.id.clone(), request.method.clone(), ErrorForm::accepted_by(&request));
     let route = route.to_string();
@@ -75,7 +74,7 @@ async fn finish(
     info: RequestInfo<'_>,
     form: ErrorForm,
     span: &Span,
-) -> ApiGatewayV2httpResponse {
+) -> Response {
     let stopwatch = Stopwatch::start();
     let reply = match timeout(REQUEST_TIMEOUT, AssertUnwindSafe(reply).catch_unwind()).await {
         Ok(Ok(reply)) => reply,
@@ -89,7 +88,7 @@ async fn finish(
             (http::failure(&error, info.request_id, form), Some(error.code().as_str()))
         }
     };
-    let outcome = Outcome { status: u16::try_from(response.status_code).unwrap_or_default(), code };
+    let outcome = Outcome { status: response.status_code, code };
     let cold_start = request_line::is_cold_start();
     spans::record_outcome(span, outcome, cold_start);
     request_line::write(info, outcome, stopwatch.elapsed(), cold_start);

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use lambda_http::http::{HeaderMap, Request, Response};
+use lambda_http::http::{Request, Response};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue};
@@ -109,14 +109,14 @@ fn resource() -> Resource {
     resource.with_attributes(env::optional("OTEL_SERVICE_NAME").map(|name| KeyValue::new("service.name", name))).build()
 }
 
-/// Makes a span part of the trace in the X-Ray header, or else of the one in the header `traceparent`.
-pub(super) fn continue_trace(span: &Span, xray: Option<&str>, headers: &HeaderMap) {
+/// Makes a span part of the trace in the X-Ray header, or else of the one in the headers `traceparent` and `tracestate`.
+pub(super) fn continue_trace(span: &Span, xray: Option<&str>, trace_context: [Option<&str>; 2]) {
     if span.is_disabled() {
         return;
     }
     let parent = match xray.and_then(xray_parent) {
         Some(parent) => Context::new().with_remote_span_context(parent),
-        None => TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers)),
+        None => TraceContextPropagator::new().extract_with_context(&Context::new(), &TraceHeaders(trace_context)),
     };
     // Fails only for a span that has started or that the export ignores.
     let _ = span.set_parent(parent);
@@ -131,16 +131,21 @@ fn xray_parent(header: &str) -> Option<SpanContext> {
     Some(SpanContext::new(trace, parent, flags, true, TraceState::default())).filter(SpanContext::is_valid)
 }
 
-/// Reads the headers of a request for the propagator.
-struct HeaderExtractor<'a>(&'a HeaderMap);
+/// The headers of W3C Trace Context, for the propagator.
+struct TraceHeaders<'a>([Option<&'a str>; 2]);
 
-impl Extractor for HeaderExtractor<'_> {
+impl Extractor for TraceHeaders<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        let [parent, state] = self.0;
+        match key {
+            "traceparent" => parent,
+            "tracestate" => state,
+            _ => None,
+        }
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(|name| name.as_str()).collect()
+        vec!["traceparent", "tracestate"]
     }
 }
 

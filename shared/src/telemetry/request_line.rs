@@ -3,23 +3,35 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::io::Write;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::stats::{self, RequestStats};
 use crate::clock::{Clock, SystemClock};
-use crate::domain::{Session, rfc3339};
+use crate::domain::{Session, SessionId, UserId, rfc3339};
 
 /// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "Keyhold";
 
+/// The metrics of every request. To add one, see `shared/README.md`.
+const ALWAYS: [Metric; 5] = [
+    count("requests"),
+    count("server_errors"),
+    milliseconds("duration_ms"),
+    milliseconds("db_ms"),
+    count("cold_starts"),
+];
+/// The metrics of some requests.
+const SOMETIMES: [Metric; 3] = [milliseconds("db_connect_ms"), milliseconds("init_ms"), count("failed_sign_ins")];
 /// Metrics with the dimension `route`. `requests` is not one of them, because CloudWatch charges each combination and
 /// the `SampleCount` of `duration_ms` is the number of requests of a route.
-const METRICS_BY_ROUTE: [&str; 3] = ["server_errors", "duration_ms", "db_ms"];
+const BY_ROUTE: [Metric; 3] = [count("server_errors"), milliseconds("duration_ms"), milliseconds("db_ms")];
 /// The metric with the dimension `code`, which error responses have.
-const METRIC_BY_CODE: &str = "errors";
+const BY_CODE: [Metric; 1] = [count("errors")];
 
 /// The properties of a request in its log line.
 #[derive(Clone, Copy)]
@@ -56,115 +68,158 @@ pub(crate) fn is_cold_start() -> bool {
 
 /// Writes the log line of the current request. Must be called within [`stats::scope`].
 pub(crate) fn write(info: RequestInfo<'_>, outcome: Outcome, duration: Duration, cold_start: bool) {
-    stats::with_current(|stats| Line { info, stats, outcome, duration, cold_start }.write());
+    stats::with_current(|stats| {
+        if super::is_json() {
+            // `println!` would panic if standard output is closed.
+            let _ = std::io::stdout().write_all(&json(info, stats, outcome, duration, cold_start));
+            return;
+        }
+        let Outcome { status, code } = outcome;
+        let (duration_ms, db_ms) = (in_milliseconds(duration), in_milliseconds(stats.database_time()));
+        let method = info.method;
+        tracing::info!(method, status, code, duration_ms, db_ms, cold_start, "request");
+    });
 }
 
+/// The line in JSON. Members that are none are left out.
+#[derive(Serialize)]
 struct Line<'a> {
-    info: RequestInfo<'a>,
-    stats: &'a RequestStats,
+    timestamp: &'a str,
+    level: &'static str,
+    message: &'static str,
+    route: &'a str,
+    method: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    requests: u32,
+    server_errors: u32,
+    duration_ms: f64,
+    db_ms: f64,
+    cold_starts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db_connect_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_sign_ins: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<u32>,
+    #[serde(rename = "_aws")]
+    metadata: Metadata<'a>,
+}
+
+/// Describes the metrics of the line to CloudWatch.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata<'a> {
+    /// Milliseconds since 1970.
+    timestamp: u64,
+    cloud_watch_metrics: Option<&'a RawValue>,
+}
+
+/// Makes the line with its newline.
+fn json(
+    info: RequestInfo<'_>,
+    stats: &RequestStats,
     outcome: Outcome,
     duration: Duration,
     cold_start: bool,
+) -> Vec<u8> {
+    let now = SystemClock.now();
+    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (user_id, session_id) = stats.session().map(|Session { user, id }| (user, id)).unzip();
+    let db_connect_ms = stats.connect_time(cold_start).map(in_milliseconds);
+    let init_ms = stats::init_time().filter(|_| cold_start).map(in_milliseconds);
+    let failed_sign_ins = Some(stats.failed_sign_ins()).filter(|count| *count > 0);
+    let present = [db_connect_ms.is_some(), init_ms.is_some(), failed_sign_ins.is_some()];
+    let line = Line {
+        timestamp: &rfc3339::text(now),
+        level: if outcome.is_server_error() { "ERROR" } else { "INFO" },
+        message: "request",
+        route: info.route,
+        method: info.method,
+        status: outcome.status,
+        code: outcome.code,
+        user_id,
+        session_id,
+        request_id: info.request_id,
+        trace_id: info.trace_id,
+        requests: 1,
+        server_errors: outcome.is_server_error().into(),
+        duration_ms: in_milliseconds(duration),
+        db_ms: in_milliseconds(stats.database_time()),
+        cold_starts: cold_start.into(),
+        db_connect_ms,
+        init_ms,
+        failed_sign_ins,
+        errors: outcome.code.map(|_| 1),
+        metadata: Metadata {
+            timestamp: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            cloud_watch_metrics: directives(present, outcome.code.is_some()),
+        },
+    };
+    // A typical line has 1.1 KiB.
+    let mut text = Vec::with_capacity(1536);
+    // Fails neither for a type of the line nor for memory as the target.
+    let _ = serde_json::to_writer(&mut text, &line);
+    text.push(b'\n');
+    text
 }
 
-impl Line<'_> {
-    fn write(&self) {
-        if super::is_json() {
-            // `println!` would panic if standard output is closed.
-            let _ = writeln!(std::io::stdout(), "{}", self.json(SystemClock.now()));
-            return;
-        }
-        let Outcome { status, code } = self.outcome;
-        let (duration_ms, db_ms) = (milliseconds(self.duration), milliseconds(self.stats.database_time()));
-        let (method, cold_start) = (self.info.method, self.cold_start);
-        tracing::info!(method, status, code, duration_ms, db_ms, cold_start, "request");
-    }
-
-    fn json(&self, now: SystemTime) -> Value {
-        let Self { info, stats, outcome, .. } = self;
-        let mut line = Map::new();
-        let mut put = |name: &str, value: Value| line.insert(name.to_owned(), value);
-        put("timestamp", json!(rfc3339::text(now)));
-        put("level", json!(if outcome.is_server_error() { "ERROR" } else { "INFO" }));
-        put("message", json!("request"));
-        put("route", json!(info.route));
-        put("method", json!(info.method));
-        put("status", json!(outcome.status));
-        if let Some(code) = outcome.code {
-            put("code", json!(code));
-        }
-        if let Some(Session { user, id }) = stats.session() {
-            put("user_id", json!(user));
-            put("session_id", json!(id));
-        }
-        put("request_id", json!(info.request_id));
-        if let Some(trace_id) = info.trace_id {
-            put("trace_id", json!(trace_id));
-        }
-        let metrics = self.metrics();
-        let directive = |dimensions: &[&str], include: &dyn Fn(&str) -> bool| {
-            let included = metrics.iter().filter(|metric| include(metric.name));
-            let described: Vec<_> =
-                included.map(|metric| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
-            json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": described })
-        };
-        let mut directives = vec![
-            directive(&[], &|name| name != METRIC_BY_CODE),
-            directive(&["route"], &|name| METRICS_BY_ROUTE.contains(&name)),
-        ];
-        if outcome.code.is_some() {
-            directives.push(directive(&["code"], &|name| name == METRIC_BY_CODE));
-        }
-        for metric in metrics {
-            put(metric.name, metric.value);
-        }
-        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let timestamp = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        put("_aws", json!({ "Timestamp": timestamp, "CloudWatchMetrics": directives }));
-        Value::Object(line)
-    }
-
-    /// The metrics of the line. To add one, see `shared/README.md`.
-    fn metrics(&self) -> Vec<Metric> {
-        let Self { stats, outcome, cold_start, .. } = self;
-        let mut metrics = vec![
-            Metric::count("requests", 1),
-            Metric::count("server_errors", u32::from(outcome.is_server_error())),
-            Metric::time("duration_ms", self.duration),
-            Metric::time("db_ms", stats.database_time()),
-            Metric::count("cold_starts", u32::from(*cold_start)),
-        ];
-        metrics.extend(stats.connect_time(*cold_start).map(|time| Metric::time("db_connect_ms", time)));
-        metrics.extend(stats::init_time().filter(|_| *cold_start).map(|time| Metric::time("init_ms", time)));
-        if stats.failed_sign_ins() > 0 {
-            metrics.push(Metric::count("failed_sign_ins", stats.failed_sign_ins()));
-        }
-        if outcome.code.is_some() {
-            metrics.push(Metric::count(METRIC_BY_CODE, 1));
-        }
-        metrics
-    }
+/// A metric directive. The metrics of the line that it names get its dimensions.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'static str,
+    dimensions: [&'a [&'static str]; 1],
+    metrics: &'a [Metric],
 }
 
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "PascalCase")]
 struct Metric {
     name: &'static str,
     /// The name of the unit in CloudWatch.
     unit: &'static str,
-    value: Value,
 }
 
-impl Metric {
-    fn count(name: &'static str, value: u32) -> Self {
-        Self { name, unit: "Count", value: json!(value) }
-    }
+const fn count(name: &'static str) -> Metric {
+    Metric { name, unit: "Count" }
+}
 
-    fn time(name: &'static str, time: Duration) -> Self {
-        Self { name, unit: "Milliseconds", value: json!(milliseconds(time)) }
-    }
+const fn milliseconds(name: &'static str) -> Metric {
+    Metric { name, unit: "Milliseconds" }
+}
+
+/// Returns the directives of a line as JSON. `present` tells which metrics of [`SOMETIMES`] the line has. The directives are
+/// most of the line and there are few variants, so each is serialized once.
+fn directives(present: [bool; SOMETIMES.len()], is_error: bool) -> Option<&'static RawValue> {
+    static PREPARED: [OnceLock<Option<Box<RawValue>>>; 1 << (SOMETIMES.len() + 1)] =
+        [const { OnceLock::new() }; 1 << (SOMETIMES.len() + 1)];
+    let index = present.into_iter().chain([is_error]).fold(0, |index, bit| index << 1 | usize::from(bit));
+    let prepare = || {
+        let sometimes = SOMETIMES.into_iter().zip(present).filter_map(|(metric, present)| present.then_some(metric));
+        let metrics: Vec<Metric> = ALWAYS.into_iter().chain(sometimes).collect();
+        let by = |dimension, metrics| Directive { namespace: NAMESPACE, dimensions: [dimension], metrics };
+        let mut directives = vec![by(&[], &metrics), by(&["route"], &BY_ROUTE)];
+        if is_error {
+            directives.push(by(&["code"], &BY_CODE));
+        }
+        to_raw_value(&directives).ok()
+    };
+    PREPARED[index].get_or_init(prepare).as_deref()
 }
 
 /// Returns a time in milliseconds with microsecond precision, for example `1.234`.
 #[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
-fn milliseconds(time: Duration) -> f64 {
+fn in_milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }

@@ -4,7 +4,6 @@
 //! The log ignores the target of these spans. Only the feature `otlp` reads them; without it, a span costs one check of
 //! a flag. No span contains a body, a key, an email address, or the parameters of a statement.
 
-use lambda_http::http::HeaderMap;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
@@ -25,9 +24,9 @@ pub(crate) struct RequestSpan<'a> {
     /// The X-Ray header that names the trace.
     #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only an export continues a trace"))]
     pub(crate) xray: Option<&'a str>,
-    /// The headers of the request, one of which may be `traceparent`.
+    /// The headers `traceparent` and `tracestate` of the request (W3C Trace Context).
     #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only an export continues a trace"))]
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) trace_context: [Option<&'a str>; 2],
 }
 
 /// Makes the span of a request. [`record_outcome`] completes it.
@@ -52,7 +51,7 @@ pub(crate) fn request(request: &RequestSpan<'_>) -> Span {
         session.id = Empty,
     );
     #[cfg(feature = "otlp")]
-    super::otlp::continue_trace(&span, request.xray, request.headers);
+    super::otlp::continue_trace(&span, request.xray, request.trace_context);
     span
 }
 

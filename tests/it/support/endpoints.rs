@@ -5,12 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_runtime::Context;
 use shared::App;
 use shared::auth::key_ring::KeyRing;
 use shared::db::Role;
-use shared::http::Route;
+use shared::http::{Response, Route};
 use shared::runtime::respond;
 use shared::secrets::{NoKeys, Secrets};
 
@@ -59,7 +58,7 @@ macro_rules! endpoints {
         const ENDPOINT_ROLES: &[(&str, Option<Role>)] = &[$(($name, $role)),*];
 
         /// Calls the function of a route with an event.
-        pub async fn invoke(apps: &Apps, route: &Route, event: &str) -> ApiGatewayV2httpResponse {
+        pub async fn invoke(apps: &Apps, route: &Route, event: &str) -> Response {
             $(if *route == $function::ROUTE {
                 let (app, invocation) = (FromApps::from_apps(apps, $name), Context::default());
                 // Boxed, because this future would otherwise hold the states of all functions.

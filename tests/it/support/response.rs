@@ -2,36 +2,44 @@ use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{Read, Write as _};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use lambda_http::Body;
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use lambda_http::http::HeaderMap;
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use shared::http::Route;
+use shared::http::{self, Route};
 
 /// A response that a client receives.
 #[derive(Debug)]
 pub struct Response {
-    pub status: i64,
+    pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-impl From<ApiGatewayV2httpResponse> for Response {
-    fn from(response: ApiGatewayV2httpResponse) -> Self {
-        let body = match response.body {
-            Some(Body::Text(text)) => text,
-            Some(Body::Binary(bytes)) if response.headers["content-encoding"] == "gzip" => {
-                assert!(response.is_base64_encoded, "binary bodies must be encoded as base64");
-                let mut text = String::new();
-                GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("a compressed text");
-                text
-            }
-            None => String::new(),
-            Some(other) => panic!("unexpected body {other:?}"),
+impl From<http::Response> for Response {
+    fn from(response: http::Response) -> Self {
+        let body = response.body.unwrap_or_default();
+        let headers = response.headers.iter().map(|(name, value)| {
+            let name = HeaderName::from_static(name);
+            (name, value.parse::<HeaderValue>().expect("the value of a header"))
+        });
+        let headers: HeaderMap = headers.collect();
+        let body = match response.is_base64_encoded {
+            true => unpack(&body, &headers),
+            false => body,
         };
-        Self { status: response.status_code, headers: response.headers, body }
+        Self { status: response.status_code, headers, body }
     }
+}
+
+/// Decodes a binary body, which is always compressed text.
+fn unpack(body: &str, headers: &HeaderMap) -> String {
+    assert_eq!(headers["content-encoding"], "gzip");
+    let bytes = STANDARD.decode(body).expect("base64");
+    let mut text = String::new();
+    GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("a compressed text");
+    text
 }
 
 impl Response {
