@@ -1,5 +1,5 @@
 //! Security events of accounts and sessions: one log line each, with a stable name (`event`) and the ids it is about.
-//! The span around it adds the request id. A field must never hold a secret.
+//! The log adds the request id. A field must never hold a secret.
 
 use std::time::Duration;
 

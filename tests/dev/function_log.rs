@@ -179,10 +179,10 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The level and the rest of what a function logs after a time such as `2026-11-27T04:35:10.371191Z`, which may follow an
+/// The level and the rest of what a function logs after a time such as `2026-11-27T04:35:10.371Z`, which may follow an
 /// incomplete message of cargo.
 fn log_entry(line: &str) -> Option<&str> {
-    const TIME_LENGTH: usize = "2026-11-27T04:35:10.371191".len();
+    const TIME_LENGTH: usize = "2026-11-27T04:35:10.371".len();
     line.match_indices("Z ").find_map(|(end, _)| {
         let time = line.get(end.checked_sub(TIME_LENGTH)?..end)?.as_bytes();
         (time[0].is_ascii_digit() && time[10] == b'T').then(|| line[end + 1..].trim_start())
@@ -236,7 +236,7 @@ fn short_duration(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    const REQUEST: &str = r#"2026-11-27T04:35:19.596626Z  INFO request{route="GET /api/data/{key+}" request_id="d2e4"}: request method="HEAD" status=404 code="KEY_NOT_FOUND" duration_ms=3.599 db_ms=3.233 cold_start=true"#;
+    const REQUEST: &str = r#"2026-11-27T04:35:19.596Z  INFO request{route="GET /api/data/{key+}" request_id="d2e4"}: request method="HEAD" status=404 code="KEY_NOT_FOUND" duration_ms=3.599 db_ms=3.233 cold_start=true"#;
 
     #[test]
     fn the_line_of_a_failed_request_is_read() {
@@ -260,24 +260,21 @@ mod tests {
     #[test]
     fn warnings_and_errors_are_shown_and_events_are_not() {
         let line =
-            r#"2026-11-27T04:35:20.990852Z  WARN request{route="POST /api/token"}: event="password.wrong" failures=1"#;
+            r#"2026-11-27T04:35:20.990Z  WARN request{route="POST /api/token"}: event="password.wrong" failures=1"#;
         let Line::Problem(text) = Line::parse(line) else { panic!("{line}") };
         assert!(text.starts_with("WARN request{route="), "{text}");
         assert!(matches!(
-            Line::parse("2026-11-27T04:35:20.990852Z ERROR the function failed to start: why"),
+            Line::parse("2026-11-27T04:35:20.990Z ERROR the function failed to start: why"),
             Line::Problem(_)
         ));
         assert!(matches!(Line::parse("ERROR error during spawn"), Line::Problem(_)));
-        assert_eq!(
-            Line::parse(r#"2026-11-27T04:35:20.990852Z  INFO request{}: event="session.started""#),
-            Line::Message
-        );
+        assert_eq!(Line::parse(r#"2026-11-27T04:35:20.990Z  INFO request{}: event="session.started""#), Line::Message);
     }
 
     #[test]
     fn the_end_of_a_replaced_function_is_not_a_warning() {
         for line in [
-            "2026-11-27T04:35:48.936388Z  WARN the environment ended: client error (SendRequest)",
+            "2026-11-27T04:35:48.936Z  WARN the environment ended: client error (SendRequest)",
             "ERROR command killed code=ForceStop",
         ] {
             assert_eq!(Line::parse(line), Line::Message, "{line}");

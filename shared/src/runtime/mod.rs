@@ -2,8 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the only module that uses the Lambda runtime")]
 
-#[cfg(feature = "otlp")]
-mod export;
+mod after_response;
 mod respond;
 mod task;
 
@@ -11,10 +10,14 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
+use tokio::time::MissedTickBehavior;
 
+use self::after_response::AfterResponseLayer;
 pub use self::respond::respond;
+use self::respond::respond_in_scope;
 pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
 use crate::auth::key_ring::KeyRing;
@@ -91,16 +94,25 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
             let (context, handle, route) = (context.clone(), handle.clone(), route.clone());
             async move {
                 let LambdaEvent { payload, context: invocation, .. } = event;
-                Ok::<_, Infallible>(respond(context, &route, handle, payload.as_str(), &invocation).await)
+                Ok::<_, Infallible>(respond_in_scope(context, &route, handle, payload.as_str(), &invocation).await)
             }
         });
-        let runtime = Runtime::new(service);
-        #[cfg(feature = "otlp")]
-        let runtime = runtime.layer(export::ExportLayer);
-        log_end(runtime.run_concurrent().await);
+        let timer = tokio::spawn(keep_early_timer());
+        log_end(Runtime::new(service).layer(AfterResponseLayer).run_concurrent().await);
+        timer.abort();
         Ok(())
     };
     exit_code(served.await)
+}
+
+/// Always has a timer that ends before the time limits of requests and statements. Otherwise each of these would be the earliest
+/// timer, for which Tokio wakes its own event loop: four system calls for a request with one statement.
+async fn keep_early_timer() {
+    let mut ticks = tokio::time::interval(Duration::from_secs(2));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+    }
 }
 
 /// Reads `AWS_LAMBDA_MAX_CONCURRENCY`, the number of requests that this process serves at a time. Only Lambda Managed

@@ -8,24 +8,35 @@ use futures_util::FutureExt;
 use lambda_http::http::Method;
 use lambda_runtime::Context as LambdaContext;
 use tokio::time::timeout;
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span};
 
 use super::{Context, Handler};
 use crate::clock::Stopwatch;
 use crate::error::{ApiError, Code};
 use crate::http::{self, ErrorForm, Reply, Request, Response, Route};
 use crate::report;
-use crate::telemetry::request_line::{self, Outcome, RequestInfo};
 use crate::telemetry::spans::{self, RequestSpan};
-use crate::telemetry::{stats, xray};
+use crate::telemetry::stats::{self, Outcome, RequestInfo};
+use crate::telemetry::{request_line, xray};
 
 /// Maximum time for a request. It is less than the functions' timeout of 15 s, at which the gateway would respond with
 /// an error of its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// Responds to one event. Errors and panics of the handler become responses in the format of the API. `invocation` is
-/// used only for the log and the traces.
+/// Responds to one event and writes the line of the request. Errors and panics of the handler become responses in the format
+/// of the API. `invocation` is used only for the log and the traces.
 pub async fn respond<C: Context>(
+    context: C,
+    route: &Route,
+    handle: impl Handler<C>,
+    event: &str,
+    invocation: &LambdaContext,
+) -> Response {
+    request_line::scope(respond_in_scope(context, route, handle, event, invocation)).await
+}
+
+/// Responds to one event like [`respond`], within [`request_line::scope`].
+pub(super) async fn respond_in_scope<C: Context>(
     context: C,
     route: &Route,
     handle: impl Handler<C>,
@@ -39,39 +50,36 @@ pub async fn respond<C: Context>(
             return http::failure(&error, "", ErrorForm::Envelope);
         }
     };
-    let xray = xray::select(invocation.xray_trace_id.as_deref(), request.header("x-amzn-trace-id")).map(str::to_owned);
-    let request_span = spans::request(&RequestSpan {
+    let xray = xray::select(invocation.xray_trace_id.as_deref(), request.header("x-amzn-trace-id"));
+    let span = spans::request(&RequestSpan {
         method: request.method.as_str(),
         path: route.path,
         request_id: &request.id,
         invocation_id: &invocation.request_id,
-        xray: xray.as_deref(),
+        xray,
         trace_context: [request.header("traceparent"), request.header("tracestate")],
     });
-    let (id, method, form) = (request.id.clone(), request.method.clone(), ErrorForm::accepted_by(&request));
-    let route = route.to_string();
-    let info = RequestInfo {
-        route: &route,
-        method: method.as_str(),
-        request_id: &id,
-        trace_id: xray.as_deref().and_then(xray::trace_id),
-    };
-    let log_span = info_span!("request", route = info.route, request_id = info.request_id);
+    stats::record_request(RequestInfo {
+        route: route.to_string(),
+        method: request.method.to_string(),
+        request_id: request.id.clone(),
+        trace_id: xray.and_then(xray::trace_id).map(str::to_owned),
+    });
+    let (id, is_head, form) = (request.id.clone(), request.method == Method::HEAD, ErrorForm::accepted_by(&request));
     // Boxed, because the compiler makes one type of nested futures and fails if they are nested too deeply.
     let reply = Box::pin(handle(context, request));
-    let responding = finish(reply, info, form, &request_span).instrument(log_span);
-    let mut response = stats::scope(responding.instrument(request_span.clone())).await;
-    if method == Method::HEAD {
+    let mut response = finish(reply, &id, form, &span).instrument(span.clone()).await;
+    if is_head {
         response.body = None;
         response.is_base64_encoded = false;
     }
     response
 }
 
-/// Awaits the reply of the handler, makes the response, and records the outcome in the log and the span.
+/// Awaits the reply of the handler, makes the response, and records the outcome for the log and in the span.
 async fn finish(
     reply: impl Future<Output = Result<Reply, ApiError>>,
-    info: RequestInfo<'_>,
+    request_id: &str,
     form: ErrorForm,
     span: &Span,
 ) -> Response {
@@ -85,13 +93,13 @@ async fn finish(
         Ok(response) => (response, None),
         Err(error) => {
             log(&error);
-            (http::failure(&error, info.request_id, form), Some(error.code().as_str()))
+            (http::failure(&error, request_id, form), Some(error.code().as_str()))
         }
     };
-    let outcome = Outcome { status: response.status_code, code };
-    let cold_start = request_line::is_cold_start();
-    spans::record_outcome(span, outcome, cold_start);
-    request_line::write(info, outcome, stopwatch.elapsed(), cold_start);
+    let (status, cold_start) = (response.status_code, request_line::is_cold_start());
+    let outcome = Outcome { status, code, duration: stopwatch.elapsed(), cold_start };
+    spans::record_outcome(span, outcome);
+    stats::record_outcome(outcome);
     response
 }
 

@@ -26,14 +26,14 @@ use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter as _, SpanProcessor};
 use rustls::crypto::ring;
 use tokio::time::timeout;
-use tracing::{Span, Subscriber};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer as _, Registry};
 
 use super::SPAN_TARGET;
+use super::log::Log;
 use super::xray::{member, trace_id};
 use crate::env;
 use crate::report::{self, BoxError};
@@ -50,8 +50,11 @@ struct Export {
 
 static EXPORT: OnceLock<Export> = OnceLock::new();
 
-/// Makes a registry that collects spans if the export is configured. The second result is the error of wrong settings.
-pub(super) fn registry() -> (impl Subscriber + for<'a> LookupSpan<'a>, Result<(), BoxError>) {
+/// Installs the log, and the collection of spans if the export is configured.
+///
+/// # Errors
+/// The settings of the export are wrong. The log is installed nevertheless.
+pub(super) fn init(log: Log) -> Result<(), BoxError> {
     let (tracer, outcome) = match start() {
         Ok(provider) => (provider.map(|provider| provider.tracer("keyhold")), Ok(())),
         Err(error) => (None, Err(error)),
@@ -61,7 +64,10 @@ pub(super) fn registry() -> (impl Subscriber + for<'a> LookupSpan<'a>, Result<()
         let layer = layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
         layer.with_filter(Targets::new().with_target(SPAN_TARGET, LevelFilter::INFO))
     });
-    (Registry::default().with(layer), outcome)
+    let logged = FilterFn::new(move |metadata| log.logs(metadata)).with_max_level_hint(log.level);
+    // Fails only if a subscriber is installed already.
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(layer).with(log.with_filter(logged)));
+    outcome
 }
 
 /// Starts the export if the environment names an endpoint. Later calls keep the first exporter.

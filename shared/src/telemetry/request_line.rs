@@ -2,7 +2,7 @@
 //! needed:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
-use std::io::Write;
+use std::future::Future;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::stats::{self, RequestStats};
+use super::log;
+use super::stats::{self, Outcome, RequestInfo, RequestStats};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::{Session, SessionId, UserId, rfc3339};
 
@@ -33,52 +34,32 @@ const BY_ROUTE: [Metric; 3] = [count("server_errors"), milliseconds("duration_ms
 /// The metric with the dimension `code`, which error responses have.
 const BY_CODE: [Metric; 1] = [count("errors")];
 
-/// The properties of a request in its log line.
-#[derive(Clone, Copy)]
-pub(crate) struct RequestInfo<'a> {
-    /// The route, for example `GET /api/data/{key+}`.
-    pub(crate) route: &'a str,
-    pub(crate) method: &'a str,
-    pub(crate) request_id: &'a str,
-    /// The X-Ray trace id, if the request is traced.
-    pub(crate) trace_id: Option<&'a str>,
-}
-
-/// The outcome of a request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome {
-    /// The HTTP status.
-    pub(crate) status: u16,
-    /// The error code, for example `KEY_NOT_FOUND`.
-    pub(crate) code: Option<&'static str>,
-}
-
-impl Outcome {
-    /// Whether the response is a 5xx: the service failed, not the caller.
-    pub(crate) fn is_server_error(self) -> bool {
-        self.status >= 500
-    }
-}
-
 /// Whether this is the first request of the process. Only the first call returns true.
 pub(crate) fn is_cold_start() -> bool {
     static WARM: AtomicBool = AtomicBool::new(false);
     !WARM.swap(true, Ordering::Relaxed)
 }
 
-/// Writes the log line of the current request. Must be called within [`stats::scope`].
-pub(crate) fn write(info: RequestInfo<'_>, outcome: Outcome, duration: Duration, cold_start: bool) {
-    stats::with_current(|stats| {
-        if super::is_json() {
-            // `println!` would panic if standard output is closed.
-            let _ = std::io::stdout().write_all(&json(info, stats, outcome, duration, cold_start));
-            return;
-        }
-        let Outcome { status, code } = outcome;
-        let (duration_ms, db_ms) = (in_milliseconds(duration), in_milliseconds(stats.database_time()));
-        let method = info.method;
-        tracing::info!(method, status, code, duration_ms, db_ms, cold_start, "request");
-    });
+/// Runs the work of a request and then writes its log line. Work that sends the response does not wait for the line.
+pub(crate) async fn scope<F: Future>(work: F) -> F::Output {
+    let work = async {
+        let output = work.await;
+        stats::with_current(write);
+        output
+    };
+    stats::scope(work).await
+}
+
+fn write(stats: &RequestStats) {
+    // A malformed event has no properties.
+    let Some((info, outcome)) = stats.request() else { return };
+    if super::is_json() {
+        log::write_line(&json(info, outcome, stats));
+        return;
+    }
+    let Outcome { status, code, duration, cold_start } = outcome;
+    let (duration_ms, db_ms) = (in_milliseconds(duration), in_milliseconds(stats.database_time()));
+    tracing::info!(method = info.method, status, code, duration_ms, db_ms, cold_start, "request");
 }
 
 /// The line in JSON. Members that are none are left out.
@@ -126,13 +107,8 @@ struct Metadata<'a> {
 }
 
 /// Makes the line with its newline.
-fn json(
-    info: RequestInfo<'_>,
-    stats: &RequestStats,
-    outcome: Outcome,
-    duration: Duration,
-    cold_start: bool,
-) -> Vec<u8> {
+fn json(info: &RequestInfo, outcome: Outcome, stats: &RequestStats) -> Vec<u8> {
+    let Outcome { cold_start, .. } = outcome;
     let now = SystemClock.now();
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (user_id, session_id) = stats.session().map(|Session { user, id }| (user, id)).unzip();
@@ -144,17 +120,17 @@ fn json(
         timestamp: &rfc3339::text(now),
         level: if outcome.is_server_error() { "ERROR" } else { "INFO" },
         message: "request",
-        route: info.route,
-        method: info.method,
+        route: &info.route,
+        method: &info.method,
         status: outcome.status,
         code: outcome.code,
         user_id,
         session_id,
-        request_id: info.request_id,
-        trace_id: info.trace_id,
+        request_id: &info.request_id,
+        trace_id: info.trace_id.as_deref(),
         requests: 1,
         server_errors: outcome.is_server_error().into(),
-        duration_ms: in_milliseconds(duration),
+        duration_ms: in_milliseconds(outcome.duration),
         db_ms: in_milliseconds(stats.database_time()),
         cold_starts: cold_start.into(),
         db_connect_ms,

@@ -7,8 +7,8 @@
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
-use super::request_line::Outcome;
-use super::{SPAN_TARGET, stats};
+use super::SPAN_TARGET;
+use super::stats::{self, Outcome};
 use crate::domain::Session;
 
 const DATABASE: &str = "postgresql";
@@ -56,12 +56,12 @@ pub(crate) fn request(request: &RequestSpan<'_>) -> Span {
 }
 
 /// Records the outcome and the session of the current request in its span.
-pub(crate) fn record_outcome(span: &Span, outcome: Outcome, cold_start: bool) {
+pub(crate) fn record_outcome(span: &Span, outcome: Outcome) {
     if span.is_disabled() {
         return;
     }
     span.record("http.response.status_code", outcome.status);
-    span.record("faas.coldstart", cold_start);
+    span.record("faas.coldstart", outcome.cold_start);
     span.record("error.type", outcome.code);
     // The conventions for HTTP servers do not treat a 4xx as an error of the span.
     if outcome.is_server_error() {

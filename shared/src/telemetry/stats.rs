@@ -1,16 +1,50 @@
-//! Measurements of the current request, which the request line reports.
+//! Properties and measurements of the current request, which the log reports.
 //!
 //! Outside a request, recording has no effect, except for the times of the start, which the first request line reports.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::domain::Session;
 
-/// The measurements of one request.
+/// The properties of a request in its log lines.
+pub(crate) struct RequestInfo {
+    /// The route, for example `GET /api/data/{key+}`.
+    pub(crate) route: String,
+    /// The method.
+    pub(crate) method: String,
+    /// The request id of the gateway.
+    pub(crate) request_id: String,
+    /// The X-Ray trace id, if the request is traced.
+    pub(crate) trace_id: Option<String>,
+}
+
+/// The outcome of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The error code, for example `KEY_NOT_FOUND`.
+    pub(crate) code: Option<&'static str>,
+    /// The time from the event to the response.
+    pub(crate) duration: Duration,
+    /// Whether the request is the first one of the process.
+    pub(crate) cold_start: bool,
+}
+
+impl Outcome {
+    /// Whether the response is a 5xx: the service failed, not the caller.
+    pub(crate) fn is_server_error(self) -> bool {
+        self.status >= 500
+    }
+}
+
+/// The properties and measurements of one request.
 #[derive(Default)]
 pub(crate) struct RequestStats {
+    info: OnceCell<RequestInfo>,
+    outcome: Cell<Option<Outcome>>,
     session: Cell<Option<Session>>,
     database: Cell<Duration>,
     connecting: Cell<Option<Duration>>,
@@ -32,6 +66,21 @@ pub(crate) async fn scope<F: Future>(work: F) -> F::Output {
 /// Calls `read` with the stats of the current request, if there is one.
 pub(super) fn with_current<T>(read: impl FnOnce(&RequestStats) -> T) -> Option<T> {
     CURRENT.try_with(read).ok()
+}
+
+/// Calls `read` with the properties of the current request, if there is one and they are known.
+pub(super) fn with_request(read: impl FnOnce(&RequestInfo)) {
+    with_current(|stats| stats.info.get().map(read));
+}
+
+/// Records the properties of the request.
+pub(crate) fn record_request(info: RequestInfo) {
+    with_current(|stats| stats.info.set(info));
+}
+
+/// Records the outcome of the request.
+pub(crate) fn record_outcome(outcome: Outcome) {
+    with_current(|stats| stats.outcome.set(Some(outcome)));
 }
 
 /// Records the session of the request.
@@ -68,6 +117,11 @@ pub(super) fn init_time() -> Option<Duration> {
 }
 
 impl RequestStats {
+    /// Returns the properties of the request and its outcome, if both are known.
+    pub(super) fn request(&self) -> Option<(&RequestInfo, Outcome)> {
+        self.info.get().zip(self.outcome.get())
+    }
+
     /// Returns the session of the request.
     pub(super) fn session(&self) -> Option<Session> {
         self.session.get()

@@ -107,7 +107,7 @@ fn summary(line: &Value) -> String {
             words.push(name.to_owned());
         }
     }
-    words.push(line["span"]["request_id"].as_str().unwrap_or("no request").to_owned());
+    words.push(line["request_id"].as_str().unwrap_or("no request").to_owned());
     words.join(" ")
 }
 

@@ -1,5 +1,5 @@
-//! Sends the spans of a request after its response was sent and before the runtime requests the next event. After that,
-//! Lambda may freeze the environment.
+//! Writes the log line of a request and sends its spans after its response was sent and before the runtime requests the next
+//! event, so that the client does not wait for them. After that, Lambda may freeze the environment.
 //!
 //! The runtime's own `OpenTelemetryLayer` is not used: it blocks the only thread, on which the export has to run.
 
@@ -10,24 +10,24 @@ use lambda_runtime::LambdaInvocation;
 use lambda_runtime::tower::{Layer, Service};
 
 use crate::report::BoxError;
-use crate::telemetry::otlp;
+use crate::telemetry::request_line;
 
-/// The layer that adds the export to the Lambda runtime.
-pub(super) struct ExportLayer;
+/// The layer around the Lambda runtime's invocations.
+pub(super) struct AfterResponseLayer;
 
-impl<S> Layer<S> for ExportLayer {
-    type Service = ExportService<S>;
+impl<S> Layer<S> for AfterResponseLayer {
+    type Service = AfterResponse<S>;
 
-    fn layer(&self, inner: S) -> ExportService<S> {
-        ExportService(inner)
+    fn layer(&self, inner: S) -> AfterResponse<S> {
+        AfterResponse(inner)
     }
 }
 
-/// The service of [`ExportLayer`].
+/// The service of [`AfterResponseLayer`].
 #[derive(Clone)]
-pub(super) struct ExportService<S>(S);
+pub(super) struct AfterResponse<S>(S);
 
-impl<S> Service<LambdaInvocation> for ExportService<S>
+impl<S> Service<LambdaInvocation> for AfterResponse<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = BoxError>,
     S::Future: Send + 'static,
@@ -43,8 +43,9 @@ where
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let response_sent = self.0.call(invocation);
         Box::pin(async move {
-            let outcome = response_sent.await;
-            otlp::send().await;
+            let outcome = request_line::scope(response_sent).await;
+            #[cfg(feature = "otlp")]
+            crate::telemetry::otlp::send().await;
             outcome
         })
     }
