@@ -2,7 +2,7 @@
 
 use mime::{APPLICATION, CHARSET, JSON, Mime, UTF_8};
 
-use super::request::Headers;
+use super::headers::Headers;
 
 /// Whether the body is JSON in UTF-8 by its `Content-Type`. A missing header counts as JSON.
 pub(super) fn is_json(headers: &Headers) -> bool {

@@ -1,6 +1,7 @@
 //! HTTP: requests, replies, responses, and routes.
 
 mod body;
+mod headers;
 mod json_object;
 mod media_type;
 mod negotiation;
@@ -13,6 +14,7 @@ mod response;
 mod route;
 
 pub use self::body::Body;
+pub use self::headers::ResponseHeaders;
 pub(crate) use self::negotiation::accepts;
 pub use self::negotiation::accepts_gzip;
 pub use self::path::{BrokenEncoding, data_path, path};
@@ -21,6 +23,6 @@ pub use self::query::Query;
 pub use self::reply::Reply;
 pub use self::request::{InvalidEvent, Request};
 pub(crate) use self::request::{Payload, bearer_token};
+pub use self::response::Response;
 pub(crate) use self::response::{ErrorForm, failure, success};
-pub use self::response::{Response, ResponseHeaders};
 pub use self::route::Route;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
-use super::response::ResponseHeaders;
+use super::headers::ResponseHeaders;
 use crate::domain::Version;
 
 /// A successful response: status, headers, and body.

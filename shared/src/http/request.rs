@@ -4,9 +4,10 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::Method;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::headers::Headers;
 use crate::domain::{Device, Network, UserAgent};
 use crate::error::ApiError;
 
@@ -132,85 +133,6 @@ impl Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").field("id", &self.id).field("method", &self.method).finish_non_exhaustive()
-    }
-}
-
-/// The headers of a request that functions read. The others are dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Headers(Vec<(&'static str, String)>);
-
-impl Headers {
-    /// The names in lower case.
-    const NAMES: [&'static str; 10] = [
-        "accept",
-        "accept-encoding",
-        "authorization",
-        "content-type",
-        "if-match",
-        "if-none-match",
-        "traceparent",
-        "tracestate",
-        "user-agent",
-        "x-amzn-trace-id",
-    ];
-
-    /// Returns the values of all headers with a name in lower case, which must be one of [`Self::NAMES`]. A value that is
-    /// not visible ASCII, spaces, and tabs is none. The gateway may have joined repeated headers by commas.
-    pub(crate) fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = Option<&'a str>> {
-        debug_assert!(Self::NAMES.contains(&name), "add {name} to Headers::NAMES");
-        let is_text = |value: &str| value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-        let values = self.0.iter().filter(move |(other, _)| *other == name);
-        values.map(move |(_, value)| Some(value.as_str()).filter(|value| is_text(value)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Headers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A name is compared with [`Headers::NAMES`] in place.
-        struct Named(Option<&'static str>);
-
-        impl<'de> Deserialize<'de> for Named {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct NameVisitor;
-
-                impl Visitor<'_> for NameVisitor {
-                    type Value = Named;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("the name of a header")
-                    }
-
-                    fn visit_str<E>(self, name: &str) -> Result<Named, E> {
-                        Ok(Named(Headers::NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))))
-                    }
-                }
-
-                deserializer.deserialize_str(NameVisitor)
-            }
-        }
-
-        struct HeadersVisitor;
-
-        impl<'de> Visitor<'de> for HeadersVisitor {
-            type Value = Headers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("headers")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Headers, A::Error> {
-                let mut headers = Vec::with_capacity(4);
-                while let Some(Named(name)) = members.next_key()? {
-                    match name {
-                        Some(name) => headers.push((name, members.next_value()?)),
-                        None => drop(members.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(Headers(headers))
-            }
-        }
-
-        deserializer.deserialize_map(HeadersVisitor)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Responses to the gateway. No other module makes them.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::StatusCode;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use super::headers::ResponseHeaders;
 use super::reply::ReplyBody;
 use super::{Reply, Request, accepts};
 use crate::error::{ApiError, Code, Fault};
@@ -27,36 +26,6 @@ pub struct Response {
     pub is_base64_encoded: bool,
     /// Always empty. `cargo lambda watch` requires the member.
     cookies: [(); 0],
-}
-
-/// The headers of a response, by names in lower case.
-#[derive(Debug, Default)]
-pub struct ResponseHeaders(Vec<(&'static str, Cow<'static, str>)>);
-
-impl ResponseHeaders {
-    /// Returns the names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_ref()))
-    }
-
-    /// Adds a header, or replaces the one with this name.
-    pub(super) fn set(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
-        self.0.retain(|(other, _)| *other != name);
-        self.0.push((name, value.into()));
-    }
-
-    /// Adds a header unless one has this name.
-    fn set_default(&mut self, name: &'static str, value: &'static str) {
-        if self.0.iter().all(|(other, _)| *other != name) {
-            self.0.push((name, value.into()));
-        }
-    }
-}
-
-impl Serialize for ResponseHeaders {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
-    }
 }
 
 const PROBLEM_JSON: &str = "application/problem+json";

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -82,12 +83,17 @@ impl Run {
         Ok(Response { status: response["statusCode"].as_i64().ok_or("no status")?, body: serde_json::from_str(body)? })
     }
 
-    /// Stops the functions and returns their log.
+    /// Returns the log and stops the functions. The line of a request follows its response.
     fn log(mut self) -> Result<String, Box<dyn std::error::Error>> {
-        self.functions.clear();
+        let deadline = Instant::now() + Duration::from_secs(5);
         let mut text = String::new();
-        self.log.rewind()?;
-        self.log.read_to_string(&mut text)?;
+        while text.matches(r#""message":"request""#).count() < self.requests && Instant::now() < deadline {
+            text.clear();
+            self.log.rewind()?;
+            self.log.read_to_string(&mut text)?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.functions.clear();
         Ok(text)
     }
 }

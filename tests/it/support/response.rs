@@ -25,10 +25,7 @@ impl From<http::Response> for Response {
             (name, value.parse::<HeaderValue>().expect("the value of a header"))
         });
         let headers: HeaderMap = headers.collect();
-        let body = match response.is_base64_encoded {
-            true => unpack(&body, &headers),
-            false => body,
-        };
+        let body = if response.is_base64_encoded { unpack(&body, &headers) } else { body };
         Self { status: response.status_code, headers, body }
     }
 }
