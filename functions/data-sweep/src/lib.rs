@@ -37,7 +37,7 @@ fn is_zero(number: &i64) -> bool {
 /// The database is unavailable.
 pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let now = app.now();
-    let orphans = db::data::remove_orphans(app.db(), now).await?.values;
+    let orphans = db::data::remove_orphans(app.db(), now).await?;
     let mut removed = 0;
     for _ in 0..MAX_STEPS {
         match db::data::purge_expired(app.db(), now).await? {
