@@ -169,6 +169,9 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
           update data_clock set version = 1 where false
           update data_usage set keys_allowed = 1 where false
         keyhold_sweeper:
+          select id from sessions
+          delete from sessions
+          select subject from sign_in_failures
           select value from data_store
           delete from data_store
         keyhold_monitor:

@@ -158,10 +158,17 @@ pub const GRANTS: &[Grants] = &[
             delete("data_store"),
             select("data_usage", &["user_id", "keys", "bytes"]),
             update("data_usage", &["keys", "bytes"]),
+            select("sessions", SESSION),
+            // For `for update`.
+            update("sessions", &["network"]),
+            delete("sessions"),
+            select("sign_in_failures", &["subject", "origin", "failed_at", "id"]),
+            // For `for update`.
+            update("sign_in_failures", &["refused"]),
+            delete("sign_in_failures"),
         ],
         dsql: &[
             select("users", &["id"]),
-            select("sessions", &["user_id", "id"]),
             select("data_clock", &["user_id"]),
             delete("data_clock"),
             delete("data_usage"),

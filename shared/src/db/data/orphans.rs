@@ -3,13 +3,14 @@
 //! On PostgreSQL, foreign keys prevent them. On DSQL they remain when a deletion exceeds the limits of a transaction,
 //! or when a user's first write commits while the account is deleted.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::db::sweep::random_user_id;
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
-use crate::domain::{UserId, uuid_v7};
+use crate::domain::UserId;
 
 /// Maximum number of values that one statement deletes. DSQL allows 3000 rows in a transaction.
 const STEP: i64 = 1000;
@@ -23,9 +24,6 @@ const MAX_PAGES: usize = 5;
 const MAX_USERS: usize = 20;
 /// Statements that a run spends on the values of one deleted user.
 const MAX_STEPS: usize = 50;
-/// 2026-01-01 in seconds since 1970. No account is older.
-const FIRST_ACCOUNT: u64 = 1_767_225_600;
-
 /// Removes values of deleted users among some thousand users and returns how many it removed. On PostgreSQL it does nothing.
 ///
 /// Each run starts at a random position, so that repeated runs reach all rows.
@@ -56,15 +54,6 @@ async fn remove_values(db: &Database, start: Uuid) -> Result<i64, Error> {
         after = page.last;
     }
     Ok(removed)
-}
-
-/// Returns the id that a user would have who registered at a random time. Ids begin with the time of registration.
-fn random_user_id(now: SystemTime) -> Uuid {
-    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_ACCOUNT);
-    let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
-    // Without randomness a run starts at the first user.
-    let offset = getrandom::u64().map_or(0, |random| random % span);
-    uuid_v7(first + Duration::from_secs(offset))
 }
 
 /// A page of the users that have a row in `data_clock`.
