@@ -26,4 +26,6 @@ create table sessions (
     -- The only index. A refresh must not change a column of an index, see shared/src/db/sessions.rs.
     constraint sessions_pkey primary key (user_id, id),
     constraint sessions_user_fkey foreign key (user_id) references users (id) on delete cascade
-);
+)
+-- Leaves room in each page, so that a refresh writes the new version of a row beside the old one.
+with (fillfactor = 90);

@@ -13,7 +13,7 @@ use crate::domain::uuid_v7;
 
 /// Sessions that one statement examines.
 const PAGE: i64 = 1000;
-/// Pages that a run examines. Each takes some milliseconds.
+/// Pages that a run examines. Each takes about a millisecond.
 const MAX_PAGES: usize = 20;
 /// Maximum number of counters that one statement removes.
 const STEP: i64 = 500;
