@@ -27,7 +27,7 @@ pub enum Event {
     ThrottleStarted { user: Option<UserId>, wait: Duration },
     /// A password was not checked because the account is throttled.
     PasswordThrottled { user: Option<UserId>, purpose: PasswordCheck, wait: Duration },
-    /// A user changed the password, which ended the other sessions.
+    /// A user changed the password, which ended all sessions. The one that follows has replaced them.
     PasswordChanged(Session),
     /// A refresh token was rotated.
     RefreshRotated(Session),
@@ -35,6 +35,8 @@ pub enum Event {
     RefreshRepeated(Session),
     /// A refresh token was presented again later, which counts as theft and ended the session.
     RefreshReused(Session),
+    /// A refresh token that lost its place in a burst of rotations was presented again, and rejected.
+    RefreshSuperseded(Session),
     /// A refresh token was unknown, or its session had ended.
     RefreshUnknown,
     /// A refresh token was revoked, which ended its session.
@@ -70,6 +72,7 @@ impl Event {
             Self::PasswordChanged(session) => record_for(session, "password.changed"),
             Self::RefreshRotated(session) => record_for(session, "refresh.rotated"),
             Self::RefreshRepeated(session) => record_for(session, "refresh.repeated"),
+            Self::RefreshSuperseded(session) => record_for(session, "refresh.superseded"),
             Self::RefreshReused(Session { user, id }) => {
                 warn!(event = "refresh.reused", user_id = %user, session_id = %id);
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::auth::access_token::TokenPolicy;
 use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
-use crate::domain::{PasswordPolicy, Quota};
+use crate::auth::refresh_token::RACE_WINDOW;
+use crate::domain::{PasswordPolicy, Quota, SessionPolicy};
 use crate::env::{self, EnvError};
 
 /// The settings that a deployment can choose.
@@ -17,8 +18,9 @@ pub struct Settings {
     pub password_policy: PasswordPolicy,
     /// `JWT_ISSUER`, `JWT_AUDIENCE` (default: `keyhold`) and the lifetime of access tokens.
     pub tokens: TokenPolicy,
-    /// Lifetime of a session after its last refresh.
-    pub refresh_lifetime: Duration,
+    /// `SESSION_IDLE_DAYS` (1–365, default: 30), `SESSION_MAX_DAYS` (1–3650, default: 180), and `REFRESH_RETRY_SECONDS`
+    /// (10–600, default: 120).
+    pub sessions: SessionPolicy,
     /// `DATA_MAX_KEYS` (default: 100 000) and `DATA_MAX_BYTES` (default: 256 MiB) for each user.
     pub quota: Quota,
 }
@@ -26,7 +28,11 @@ pub struct Settings {
 /// The lifetime that the original service announced to its clients.
 const ACCESS_LIFETIME: Duration = Duration::from_hours(1);
 /// An app that is opened once a month stays signed in.
-const REFRESH_LIFETIME: Duration = Duration::from_hours(30 * 24);
+const IDLE_DAYS: u64 = 30;
+/// A stolen device that stays in use is signed out.
+const MAX_DAYS: u64 = 180;
+/// A client that lost a response retries within this time, also over a bad connection.
+const RETRY_SECONDS: u64 = 120;
 
 impl Settings {
     /// Reads the settings from the environment.
@@ -49,11 +55,24 @@ impl Settings {
                 audience: env::optional("JWT_AUDIENCE").unwrap_or_else(|| "keyhold".to_owned()),
                 lifetime: ACCESS_LIFETIME,
             },
-            refresh_lifetime: REFRESH_LIFETIME,
+            sessions: SessionPolicy {
+                idle_lifetime: days(env::integer("SESSION_IDLE_DAYS", 1, 365, IDLE_DAYS)?),
+                max_lifetime: days(env::integer("SESSION_MAX_DAYS", 1, 3650, MAX_DAYS)?),
+                retry_window: Duration::from_secs(env::integer(
+                    "REFRESH_RETRY_SECONDS",
+                    RACE_WINDOW.as_secs(),
+                    600,
+                    RETRY_SECONDS,
+                )?),
+            },
             quota: Quota {
                 keys: env::integer("DATA_MAX_KEYS", 1, i64::MAX, 100_000)?,
                 bytes: env::integer("DATA_MAX_BYTES", 1, i64::MAX, 256 * 1024 * 1024)?,
             },
         })
     }
+}
+
+fn days(number: u64) -> Duration {
+    Duration::from_hours(24 * number)
 }

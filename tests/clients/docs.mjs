@@ -87,13 +87,18 @@ async function visit(browser, screen) {
   await shoot("read");
   assert.deepEqual((await execute(list)).body.data.items.map((item) => item.key), [key]);
 
+  // Ends the session of the token that the page sends. The page sends the new one from then on.
+  const changed = await send(page, "changePassword", { current_password: PASSWORD, new_password: `${PASSWORD} staple` });
+  assert.equal(changed.status, 200);
+  assert.equal((await execute(list)).status, 200);
+
   const [width, room] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
   assert.ok(width <= room, `the page is ${width} px wide on a screen of ${room} px`);
 
   // Signs in with an existing token in the authorization dialog.
   await page.locator(".btn.authorize").click();
   await page.locator(".modal-ux .btn.modal-btn", { hasText: "Logout" }).click();
-  await page.locator(".modal-ux input").fill(signedIn.body.data.access_token);
+  await page.locator(".modal-ux input").fill(changed.body.data.access_token);
   await page.locator(".modal-ux .btn.modal-btn.authorize").click();
   await page.locator(".modal-ux .btn-done").click();
   assert.equal((await execute(list)).status, 200);

@@ -1,4 +1,4 @@
-//! Removes expired values and orphans. A schedule invokes this function; it has no route.
+//! Removes all that has expired: values, sessions, and counters of failed password checks; and orphans. A schedule invokes this function; it has no route.
 
 use serde::Serialize;
 use shared::App;
@@ -24,6 +24,12 @@ pub struct Report {
     /// cascade.
     #[serde(skip_serializing_if = "is_zero")]
     pub orphans: i64,
+    /// Expired sessions that were removed. Each run examines some thousand.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sessions: i64,
+    /// Outdated counters of failed password checks that were removed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sign_in_failures: i64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
@@ -31,19 +37,23 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// Removes expired values in small steps, between which other statements can run. Concurrent runs are safe.
+/// Removes expired rows in small steps, between which other statements can run. Concurrent runs are safe.
 ///
 /// # Errors
 /// The database is unavailable.
 pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
-    let now = app.now();
-    let orphans = db::data::remove_orphans(app.db(), now).await?.values;
-    let mut removed = 0;
+    let (db, now) = (app.db(), app.now());
+    let sessions = db::sweep::remove_expired_sessions(db, now).await?;
+    let sign_in_failures = db::sweep::remove_outdated_failures(db, now).await?;
+    let orphans = db::data::remove_orphans(db, now).await?;
+    let mut report = Report { removed: 0, finished: false, orphans, sessions, sign_in_failures };
     for _ in 0..MAX_STEPS {
-        match db::data::purge_expired(app.db(), now).await? {
-            0 => return Ok(Report { removed, finished: true, orphans }),
-            step => removed += step,
+        let removed = db::data::purge_expired(db, now).await?;
+        report.removed += removed;
+        if removed == 0 {
+            report.finished = true;
+            break;
         }
     }
-    Ok(Report { removed, finished: false, orphans })
+    Ok(report)
 }

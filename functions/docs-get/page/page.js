@@ -19,8 +19,8 @@
     persistAuthorization: false,
     tryItOutEnabled: true,
     responseInterceptor: (response) => {
-      const [, path] = new URL(response.url).pathname.match(/(\/api\/token(?:\/refresh)?)$/) ?? [];
-      if (response.ok && path) {
+      const issuesTokens = /\/api\/(token|token\/refresh|account\/password)$/.test(new URL(response.url).pathname);
+      if (response.ok && issuesTokens) {
         ui.preauthorizeApiKey("bearer", JSON.parse(response.text).data.access_token);
       }
       return response;

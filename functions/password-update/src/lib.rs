@@ -1,10 +1,14 @@
 //! `PUT /api/account/password`: change the caller's password.
 
+use std::time::SystemTime;
+
 use shared::App;
 use shared::audit::Event;
+use shared::auth::refresh_token::RefreshToken;
+use shared::db::sessions::NewSession;
 use shared::db::sign_in::VerifiedPassword;
 use shared::db::{self, Role};
-use shared::domain::{Password, PasswordAttempt, PasswordPolicy, Session};
+use shared::domain::{Device, Password, PasswordAttempt, PasswordPolicy, Session};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 
@@ -13,13 +17,17 @@ pub const ROUTE: Route = Route::put("/api/account/password");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Passwords;
 
-/// Changes the password, ends all other sessions of the user, and returns 200.
+/// Changes the password, ends all sessions of the user, and returns 200 with the tokens of a new one.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (current, new) = read(&request, app.settings().password_policy)?;
-    app.reauthenticate(session, &current, |verified| change(&app, session, verified, &new)).await?;
+    let device = request.device();
+    let change = |verified| change(&app, session, verified, &new, &device);
+    let (refresh_token, expires_at) = app.reauthenticate(session, &current, change).await?;
     Event::PasswordChanged(session).record();
-    Ok(Reply::message("Password changed. All other sessions have ended."))
+    Event::SessionStarted(refresh_token.session()).record();
+    let tokens = app.tokens(&refresh_token, expires_at).await?;
+    Ok(Reply::message_and_data("Password changed. All sessions have ended, and a new one has started.", &tokens))
 }
 
 fn read(request: &Request, policy: PasswordPolicy) -> Result<(PasswordAttempt, Password), ApiError> {
@@ -34,10 +42,15 @@ async fn change(
     session: Session,
     verified: VerifiedPassword,
     new: &Password,
-) -> Result<Option<()>, ApiError> {
+    device: &Device,
+) -> Result<Option<(RefreshToken, SystemTime)>, ApiError> {
     new.check_owner(&verified.credentials.username, &verified.credentials.email)
         .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
     let hash = app.hash_password(new.clone()).await?;
-    let changed = db::users::set_password(app.db(), session, &verified, &hash, app.now()).await?;
-    Ok(changed.then_some(()))
+    let started_at = app.now();
+    let refresh_token = RefreshToken::first(Session::new(session.user, started_at))?;
+    let expires_at = app.settings().sessions.first_expiry(started_at);
+    let replacement = NewSession { refresh_token: &refresh_token, device, started_at, expires_at };
+    let changed = db::users::set_password(app.db(), session, &verified, &hash, replacement).await?;
+    Ok(changed.then_some((refresh_token, expires_at)))
 }

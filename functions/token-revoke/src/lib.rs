@@ -17,9 +17,9 @@ pub const ROLE: Role = Role::Accounts;
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     let text: String = Body::read(&request)?.only_text("refresh_token")?;
     if let Ok(token) = text.parse::<RefreshToken>()
-        && let Some(session) = db::sessions::revoke(app.db(), &token.digest()).await?
+        && db::sessions::revoke(app.db(), &token).await?
     {
-        Event::SessionRevoked(session).record();
+        Event::SessionRevoked(token.session()).record();
     }
     Ok(Reply::message("Token revoked"))
 }

@@ -1,8 +1,11 @@
 //! `POST /api/token`: sign in and start a session.
 
+use std::time::SystemTime;
+
 use shared::App;
 use shared::audit::Event;
 use shared::auth::refresh_token::RefreshToken;
+use shared::db::sessions::NewSession;
 use shared::db::sign_in::VerifiedPassword;
 use shared::db::{self, Role};
 use shared::domain::{Device, PasswordAttempt, Session};
@@ -18,10 +21,10 @@ pub const ROLE: Role = Role::Passwords;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let (name, password) = read(&request)?;
     let device = &request.device();
-    let (session, refresh_token) =
+    let (refresh_token, expires_at) =
         app.sign_in(&name, device.network.as_ref(), &password, |verified| start(&app, verified, device)).await?;
-    Event::SessionStarted(session).record();
-    Ok(Reply::message_and_data("Signed in", &app.tokens(session, &refresh_token).await?))
+    Event::SessionStarted(refresh_token.session()).record();
+    Ok(Reply::message_and_data("Signed in", &app.tokens(&refresh_token, expires_at).await?))
 }
 
 fn read(request: &Request) -> Result<(String, PasswordAttempt), ApiError> {
@@ -35,10 +38,11 @@ async fn start(
     app: &App,
     verified: VerifiedPassword,
     device: &Device,
-) -> Result<Option<(Session, RefreshToken)>, ApiError> {
-    let now = app.now();
-    let (session, refresh_token) = (Session::new(verified.credentials.user, now), RefreshToken::generate()?);
-    let (digest, expires_at) = (refresh_token.digest(), now + app.settings().refresh_lifetime);
-    let started = db::sessions::start(app.db(), session, &digest, &verified, device, now, expires_at).await?;
-    Ok(started.then_some((session, refresh_token)))
+) -> Result<Option<(RefreshToken, SystemTime)>, ApiError> {
+    let started_at = app.now();
+    let refresh_token = RefreshToken::first(Session::new(verified.credentials.user, started_at))?;
+    let expires_at = app.settings().sessions.first_expiry(started_at);
+    let new = NewSession { refresh_token: &refresh_token, device, started_at, expires_at };
+    let started = db::sessions::start(app.db(), new, &verified).await?;
+    Ok(started.then_some((refresh_token, expires_at)))
 }

@@ -64,23 +64,6 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// Deletes the refresh tokens of the sessions that the CTE `ended` of the same statement has deleted. Only DSQL needs
-/// it: on PostgreSQL the foreign key cascades.
-///
-/// The limit keeps the transaction within DSQL's. Tokens beyond it are useless without their session, and
-/// [`super::data::remove_orphans`] removes them.
-macro_rules! delete_tokens_of_ended {
-    () => {
-        ", ended_tokens as (
-            select r.digest from ended join refresh_tokens r on r.user_id = ended.user_id and r.session_id = ended.id
-            limit 1000
-        ), deleted_tokens as (
-            delete from refresh_tokens r using ended_tokens t where r.digest = t.digest
-        )"
-    };
-}
-pub(super) use delete_tokens_of_ended;
-
 #[cfg(test)]
 mod tests {
     use super::{Dialect, Sql};

@@ -14,6 +14,7 @@ mod role;
 pub mod sessions;
 pub mod sign_in;
 mod statement;
+pub mod sweep;
 mod tls;
 pub mod users;
 

@@ -15,7 +15,7 @@ pub enum Role {
     Exporter,
     /// Reads and writes values.
     Writer,
-    /// Removes expired values.
+    /// Removes expired values, sessions, and counters.
     Sweeper,
     /// Checks that the database answers. It has no privileges on tables.
     Monitor,

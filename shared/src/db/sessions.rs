@@ -1,24 +1,43 @@
-//! Sessions and their refresh tokens: the tables `sessions` and `refresh_tokens`.
+//! Sessions and their refresh tokens: the table `sessions`.
 //!
-//! Each statement locks the row of a session before those of its refresh tokens, which serializes the requests of a
-//! session.
+//! A session is one row of constant size, however often it is refreshed. Beside the current refresh token, it has the
+//! digests of those rotated last, each with its successor, encrypted so that only the rotated token reveals it:
+//!
+//! | presented token | stored as | accepted until | response |
+//! |---|---|---|---|
+//! | current | `current_digest` | `expires_at` | a new successor: the token is rotated |
+//! | previous: rotated last | `previous_digest`, `successor`, `refreshed_at` | the retry window has passed, or the next rotation | the same successor |
+//! | older: rotated before that, within [`RACE_WINDOW`] of it | `older_digest`, `older_successor`, `older_rotated_at` | `RACE_WINDOW` has passed, or the next rotation | the same successor |
+//! | any other that the service has issued, in a burst | – | – | rejected, because it may have been rotated just before |
+//! | any other that the service has issued | – | – | rejected, and the session ends: the token was copied |
+//! | any other text | – | – | rejected |
+//!
+//! A token was issued by the service if its family secret is the one of the session (`family_digest`). In a burst, each
+//! rotation follows the one before within `RACE_WINDOW`, so that a token can lose its place before its `RACE_WINDOW` has
+//! passed. That is a race of a client for the time of two `RACE_WINDOW`s after `burst_at`. A longer burst is a loop, which
+//! must not hide a theft.
+//!
+//! No index has a column that a refresh changes, so that PostgreSQL updates the row without touching an index.
 
 use std::time::{Duration, SystemTime};
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::dialect::{Sql, delete_tokens_of_ended, sql};
 use super::sign_in::VerifiedPassword;
 use super::{Database, Effect, Parameters, column};
-use crate::auth::refresh_token::{RefreshTokenDigest, RefreshTokenState, SealedToken};
+use crate::auth::refresh_token::{RACE_WINDOW, RefreshToken, SealedSecret};
 use crate::db;
-use crate::domain::{Device, Network, Session, SessionId, SessionInfo, UserAgent, UserId};
+use crate::domain::{Device, Network, Session, SessionId, SessionInfo, SessionPolicy, UserAgent};
 
 const TABLE: &str = "sessions";
 
-/// Maximum number of sessions of one user. A further sign-in ends the session that was refreshed least recently.
+/// Maximum number of sessions of one user. A further sign-in ends an expired session, or the one that was refreshed
+/// least recently.
 const MAX_SESSIONS: i64 = 1000;
+/// Maximum number of sessions that one sign-in ends. Concurrent sign-ins can exceed [`MAX_SESSIONS`], and later ones
+/// correct that.
+const MAX_ENDED: i64 = 10;
 
 /// Why a session was not ended.
 #[derive(Debug, thiserror::Error)]
@@ -31,58 +50,59 @@ pub enum Error {
     Database(#[from] db::Error),
 }
 
-/// Starts a session for the user of a verified password, stores a renewed hash, and removes the user's expired
-/// sessions. Returns false, and changes nothing, if the user is deleted or the verified password is no longer the
-/// stored one.
+/// A session to start.
+#[derive(Clone, Copy)]
+pub struct NewSession<'a> {
+    /// Its first refresh token.
+    pub refresh_token: &'a RefreshToken,
+    /// The device that signed in.
+    pub device: &'a Device,
+    /// Time of the sign-in.
+    pub started_at: SystemTime,
+    /// Time at which it ends unless it is refreshed before.
+    pub expires_at: SystemTime,
+}
+
+/// Starts a session for the user of a verified password and stores a renewed hash. Returns false, and changes nothing,
+/// if the user is deleted or the verified password is no longer the stored one.
 ///
 /// # Errors
 /// The database is unavailable.
-pub async fn start(
-    db: &Database,
-    session: Session,
-    refresh_token: &RefreshTokenDigest,
-    verified: &VerifiedPassword,
-    device: &Device,
-    now: SystemTime,
-    expires_at: SystemTime,
-) -> Result<bool, db::Error> {
-    const SQL: Sql = sql!(
-        "
+pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPassword) -> Result<bool, db::Error> {
+    const SQL: &str = "
         with verified as (
             update users set password = coalesce($7, password)
             where id = $1 and password = $6
             returning id
         ), started as (
-            insert into sessions (user_id, id, created_at, refreshed_at, expires_at, user_agent, network)
-            select id, $2, $4, $4, $5, $8, $9 from verified
-            returning user_id, id
-        ), issued as (
-            insert into refresh_tokens (digest, user_id, session_id, issued_at)
-            select $3, user_id, id, $4 from started
+            insert into sessions
+                (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
+            select id, $2, $10, $3, $4, $4, $5, $8, $9 from verified
+            returning user_id
         ), surplus as (
-            select id from sessions where user_id = $1 and expires_at > $4 order by refreshed_at desc offset $10
+            select id from sessions where user_id = $1 order by expires_at > $4, refreshed_at
+            limit least(greatest((select count(*) from sessions where user_id = $1) - $11, 0), $12)
         ), ended as (
-            delete from sessions s using started
-            where s.user_id = started.user_id and (s.expires_at <= $4 or s.id in (select id from surplus))"
-        dsql(" returning s.user_id, s.id")
-        ")"
-        dsql(delete_tokens_of_ended!())
-        "
-        select true as started from started"
-    );
+            delete from sessions s using started, surplus where s.user_id = started.user_id and s.id = surplus.id
+        )
+        select true as started from started";
+    let session = new.refresh_token.session();
+    let (family, digest) = (new.refresh_token.family_digest(), new.refresh_token.digest());
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
-        (&refresh_token.as_str(), Type::TEXT),
-        (&now, Type::TIMESTAMPTZ),
-        (&expires_at, Type::TIMESTAMPTZ),
+        (&digest.as_bytes(), Type::BYTEA),
+        (&new.started_at, Type::TIMESTAMPTZ),
+        (&new.expires_at, Type::TIMESTAMPTZ),
         (&verified.credentials.password_hash, Type::TEXT),
         (&verified.renewed_hash, Type::TEXT),
-        (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
-        (&device.network.as_ref().map(Network::as_str), Type::TEXT),
+        (&new.device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
+        (&new.device.network.as_ref().map(Network::as_str), Type::TEXT),
+        (&family.as_bytes(), Type::BYTEA),
         (&(MAX_SESSIONS - 1), Type::INT8),
+        (&MAX_ENDED, Type::INT8),
     ];
-    match db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await {
+    match db.query_opt(Effect::Write, SQL, parameters).await {
         Ok(row) => Ok(row.is_some()),
         Err(error) => match error.or_session_ended() {
             db::Error::SessionEnded => Ok(false),
@@ -91,140 +111,144 @@ pub async fn start(
     }
 }
 
-/// A refresh token that a client presents, and the successor that replaces it if it is valid.
-pub struct Presented<'a> {
-    /// Digest of the token.
-    pub digest: &'a RefreshTokenDigest,
-    /// Time after its rotation during which it may be presented again without being treated as stolen.
-    pub retry_window: Duration,
-    /// Digest of the successor.
-    pub successor: &'a RefreshTokenDigest,
-    /// The successor, sealed (encrypted) with the token.
-    pub sealed: &'a SealedToken,
+/// The outcome of presenting a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// The token was the current one, and its successor is now.
+    Rotated {
+        /// Time at which the session ends unless it is refreshed before.
+        expires_at: SystemTime,
+    },
+    /// The token was rotated recently. It keeps its successor.
+    Repeated {
+        /// The successor, encrypted with the token.
+        successor: SealedSecret,
+        /// Time at which the session ends unless it is refreshed before.
+        expires_at: SystemTime,
+    },
+    /// The token was rotated, possibly just before, and its successor is no longer stored.
+    Superseded,
+    /// The token was rotated longer ago, which is treated as theft. Its session has been ended.
+    Reused,
+    /// The token is not one of this service, or its session has ended.
+    Unknown,
 }
 
-/// Rotates a valid refresh token and extends its session, or ends the session of a reused one. Returns the session and
-/// the previous state of the token, or none if the token is unknown or its session has ended.
+/// Rotates the current refresh token of a session and extends the session, returns the successor of a recent one, or
+/// ends the session of a reused one.
 ///
-/// Of concurrent requests with the same token, one rotates it.
+/// Of concurrent requests with the same token, one rotates it. The others get its successor.
 ///
 /// # Errors
 /// The database is unavailable.
 pub async fn refresh(
     db: &Database,
-    presented: Presented<'_>,
+    presented: &RefreshToken,
+    successor: &RefreshToken,
     network: Option<&Network>,
+    policy: &SessionPolicy,
     now: SystemTime,
-    lifetime: Duration,
-) -> Result<Option<(Session, RefreshTokenState)>, db::Error> {
-    // Rotated tokens are deleted after the lifetime that they had. Until then a second use is recognized.
-    const SQL: Sql = sql!(
-        "
-        with owner as (
-            select user_id, session_id from refresh_tokens where digest = $1
-        ), session as (
-            select s.user_id, s.id from sessions s join owner on s.user_id = owner.user_id and s.id = owner.session_id
-            where s.expires_at > $2
-            for update of s
-        ), presented as (
-            select r.digest, r.user_id, r.session_id, r.successor, r.successor_digest,
-                case when r.consumed_at is null then 'valid'
-                     when r.consumed_at > $3 then 'repeated'
-                     else 'reused' end as state
-            from refresh_tokens r join session on r.user_id = session.user_id and r.session_id = session.id
-            where r.digest = $1
-            for update of r
-        ), rotated as (
-            update refresh_tokens r set consumed_at = $2, successor = $5, successor_digest = $4
-            from presented where r.digest = presented.digest and presented.state = 'valid'
-            returning r.user_id, r.session_id
-        ), issued as (
-            insert into refresh_tokens (digest, user_id, session_id, issued_at)
-            select $4, user_id, session_id, $2 from rotated
-        ), extended as (
-            update sessions s set refreshed_at = $2, expires_at = $6, network = coalesce($8, s.network)
-            from rotated where s.user_id = rotated.user_id and s.id = rotated.session_id
-        ), purged_tokens as ("
-        postgresql("
-            delete from refresh_tokens r using rotated
-            where r.user_id = rotated.user_id and r.session_id = rotated.session_id and r.issued_at <= $7
-                and r.digest <> $1")
-        dsql("
-            delete from refresh_tokens r using (
-                select o.digest from refresh_tokens o
-                join rotated on o.user_id = rotated.user_id and o.session_id = rotated.session_id
-                where o.issued_at <= $7 and o.digest <> $1 limit 1000
-            ) purged
-            where r.digest = purged.digest")
-        "
-        ), ended as (
-            delete from sessions s using presented
-            where s.user_id = presented.user_id and s.id = presented.session_id and presented.state = 'reused'"
-        dsql(" returning s.user_id, s.id")
-        ")"
-        dsql(delete_tokens_of_ended!())
-        "
-        select presented.user_id, presented.session_id, presented.state, presented.successor,
-            presented.state = 'repeated' and next.digest is null as successor_unseen,
-            next.consumed_at is not null as successor_rotated
-        from presented left join refresh_tokens next on next.digest = presented.successor_digest"
-    );
-    let sql = db.dialect().choose(SQL);
+) -> Result<Refreshed, db::Error> {
+    const SQL: &str = "
+        update sessions as s set
+            current_digest = $5,
+            previous_digest = s.current_digest,
+            successor = $6,
+            older_digest = case when s.refreshed_at > $9 then s.previous_digest end,
+            older_successor = case when s.refreshed_at > $9 then s.successor end,
+            older_rotated_at = case when s.refreshed_at > $9 then s.refreshed_at end,
+            burst_at = case when s.refreshed_at > $9 then coalesce(s.burst_at, s.refreshed_at) end,
+            refreshed_at = $7,
+            expires_at = least($8, s.created_at + $10 * interval '1 second'),
+            network = coalesce($11, s.network)
+        where s.user_id = $1 and s.id = $2 and s.family_digest = $3 and s.current_digest = $4 and s.expires_at > $7
+        returning s.expires_at";
+    let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
+    let (successor_digest, sealed) = (successor.digest(), presented.seal(successor));
     let parameters: &Parameters<'_> = &[
-        (&presented.digest.as_str(), Type::TEXT),
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&family.as_bytes(), Type::BYTEA),
+        (&digest.as_bytes(), Type::BYTEA),
+        (&successor_digest.as_bytes(), Type::BYTEA),
+        (&sealed.as_bytes(), Type::BYTEA),
         (&now, Type::TIMESTAMPTZ),
-        (&(now - presented.retry_window), Type::TIMESTAMPTZ),
-        (&presented.successor.as_str(), Type::TEXT),
-        (&presented.sealed.as_str(), Type::TEXT),
-        (&(now + lifetime), Type::TIMESTAMPTZ),
-        (&(now - lifetime), Type::TIMESTAMPTZ),
+        (&(now + policy.idle_lifetime), Type::TIMESTAMPTZ),
+        (&(now - RACE_WINDOW), Type::TIMESTAMPTZ),
+        (&policy.max_lifetime.as_secs_f64(), Type::FLOAT8),
         (&network.map(Network::as_str), Type::TEXT),
     ];
-    let Some(mut row) = db.query_opt(Effect::Write, sql, parameters).await? else {
-        return Ok(None);
-    };
-    if column::<bool>(&row, TABLE, "successor_unseen")? {
-        // The statement waited for a concurrent rotation. It read the rotated token, but its snapshot lacks the row of
-        // the successor.
-        row = match db.query_opt(Effect::Write, sql, parameters).await? {
-            Some(row) => row,
-            None => return Ok(None),
-        };
+    match db.query_opt(Effect::Write, SQL, parameters).await? {
+        Some(row) => Ok(Refreshed::Rotated { expires_at: column(&row, TABLE, "expires_at")? }),
+        None => present_again(db, presented, policy.retry_window, now).await,
     }
-    let (user, id): (Uuid, Uuid) = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "session_id")?);
-    let state = match column(&row, TABLE, "state")? {
-        "valid" => RefreshTokenState::Valid,
-        "repeated" => RefreshTokenState::Repeated {
-            successor: SealedToken::from(column::<String>(&row, TABLE, "successor")?),
-            rotated: column(&row, TABLE, "successor_rotated")?,
-        },
-        "reused" => RefreshTokenState::Reused,
-        state => return Err(db::Error::Corrupt { table: "refresh_tokens", source: format!("state {state}").into() }),
-    };
-    Ok(Some((Session { user: UserId::from(user), id: SessionId::from(id) }, state)))
 }
 
-/// Ends the session of a refresh token, valid or rotated, and returns it.
+/// Finds out why a refresh token is not the current one, and ends the session of a reused one.
+///
+/// This is a second statement, because its snapshot has to include a concurrent rotation for which [`refresh`] has
+/// waited.
+async fn present_again(
+    db: &Database,
+    presented: &RefreshToken,
+    retry_window: Duration,
+    now: SystemTime,
+) -> Result<Refreshed, db::Error> {
+    const SQL: &str = "
+        with presented as (
+            select user_id, id, expires_at, successor, older_successor,
+                case when previous_digest = $4 and refreshed_at > $6 then 'previous'
+                     when older_digest = $4 and older_rotated_at > $7 then 'older'
+                     when older_rotated_at > $7 and burst_at > $8 then 'superseded'
+                     else 'reused' end as state
+            from sessions
+            where user_id = $1 and id = $2 and family_digest = $3 and expires_at > $5
+            for update
+        ), ended as (
+            delete from sessions s using presented
+            where s.user_id = presented.user_id and s.id = presented.id and presented.state = 'reused'
+        )
+        select state, expires_at, case state when 'previous' then successor else older_successor end as successor
+        from presented";
+    let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
+    let parameters: &Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&family.as_bytes(), Type::BYTEA),
+        (&digest.as_bytes(), Type::BYTEA),
+        (&now, Type::TIMESTAMPTZ),
+        (&(now - retry_window), Type::TIMESTAMPTZ),
+        (&(now - RACE_WINDOW), Type::TIMESTAMPTZ),
+        (&(now - 2 * RACE_WINDOW), Type::TIMESTAMPTZ),
+    ];
+    let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
+        return Ok(Refreshed::Unknown);
+    };
+    let corrupt = |source| db::Error::Corrupt { table: TABLE, source };
+    match column(&row, TABLE, "state")? {
+        "previous" | "older" => Ok(Refreshed::Repeated {
+            successor: SealedSecret::try_from(column::<&[u8]>(&row, TABLE, "successor")?)
+                .map_err(|error| corrupt(error.into()))?,
+            expires_at: column(&row, TABLE, "expires_at")?,
+        }),
+        "superseded" => Ok(Refreshed::Superseded),
+        "reused" => Ok(Refreshed::Reused),
+        state => Err(corrupt(format!("state {state}").into())),
+    }
+}
+
+/// Ends the session of a refresh token, which need not be the current one, and returns whether there was one.
 ///
 /// # Errors
 /// The database is unavailable.
-pub async fn revoke(db: &Database, token: &RefreshTokenDigest) -> Result<Option<Session>, db::Error> {
-    const SQL: Sql = sql!(
-        dsql("with ended as (")
-        "
-        delete from sessions s using refresh_tokens r
-        where r.digest = $1 and s.user_id = r.user_id and s.id = r.session_id
-        returning s.user_id, s.id"
-        dsql(")")
-        dsql(delete_tokens_of_ended!())
-        dsql(" select user_id, id from ended")
-    );
-    let row = db.query_opt(Effect::Write, db.dialect().choose(SQL), &[(&token.as_str(), Type::TEXT)]).await?;
-    row.map(|row| {
-        let (user, id): (Uuid, Uuid) = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "id")?);
-        Ok(Session { user: UserId::from(user), id: SessionId::from(id) })
-    })
-    .transpose()
+pub async fn revoke(db: &Database, token: &RefreshToken) -> Result<bool, db::Error> {
+    const SQL: &str = "
+        delete from sessions where user_id = $1 and id = $2 and family_digest = $3
+        returning true as ended";
+    let (session, family) = (token.session(), token.family_digest());
+    let parameters: &Parameters<'_> =
+        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&family.as_bytes(), Type::BYTEA)];
+    Ok(db.query_opt(Effect::Write, SQL, parameters).await?.is_some())
 }
 
 /// Lists the sessions of the session's user, newest first.
@@ -266,27 +290,21 @@ pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Ve
 /// # Errors
 /// `NotFound`, the session has ended, or the database is unavailable.
 pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime) -> Result<(), Error> {
-    const SQL: Sql = sql!(
-        "
+    const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), ended as (
             delete from sessions s using session where s.user_id = session.user_id and s.id = $4 and s.expires_at > $3
-            returning s.user_id"
-        dsql(", s.id")
-        ")"
-        dsql(delete_tokens_of_ended!())
-        "
-        select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id"
-    );
+            returning s.user_id
+        )
+        select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id";
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&id.uuid(), Type::UUID),
     ];
-    let row =
-        db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await?.ok_or(db::Error::SessionEnded)?;
+    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
     if column(&row, TABLE, "ended")? { Ok(()) } else { Err(Error::NotFound) }
 }
 
@@ -295,20 +313,15 @@ pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime
 /// # Errors
 /// The session has ended, or the database is unavailable.
 pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result<(), db::Error> {
-    const SQL: Sql = sql!(
-        "
+    const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), ended as (
-            delete from sessions s using session where s.user_id = session.user_id"
-        dsql(" returning s.user_id, s.id")
-        ")"
-        dsql(delete_tokens_of_ended!())
-        "
-        select true as ended from session"
-    );
+            delete from sessions s using session where s.user_id = session.user_id
+        )
+        select true as ended from session";
     let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
-    db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await?.ok_or(db::Error::SessionEnded)?;
+    db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
     Ok(())
 }

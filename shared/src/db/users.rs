@@ -8,12 +8,13 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::data::delete_all_of;
-use super::dialect::{Sql, delete_tokens_of_ended, sql};
+use super::dialect::{Sql, sql};
+use super::sessions::NewSession;
 use super::sign_in::VerifiedPassword;
 use super::statement::{Connection, Statement, Work};
 use super::{Database, Dialect, Effect, Parameters, column};
 use crate::db;
-use crate::domain::{Account, Profile, ProfileChange, Session, UserId};
+use crate::domain::{Account, Network, Profile, ProfileChange, Session, UserAgent, UserId};
 use crate::report;
 
 const TABLE: &str = "users";
@@ -138,8 +139,8 @@ pub async fn update(
     Ok(read_account(&row)?)
 }
 
-/// Replaces the verified password and ends all other sessions of the user. Returns false, and changes nothing, if the
-/// verified password is no longer the stored one.
+/// Replaces the verified password, ends all sessions of the user, and starts a new one. Returns false, and changes
+/// nothing, if the verified password is no longer the stored one.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -148,9 +149,9 @@ pub async fn set_password(
     session: Session,
     verified: &VerifiedPassword,
     password_hash: &str,
-    now: SystemTime,
+    new: NewSession<'_>,
 ) -> Result<bool, db::Error> {
-    let change = PasswordChange { dialect: db.dialect(), session, verified, password_hash, now };
+    let change = PasswordChange { dialect: db.dialect(), session, verified, password_hash, new };
     let row = db.run(Effect::Write, &change).await?.pop().ok_or(db::Error::SessionEnded)?;
     column(&row, TABLE, "changed")
 }
@@ -164,7 +165,7 @@ struct PasswordChange<'a> {
     session: Session,
     verified: &'a VerifiedPassword,
     password_hash: &'a str,
-    now: SystemTime,
+    new: NewSession<'a>,
 }
 
 impl Work for PasswordChange<'_> {
@@ -174,8 +175,7 @@ impl Work for PasswordChange<'_> {
 
     async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
-        const CHANGE: Sql = sql!(
-            "
+        const CHANGE: &str = "
             with session as (
                 select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
             ), changed as (
@@ -183,23 +183,31 @@ impl Work for PasswordChange<'_> {
                 from session where u.id = session.user_id and u.password = $4
                 returning u.id
             ), ended as (
-                delete from sessions s using changed where s.user_id = changed.id and s.id <> $2"
-            dsql(" returning s.user_id, s.id")
-            ")"
-            dsql(delete_tokens_of_ended!())
-            "
-            select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
-        );
+                delete from sessions s using changed where s.user_id = changed.id
+            ), started as (
+                insert into sessions
+                    (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
+                select id, $6, $7, $8, $3, $3, $9, $10, $11 from changed
+            )
+            select changed.id is not null as changed from session left join changed on changed.id = session.user_id";
         let user = self.session.user.uuid();
         let lock = Statement { sql: self.dialect.choose(LOCK), parameters: &[(&user, Type::UUID)] };
+        let NewSession { refresh_token, device, started_at, expires_at } = self.new;
+        let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
         let parameters: &Parameters<'_> = &[
             (&user, Type::UUID),
             (&self.session.id.uuid(), Type::UUID),
-            (&self.now, Type::TIMESTAMPTZ),
+            (&started_at, Type::TIMESTAMPTZ),
             (&self.verified.credentials.password_hash, Type::TEXT),
             (&self.password_hash, Type::TEXT),
+            (&refresh_token.session().id.uuid(), Type::UUID),
+            (&family.as_bytes(), Type::BYTEA),
+            (&digest.as_bytes(), Type::BYTEA),
+            (&expires_at, Type::TIMESTAMPTZ),
+            (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
+            (&device.network.as_ref().map(Network::as_str), Type::TEXT),
         ];
-        let change = Statement { sql: self.dialect.choose(CHANGE), parameters };
+        let change = Statement { sql: CHANGE, parameters };
         // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
         let (begin, commit) = (connection.command("begin"), connection.command("commit"));
         let (begun, locked, changed, committed) =
@@ -251,13 +259,11 @@ pub async fn delete(
             returning u.id
         ), ended as (
             delete from sessions s using deleted where s.user_id = deleted.id
-            returning s.user_id, s.id
         ), counters as (
             select f.subject, f.origin from deleted join sign_in_failures f on f.subject = deleted.id::text limit 500
         ), deleted_counters as (
             delete from sign_in_failures f using counters c where f.subject = c.subject and f.origin = c.origin
         )")
-        dsql(delete_tokens_of_ended!())
         "
         select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
     );

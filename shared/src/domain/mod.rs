@@ -33,7 +33,7 @@ pub use operation::{Action, Content, InvalidVerb, Operation, Verb};
 pub use password::{InvalidPassword, Password, PasswordAttempt, PasswordPolicy};
 pub use profile::{Age, FullName, Gender, InvalidAge, InvalidFullName, InvalidGender};
 pub use quota::Quota;
-pub use session::{Session, SessionInfo};
+pub use session::{Session, SessionInfo, SessionPolicy};
 pub use username::{InvalidUsername, Username};
 pub use value::{InvalidValue, Value};
 pub use version::{InvalidVersion, Version, VersionMatch};

@@ -1,6 +1,6 @@
 //! Sessions, and their form in the list of sessions.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
@@ -21,6 +21,24 @@ impl Session {
     /// Makes a new session of `user` that starts `now`.
     pub fn new(user: UserId, now: SystemTime) -> Self {
         Self { id: SessionId::new(now), user }
+    }
+}
+
+/// How long sessions and their rotated refresh tokens are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionPolicy {
+    /// Lifetime of a session after its last refresh.
+    pub idle_lifetime: Duration,
+    /// Lifetime of a session after its sign-in, regardless of refreshes.
+    pub max_lifetime: Duration,
+    /// Time after its rotation for which a refresh token returns the same successor again.
+    pub retry_window: Duration,
+}
+
+impl SessionPolicy {
+    /// Returns the time at which a session that starts now ends unless it is refreshed before.
+    pub fn first_expiry(&self, now: SystemTime) -> SystemTime {
+        now + self.idle_lifetime.min(self.max_lifetime)
     }
 }
 

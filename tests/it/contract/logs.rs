@@ -178,7 +178,8 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     assert_eq!(run.send("data-get", "not a token", json!({}))?.status, 401);
     assert_eq!(run.send("account-update", &access, json!({ "email": "countess@example.com" }))?.status, 200);
 
-    let end_retry_window = "update refresh_tokens set consumed_at = consumed_at - interval '11 seconds'";
+    let end_retry_window =
+        "update sessions set refreshed_at = refreshed_at - interval '121 seconds', older_rotated_at = null";
     run.database.connect().await.execute(end_retry_window, &[]).await?;
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
@@ -200,10 +201,11 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     };
     let (changing, ended) = (token(&mut run, password())?, token(&mut run, password())?);
     let change = json!({ "current_password": password(), "new_password": NEW_PASSWORD });
-    assert_eq!(run.send("password-update", &changing, change)?.status, 200);
-    let list = run.send("session-list", &changing, json!({}))?;
+    let changed = run.send("password-update", &changing, change)?;
+    assert_eq!(changed.status, 200);
+    let list = run.send("session-list", &changed.text("access_token"), json!({}))?;
     let id = list.body["data"]["sessions"][0]["id"].clone();
-    assert_eq!(run.send("session-delete", &changing, json!({ "id": id }))?.status, 200);
+    assert_eq!(run.send("session-delete", &changed.text("access_token"), json!({ "id": id }))?.status, 200);
     let ending_all = token(&mut run, NEW_PASSWORD)?;
     assert_eq!(run.send("session-delete-all", &ending_all, json!({}))?.status, 200);
     let revoked = run.send("token", "", sign_in(NEW_PASSWORD))?;
@@ -214,6 +216,8 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     secrets.extend([
         changing,
         ended,
+        changed.text("access_token"),
+        changed.text("refresh_token"),
         ending_all,
         revoked.text("access_token"),
         revoked.text("refresh_token"),
@@ -262,6 +266,7 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
         INFO session.started user_id session_id request-19
         INFO session.started user_id session_id request-20
         INFO password.changed user_id session_id request-21
+        INFO session.started user_id session_id request-21
         INFO session.ended user_id session_id ended_session_id request-23
         INFO session.started user_id session_id request-24
         INFO session.all_ended user_id session_id request-25

@@ -31,14 +31,15 @@ async fn a_deployment_migrates_and_deleting_the_stack_keeps_the_tables() -> Outc
         content-type:
         {
           "Data": {
-            "Applied": "V1__users, V2__sessions, V3__refresh_tokens, V4__data_store, V5__data_clock, V6__data_usage, V7__sign_in_failures"
+            "Applied": "V1__users, V2__sessions, V4__data_store, V5__data_clock, V6__data_usage, V7__sign_in_failures"
           },
           "LogicalResourceId": "Schema",
           "PhysicalResourceId": "keyhold-schema",
           "RequestId": "request-1",
           "StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/keyhold/id",
           "Status": "SUCCESS"
-        }"#]].assert_eq(&format!("{head}{body:#}"));
+        }"#]]
+    .assert_eq(&format!("{head}{body:#}"));
     for (request_type, applied) in [("Update", ""), ("Delete", "")] {
         let url = ResponseUrl::start(&[])?;
         function.invoke(&event(request_type, &url))?;

@@ -59,23 +59,21 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         data_usage keys bigint not null
         data_usage keys_allowed bigint not null
         data_usage user_id uuid not null
-        refresh_tokens consumed_at timestamp with time zone
-        refresh_tokens digest text not null
-        refresh_tokens issued_at timestamp with time zone not null
-        refresh_tokens refresh_tokens_pkey PRIMARY KEY (digest)
-        refresh_tokens refresh_tokens_session_fkey FOREIGN KEY (user_id, session_id) REFERENCES sessions(user_id, id) ON DELETE CASCADE
-        refresh_tokens refresh_tokens_session_key UNIQUE (user_id, session_id, digest)
-        refresh_tokens session_id uuid not null
-        refresh_tokens successor text
-        refresh_tokens successor_digest text
-        refresh_tokens user_id uuid not null
+        sessions burst_at timestamp with time zone
         sessions created_at timestamp with time zone not null
+        sessions current_digest bytea not null
         sessions expires_at timestamp with time zone not null
+        sessions family_digest bytea not null
         sessions id uuid not null
         sessions network text
+        sessions older_digest bytea
+        sessions older_rotated_at timestamp with time zone
+        sessions older_successor bytea
+        sessions previous_digest bytea
         sessions refreshed_at timestamp with time zone not null
         sessions sessions_pkey PRIMARY KEY (user_id, id)
         sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        sessions successor bytea
         sessions user_agent text
         sessions user_id uuid not null
         sign_in_failures failed_at timestamp with time zone not null
@@ -118,7 +116,6 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
         - data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - data_store key text C not null
         - data_usage data_usage_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-        - refresh_tokens refresh_tokens_session_fkey FOREIGN KEY (user_id, session_id) REFERENCES sessions(user_id, id) ON DELETE CASCADE
         - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         + CREATE INDEX data_store_expiry ON keyhold.data_store USING btree (expires_at, user_id)
         + data_store key text not null

@@ -102,8 +102,8 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
         "delete from users",
         "select id from sessions",
         "select user_agent from sessions",
+        "select current_digest from sessions",
         "delete from sessions",
-        "select digest from refresh_tokens",
         "select subject from sign_in_failures",
         "select value from data_store",
         "update data_store set value = '' where false",
@@ -142,8 +142,8 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
           update users set email = '' where false
           select id from sessions
           select user_agent from sessions
+          select current_digest from sessions
           delete from sessions
-          select digest from refresh_tokens
         keyhold_eraser:
           select id from users
           select email from users
@@ -169,6 +169,9 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
           update data_clock set version = 1 where false
           update data_usage set keys_allowed = 1 where false
         keyhold_sweeper:
+          select id from sessions
+          delete from sessions
+          select subject from sign_in_failures
           select value from data_store
           delete from data_store
         keyhold_monitor:

@@ -8,11 +8,10 @@ use serde_json::json;
 use tokio_postgres::Client as Superuser;
 
 use crate::support::scenarios::{assert_no_rows_remain, race_account_deletion, run_every_statement, sweep};
-use crate::support::{Client, Database, Outcome, Response, Service, fake_dsql_database, password, race, settings};
+use crate::support::{Client, Database, Outcome, Service, fake_dsql_database, password, race, settings};
 
 /// The tables with data of users.
-const TABLES: [&str; 7] =
-    ["users", "sessions", "refresh_tokens", "data_store", "data_clock", "data_usage", "sign_in_failures"];
+const TABLES: [&str; 6] = ["users", "sessions", "data_store", "data_clock", "data_usage", "sign_in_failures"];
 
 /// The number of rows of each table that is not empty.
 async fn rows(database: &Database) -> Result<BTreeMap<&'static str, i64>, tokio_postgres::Error> {
@@ -56,48 +55,21 @@ async fn every_statement_runs_and_none_is_rejected() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_end_of_a_session_removes_its_refresh_tokens() -> Outcome {
+async fn concurrent_refreshes_return_the_same_refresh_token() -> Outcome {
     let service = Service::new(fake_dsql_database(), settings());
-    let ada = service.anonymous().sign_up("ada").await;
-    let tokens = |response: Response| response.text("refresh_token");
-    let sign_in = || async { tokens(service.anonymous().token_for("ada", password()).await) };
-    let count = || async { rows(&service.database).await.map(|rows| (rows["sessions"], rows["refresh_tokens"])) };
-    assert_eq!(count().await?, (1, 1));
-    let token = sign_in().await;
-    let next = tokens(service.anonymous().refresh(&token).await);
-    assert_eq!(count().await?, (2, 3));
-    let revoke = json!({ "refresh_token": next }).to_string();
-    assert_eq!(service.anonymous().post("/api/token/revoke", &revoke).await.outcome(), "200");
-    assert_eq!(count().await?, (1, 1), "revoked");
-
-    let token = sign_in().await;
-    let next = tokens(service.anonymous().refresh(&token).await);
-    tokens(service.anonymous().refresh(&next).await);
-    service.clock.advance(Duration::from_mins(2));
+    service.anonymous().sign_up("ada").await;
+    let token = service.anonymous().token_for("ada", password()).await.text("refresh_token");
+    let outcomes = race(6, |_| {
+        let (client, token) = (service.anonymous(), token.clone());
+        async move { client.refresh(&token).await }
+    })
+    .await;
+    assert_eq!(outcomes, [("200".to_owned(), 6)].into());
+    let successor = service.anonymous().refresh(&token).await.text("refresh_token");
+    service.clock.advance(Duration::from_hours(24));
+    assert_eq!(service.anonymous().refresh(&successor).await.outcome(), "200");
     assert_eq!(service.anonymous().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
-    assert_eq!(count().await?, (1, 1), "reused");
-
-    let token = sign_in().await;
-    let listed = ada.get("/api/sessions").await.json();
-    let other = listed["data"]["sessions"].as_array().and_then(|sessions| {
-        sessions.iter().find(|session| session["current"] == false).and_then(|session| session["id"].as_str())
-    });
-    assert_eq!(ada.delete(&format!("/api/sessions/{}", other.ok_or("no other session")?)).await.outcome(), "200");
-    assert_eq!(count().await?, (1, 1), "revoked by another session");
-    assert_eq!(service.anonymous().refresh(&token).await.outcome(), "401 INVALID_TOKEN");
-
-    sign_in().await;
-    sign_in().await;
-    let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
-    assert_eq!(ada.put("/api/account/password", &change).await.outcome(), "200");
-    assert_eq!(count().await?, (1, 1), "the password was changed");
-    service.clock.advance(Duration::from_hours(31 * 24));
-    let last = service.anonymous().token_for("ada", "another password").await;
-    assert_eq!(count().await?, (1, 1), "expired");
-    let last = service.anonymous().with_token(&last.text("access_token"));
-    let body = json!({ "password": "another password" }).to_string();
-    assert_eq!(last.delete_with("/api/account", &body).await.outcome(), "200");
-    assert_eq!(rows(&service.database).await?, BTreeMap::new());
+    assert_eq!(rows(&service.database).await?["sessions"], 1, "only the session of the sign-up must remain");
     assert_eq!(service.database.rejections(), [""; 0]);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::scenarios::sweep;
-use crate::support::{Outcome, Service, in_process, race, settings};
+use crate::support::{Outcome, Service, fake_dsql_database, in_process, race, settings};
 
 async fn rows(service: &Service) -> Result<i64, Box<dyn std::error::Error>> {
     let row = service.database.connect().await.query_one("select count(*) from data_store", &[]).await?;
@@ -107,4 +107,66 @@ async fn concurrent_writes_use_the_whole_reclaimed_quota() {
     })
     .await;
     assert_eq!(outcomes, [("201".to_owned(), 8), ("403 QUOTA_EXCEEDED".to_owned(), 4)].into());
+}
+
+async fn count(service: &Service, table: &str) -> Result<i64, Box<dyn std::error::Error>> {
+    let row = service.database.connect().await.query_one(&format!("select count(*) from {table}"), &[]).await?;
+    Ok(row.get(0))
+}
+
+#[tokio::test]
+async fn expired_sessions_are_removed() -> Outcome {
+    for service in [in_process(), Service::new(fake_dsql_database(), settings())] {
+        let old = service.anonymous().sign_up("ada").await;
+        service.anonymous().sign_up("bob").await;
+        service.clock.advance(Duration::from_hours(24));
+        service.anonymous().sign_in("ada").await;
+        service.clock.advance(Duration::from_hours(29 * 24).saturating_sub(Duration::from_millis(1)));
+        assert_eq!((sweep(&service).await?.sessions, count(&service, "sessions").await?), (0, 3));
+        service.clock.advance(Duration::from_millis(1));
+        assert_eq!(old.get("/api/sessions").await.outcome(), "401 INVALID_TOKEN");
+        assert_eq!((sweep(&service).await?.sessions, count(&service, "sessions").await?), (2, 1));
+        assert_eq!(sweep(&service).await?.sessions, 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sweep_examines_thousands_of_sessions_and_skips_locked_ones() -> Outcome {
+    let service = in_process();
+    service.anonymous().sign_up("ada").await;
+    service.anonymous().sign_up("bob").await;
+    let mut database = service.database.connect().await;
+    let insert_sessions =
+        "insert into sessions (user_id, id, created_at, refreshed_at, expires_at, family_digest, current_digest)
+        select user_id, gen_random_uuid(), created_at, refreshed_at,
+            case when number % 2 = 0 then created_at else expires_at + interval '30 days' end, family_digest, current_digest
+        from sessions, generate_series(1, 2500) as number";
+    database.execute(insert_sessions, &[]).await?;
+    let locking = database.transaction().await?;
+    locking
+        .batch_execute(
+            "delete from sessions where ctid = (select min(ctid) from sessions where expires_at = created_at)",
+        )
+        .await?;
+    assert_eq!(sweep(&service).await?.sessions, 2499);
+    locking.rollback().await?;
+    assert_eq!((sweep(&service).await?.sessions, count(&service, "sessions").await?), (1, 2502));
+    Ok(())
+}
+
+#[tokio::test]
+async fn outdated_counters_of_wrong_passwords_are_removed() -> Outcome {
+    for service in [in_process(), Service::new(fake_dsql_database(), settings())] {
+        let client = service.anonymous();
+        for name in ["first", "second"] {
+            assert_eq!(client.token_for(name, "a wrong guess").await.outcome(), "401 INVALID_CREDENTIALS");
+            service.clock.advance(Duration::from_hours(1));
+        }
+        service.clock.advance(Duration::from_hours(2).saturating_sub(Duration::from_millis(1)));
+        assert_eq!((sweep(&service).await?.sign_in_failures, count(&service, "sign_in_failures").await?), (0, 2));
+        service.clock.advance(Duration::from_millis(1));
+        assert_eq!((sweep(&service).await?.sign_in_failures, count(&service, "sign_in_failures").await?), (1, 1));
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Tests of `PUT /api/account/password`, and of the password policy.
 
+use std::sync::{Arc, Mutex};
+
 use expect_test::expect;
 use serde_json::json;
 use shared::domain::PasswordPolicy;
@@ -14,23 +16,42 @@ async fn change(client: &Client, current: &str, new: &str) -> Response {
 }
 
 #[tokio::test]
-async fn changing_the_password_ends_all_other_sessions() {
+async fn changing_the_password_ends_all_sessions_and_starts_a_new_one() {
     let service = in_process();
-    let ada = service.anonymous().sign_up("ada").await;
-    let other = service.anonymous().token_for("ada", password()).await;
     let bob = service.anonymous().sign_up("bob").await;
+    let ada = service.anonymous().with_header("user-agent", "Phone/1.0").sign_up("ada").await;
+    let other = service.anonymous().token_for("ada", password()).await;
+    let own = service.anonymous().token_for("ada", password()).await;
+    let ada = ada.with_token(&own.text("access_token"));
+    let changed = change(&ada, password(), NEW).await;
     expect![[r#"
         200
         {
-          "message": "Password changed. All other sessions have ended.",
+          "data": {
+            "access_token": "[JWT]",
+            "expires_in": 3600,
+            "refresh_expires_in": 2592000,
+            "refresh_token": "[refresh token]",
+            "token_type": "Bearer"
+          },
+          "message": "Password changed. All sessions have ended, and a new one has started.",
           "status": "success"
         }
     "#]]
-    .assert_eq(&change(&ada, password(), NEW).await.to_string());
-    assert_eq!(ada.get("/api/account").await.status, 200);
-    let other_client = service.anonymous().with_token(&other.text("access_token"));
-    assert_eq!(other_client.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
-    assert_eq!(other_client.refresh(&other.text("refresh_token")).await.outcome(), "401 INVALID_TOKEN");
+    .assert_eq(&changed.to_string());
+    for ended in [&own, &other] {
+        let client = service.anonymous().with_token(&ended.text("access_token"));
+        assert_eq!(client.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
+        assert_eq!(client.refresh(&ended.text("refresh_token")).await.outcome(), "401 INVALID_TOKEN");
+    }
+    let ada = ada.with_token(&changed.text("access_token"));
+    let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].clone();
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&sessions[0]["current"], &sessions[0]["user_agent"], &sessions[0]["network"]),
+        (&json!(true), &json!("Phone/1.0"), &json!("203.0.113.1"))
+    );
+    assert_eq!(ada.refresh(&changed.text("refresh_token")).await.status, 200);
     assert_eq!(service.anonymous().token_for("ada", password()).await.outcome(), "401 INVALID_CREDENTIALS");
     assert_eq!(service.anonymous().token_for("ada", NEW).await.status, 200);
     assert_eq!(bob.get("/api/account").await.status, 200);
@@ -82,14 +103,22 @@ async fn a_password_change_ends_concurrent_sign_ins_with_the_old_password() {
     let service = in_process();
     let client = service.anonymous();
     let mut old = password().to_owned();
-    let ada = client.clone().sign_up("ada").await;
+    let mut ada = client.clone().sign_up("ada").await;
     for round in 0..10 {
         let new = format!("password of round {round}");
+        let access_token = Arc::new(Mutex::new(String::new()));
         let outcomes = race(9, |index| {
             let (ada, client, old, new) = (ada.clone(), client.clone(), old.clone(), new.clone());
+            let access_token = Arc::clone(&access_token);
             async move {
                 match index {
-                    4 => change(&ada, &old, &new).await,
+                    4 => {
+                        let changed = change(&ada, &old, &new).await;
+                        if changed.status == 200 {
+                            *access_token.lock().expect("a lock that is not poisoned") = changed.text("access_token");
+                        }
+                        changed
+                    }
                     _ => client.token_for("ada", &old).await,
                 }
             }
@@ -98,8 +127,9 @@ async fn a_password_change_ends_concurrent_sign_ins_with_the_old_password() {
         let expected = ["200", "401 INVALID_CREDENTIALS", "429 TOO_MANY_ATTEMPTS"];
         assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "round {round}: {outcomes:?}");
         service.clock.advance(std::time::Duration::from_mins(1));
+        ada = ada.with_token(&access_token.lock().expect("a lock that is not poisoned"));
         let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
-        assert_eq!(sessions, Some(1), "round {round}: only the session that changed the password must remain");
+        assert_eq!(sessions, Some(1), "round {round}: only the new session must remain");
         old = new;
     }
 }
@@ -117,13 +147,16 @@ async fn a_password_change_that_waits_for_a_sign_in_ends_the_new_session() -> Ou
         async move { change(&ada, password(), NEW).await }
     });
     service.database.until_a_statement_waits().await;
-    let create_session = "insert into sessions (user_id, id, created_at, refreshed_at, expires_at)
-        select user_id, gen_random_uuid(), created_at, refreshed_at, expires_at from sessions";
+    let create_session =
+        "insert into sessions (user_id, id, created_at, refreshed_at, expires_at, family_digest, current_digest)
+        select user_id, gen_random_uuid(), created_at, refreshed_at, expires_at, family_digest, current_digest from sessions";
     sign_in.execute(create_session, &[]).await?;
     sign_in.commit().await?;
-    assert_eq!(pending_change.await?.outcome(), "200");
+    let changed = pending_change.await?;
+    assert_eq!(changed.outcome(), "200");
+    let ada = ada.with_token(&changed.text("access_token"));
     let sessions = ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len);
-    assert_eq!(sessions, Some(1), "only the session that changed the password must remain");
+    assert_eq!(sessions, Some(1), "only the new session must remain");
     Ok(())
 }
 
@@ -136,7 +169,7 @@ async fn one_of_several_concurrent_password_changes_succeeds() {
         async move { change(&ada, password(), &format!("new password {index}")).await }
     })
     .await;
-    assert_eq!(outcomes, [("200".to_owned(), 1), ("403 INVALID_CREDENTIALS".to_owned(), 3)].into());
+    assert_eq!(outcomes, [("200".to_owned(), 1), ("401 INVALID_TOKEN".to_owned(), 3)].into());
 }
 
 #[tokio::test]

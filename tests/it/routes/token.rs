@@ -20,7 +20,7 @@ async fn a_sign_in_returns_an_access_token_and_a_refresh_token() {
             "access_token": "[JWT]",
             "expires_in": 3600,
             "refresh_expires_in": 2592000,
-            "refresh_token": "[256 bits]",
+            "refresh_token": "[refresh token]",
             "token_type": "Bearer"
           },
           "message": "Signed in",

@@ -1,4 +1,4 @@
-//! Tests of `POST /api/token/refresh`: rotation, the retry window, reuse detection, and expiry.
+//! Tests of `POST /api/token/refresh`: rotation, repeated requests, detection of theft, and expiry.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -7,12 +7,19 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Client, Forged, Response, Service, in_process, password, race, registration};
+use crate::support::{
+    Client, Forged, Outcome, RefreshTokenParts, Response, Service, in_process, password, race, registration, settings,
+};
 
-const GRACE: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const RETRY_WINDOW: Duration = Duration::from_mins(2);
+const RACE_WINDOW: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// An access token and the refresh token that was issued with it.
+#[derive(Clone)]
 struct Tokens {
     access: String,
     refresh: String,
@@ -54,7 +61,7 @@ async fn a_refresh_returns_new_tokens_for_the_same_session() {
             "access_token": "[JWT]",
             "expires_in": 3600,
             "refresh_expires_in": 2592000,
-            "refresh_token": "[256 bits]",
+            "refresh_token": "[refresh token]",
             "token_type": "Bearer"
           },
           "message": "Tokens refreshed",
@@ -74,7 +81,7 @@ async fn a_refresh_repeated_within_the_retry_window_returns_the_same_refresh_tok
     let service = in_process();
     let (client, first) = sign_up(&service).await;
     let second = refresh(&client, &first.refresh).await;
-    service.clock.advance(GRACE.saturating_sub(Duration::from_millis(1)));
+    service.clock.advance(RETRY_WINDOW.saturating_sub(MILLISECOND));
     let again = refresh(&client, &first.refresh).await;
     assert_eq!(again.refresh, second.refresh, "a repeated refresh must not issue another refresh token");
     assert!(is_accepted(&client, &again.access).await);
@@ -82,15 +89,115 @@ async fn a_refresh_repeated_within_the_retry_window_returns_the_same_refresh_tok
 }
 
 #[tokio::test]
-async fn an_older_token_used_within_the_retry_window_returns_the_newest_refresh_token() {
+async fn a_refresh_repeated_after_ten_seconds_is_theft_once_its_successor_was_refreshed() {
+    for (wait, expected) in [(RACE_WINDOW.saturating_sub(SECOND + MILLISECOND), 200), (RACE_WINDOW, 401)] {
+        let service = in_process();
+        let (client, first) = sign_up(&service).await;
+        let second = refresh(&client, &first.refresh).await;
+        service.clock.advance(SECOND);
+        let third = refresh(&client, &second.refresh).await;
+        service.clock.advance(wait);
+        let again = client.refresh(&first.refresh).await;
+        assert_eq!(again.status, expected, "after {wait:?}");
+        if expected == 200 {
+            assert_eq!(
+                again.text("refresh_token"),
+                second.refresh,
+                "every use of a token must return the same successor"
+            );
+            assert_eq!(refresh(&client, &second.refresh).await.refresh, third.refresh);
+        }
+        assert_eq!(client.refresh(&third.refresh).await.status, expected);
+    }
+}
+
+#[tokio::test]
+async fn only_a_successor_that_is_refreshed_within_ten_seconds_leaves_its_predecessor_usable() {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
-    let second = refresh(&client, &first.refresh).await;
-    let third = refresh(&client, &second.refresh).await;
-    let again = refresh(&client, &first.refresh).await;
-    assert_eq!(again.refresh, third.refresh);
     service.clock.advance(DAY);
-    refresh(&client, &again.refresh).await;
+    let second = refresh(&client, &first.refresh).await;
+    service.clock.advance(RACE_WINDOW);
+    let third = refresh(&client, &second.refresh).await;
+    assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(client.refresh(&third.refresh).await.outcome(), "401 INVALID_TOKEN", "the session must have ended");
+}
+
+/// Four refreshes within a second. The first token cannot be told from a stolen one, but may be one of a race.
+#[tokio::test]
+async fn a_token_that_is_superseded_by_a_burst_is_rejected_and_the_session_continues() {
+    let service = in_process();
+    let (client, first) = sign_up(&service).await;
+    service.clock.advance(DAY);
+    let mut newest = first.clone();
+    for _ in 0..4 {
+        newest = refresh(&client, &newest.refresh).await;
+        service.clock.advance(SECOND / 4);
+    }
+    assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
+    assert!(is_accepted(&client, &newest.access).await, "the session must continue");
+    let newest = refresh(&client, &newest.refresh).await;
+    service.clock.advance(RACE_WINDOW);
+    assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
+    assert!(!is_accepted(&client, &newest.access).await, "after the burst, the token is treated as stolen");
+}
+
+#[tokio::test]
+async fn a_thief_who_refreshes_in_a_loop_is_noticed() {
+    let service = in_process();
+    let (client, first) = sign_up(&service).await;
+    service.clock.advance(DAY);
+    let mut thief = refresh(&client, &first.refresh).await;
+    for _ in 0..21 {
+        service.clock.advance(SECOND);
+        thief = refresh(&client, &thief.refresh).await;
+    }
+    assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
+    assert!(!is_accepted(&client, &thief.access).await);
+    assert_eq!(client.refresh(&thief.refresh).await.outcome(), "401 INVALID_TOKEN");
+}
+
+/// Numbers that look random and are the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+#[tokio::test]
+async fn a_copied_token_is_noticed_at_the_next_use_by_the_owner_or_the_thief() {
+    let service = in_process();
+    service.anonymous().post("/api/register", &registration("ada").body()).await;
+    let client = service.anonymous();
+    for seed in 0..40 {
+        let mut numbers = Numbers(seed);
+        let mut owner = Tokens::from(client.token_for("ada", password()).await);
+        for _ in 0..numbers.below(4) {
+            service.clock.advance(3 * MINUTE + SECOND * u32::try_from(numbers.below(9999)).expect("a small number"));
+            owner = refresh(&client, &owner.refresh).await;
+        }
+        let mut holders = [owner.clone(), owner];
+        let mut last_user = None;
+        for step in 0.. {
+            service.clock.advance(3 * MINUTE + SECOND * u32::try_from(numbers.below(9999)).expect("a small number"));
+            let user = usize::from(numbers.below(3) == 0);
+            let response = client.refresh(&holders[user].refresh).await;
+            if last_user.is_none_or(|last| last == user) {
+                holders[user] = response.into();
+                last_user = Some(user);
+                continue;
+            }
+            assert_eq!(response.outcome(), "401 INVALID_TOKEN", "seed {seed}, step {step}");
+            for holder in &holders {
+                assert!(!is_accepted(&client, &holder.access).await, "seed {seed}, step {step}");
+                assert_eq!(client.refresh(&holder.refresh).await.outcome(), "401 INVALID_TOKEN");
+            }
+            break;
+        }
+    }
 }
 
 #[tokio::test]
@@ -99,7 +206,7 @@ async fn reuse_of_a_refresh_token_after_the_retry_window_ends_its_session() {
     let (client, first) = sign_up(&service).await;
     let other = Tokens::from(client.token_for("ada", password()).await);
     let second = refresh(&client, &first.refresh).await;
-    service.clock.advance(GRACE);
+    service.clock.advance(RETRY_WINDOW);
     let reused = client.refresh(&first.refresh).await;
     expect![[r#"
         401
@@ -183,35 +290,96 @@ async fn a_session_expires_thirty_days_after_its_last_refresh() {
 }
 
 #[tokio::test]
-async fn a_used_refresh_token_is_stored_until_it_would_have_expired() {
+async fn a_session_ends_180_days_after_the_sign_in_even_if_it_is_refreshed() {
     let service = in_process();
-    let (client, first) = sign_up(&service).await;
-    let database = service.database.connect().await;
-    let mut newest = refresh(&client, &first.refresh).await;
-    let second = newest.refresh.clone();
-    for _ in 0..4 {
+    let (client, mut tokens) = sign_up(&service).await;
+    for day in (20..180).step_by(20) {
         service.clock.advance(20 * DAY);
-        newest = refresh(&client, &newest.refresh).await;
+        let response = client.refresh(&tokens.refresh).await;
+        let expected_days = (180 - day).min(30);
+        assert_eq!(response.json()["data"]["refresh_expires_in"], expected_days * 24 * 60 * 60, "day {day}");
+        tokens = response.into();
     }
-    let row = database.query_one("select count(*) from refresh_tokens", &[]).await.expect("the tokens");
-    assert_eq!(row.get::<_, i64>(0), 2, "only the tokens that were issued in the last thirty days must be stored");
-    assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
-    assert_eq!(client.refresh(&second).await.outcome(), "401 INVALID_TOKEN");
-    assert!(
-        is_accepted(&client, &newest.access).await,
-        "a refresh token that is no longer stored must not end the session"
-    );
+    service.clock.advance((20 * DAY).saturating_sub(SECOND));
+    tokens = refresh(&client, &tokens.refresh).await;
+    assert!(is_accepted(&client, &tokens.access).await);
+    service.clock.advance(SECOND);
+    assert!(!is_accepted(&client, &tokens.access).await);
+    assert_eq!(client.refresh(&tokens.refresh).await.outcome(), "401 INVALID_TOKEN");
 }
 
 #[tokio::test]
-async fn an_invalid_refresh_token_is_rejected() {
+async fn the_lifetimes_and_the_retry_window_are_configurable() {
+    let mut settings = settings();
+    settings.sessions.max_lifetime = 2 * DAY;
+    settings.sessions.idle_lifetime = 3 * DAY;
+    settings.sessions.retry_window = 5 * MINUTE;
+    let service = in_process().with_settings(settings);
+    let client = service.anonymous();
+    client.post("/api/register", &registration("ada").body()).await;
+    let response = client.token_for("ada", password()).await;
+    assert_eq!(response.json()["data"]["refresh_expires_in"], 2 * 24 * 60 * 60);
+    let first = Tokens::from(response);
+    let second = refresh(&client, &first.refresh).await;
+    service.clock.advance(4 * MINUTE);
+    assert_eq!(refresh(&client, &first.refresh).await.refresh, second.refresh);
+    service.clock.advance(MINUTE);
+    assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
+}
+
+/// 100 000 refreshes have the same result and take minutes.
+#[tokio::test]
+async fn a_session_that_refreshes_in_a_loop_keeps_its_size() -> Outcome {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
-    for token in ["", "x", &first.access, &first.refresh[1..], &"A".repeat(43), "a\0b"] {
-        assert_eq!(client.refresh(token).await.outcome(), "401 INVALID_TOKEN", "{token:?}");
+    let mut newest = first.clone();
+    for _ in 0..1000 {
+        service.clock.advance(MINUTE);
+        newest = refresh(&client, &newest.refresh).await;
+    }
+    let database = service.database.connect().await;
+    let row = database.query_one("select count(*), max(pg_column_size(sessions.*)) from sessions", &[]).await?;
+    let (rows, bytes): (i64, i32) = (row.get(0), row.get(1));
+    assert_eq!(rows, 1);
+    assert!(bytes <= 400, "{bytes} bytes for one session");
+    let ended = client.clone().with_token(&newest.access).delete("/api/sessions").await;
+    assert_eq!(ended.outcome(), "200");
+    assert_eq!(client.refresh(&newest.refresh).await.outcome(), "401 INVALID_TOKEN");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_invalid_refresh_token_is_rejected_and_changes_nothing() {
+    let service = in_process();
+    let (client, first) = sign_up(&service).await;
+    let other = Tokens::from(client.token_for("ada", password()).await);
+    let (mine, others) = (RefreshTokenParts::from(&first.refresh), RefreshTokenParts::from(&other.refresh));
+    let long = format!("{}AAAA", first.refresh);
+    let crossed = [
+        mine.clone().with_secrets_of(&others).text(),
+        mine.clone().with_family_of(&others).text(),
+        others.with_secrets_of(&mine).text(),
+    ];
+    let texts =
+        ["", "x", &first.access, &first.refresh[1..], &first.refresh[4..], &first.refresh[..124], &long, "a\0b"];
+    let made_up = ["A".repeat(43), "A".repeat(128), format!("{}{}", &first.refresh[..42], "A".repeat(86))];
+    for token in texts.into_iter().map(str::to_owned).chain(made_up).chain(crossed) {
+        assert_eq!(client.refresh(&token).await.outcome(), "401 INVALID_TOKEN", "{token:?}");
     }
     for body in ["{}", r#"{"refresh_token":null}"#, r#"{"refresh_token":1}"#, "[]", ""] {
         assert_eq!(client.post("/api/token/refresh", body).await.outcome(), "400 INVALID_REQUEST", "{body}");
     }
     refresh(&client, &first.refresh).await;
+    refresh(&client, &other.refresh).await;
+}
+
+#[tokio::test]
+async fn a_token_with_the_right_family_secret_that_was_never_issued_ends_the_session() {
+    let service = in_process();
+    let (client, first) = sign_up(&service).await;
+    let other = Tokens::from(client.token_for("ada", password()).await);
+    let mixed = RefreshTokenParts::from(&first.refresh).with_secret_of(&RefreshTokenParts::from(&other.refresh));
+    assert_eq!(client.refresh(&mixed.text()).await.outcome(), "401 INVALID_TOKEN");
+    assert!(!is_accepted(&client, &first.access).await);
+    assert!(is_accepted(&client, &other.access).await);
 }

@@ -145,8 +145,8 @@ fn redact(json: &mut Value) {
                 "[JWT]"
             }
             ("refresh_token", Value::String(text)) => {
-                assert_eq!(text.len(), 43, "{text}");
-                "[256 bits]"
+                assert_eq!(text.len(), 128, "{text}");
+                "[refresh token]"
             }
             _ => {
                 redact(value);

@@ -10,8 +10,7 @@ use shared::auth::key_ring::KeyRing;
 use shared::clock::Clock;
 use shared::db::admin::roles::GRANTS;
 use shared::db::{PoolSettings, Preparation};
-use shared::domain::PasswordPolicy;
-use shared::domain::Quota;
+use shared::domain::{PasswordPolicy, Quota, SessionPolicy};
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets};
 use shared::settings::Settings;
@@ -64,7 +63,11 @@ pub fn settings() -> Settings {
             audience: "keyhold".to_owned(),
             lifetime: Duration::from_hours(1),
         },
-        refresh_lifetime: Duration::from_hours(30 * 24),
+        sessions: SessionPolicy {
+            idle_lifetime: Duration::from_hours(30 * 24),
+            max_lifetime: Duration::from_hours(180 * 24),
+            retry_window: Duration::from_mins(2),
+        },
         quota: Quota { keys: 1000, bytes: 10 * 1024 * 1024 },
     }
 }

@@ -47,12 +47,12 @@ const fn delete(table: &'static str) -> Privilege {
 
 /// The columns that the session check reads.
 const SESSION: &[&str] = &["user_id", "id", "expires_at"];
+/// The columns of a session that its owner sees: no digests.
+const SESSION_INFO: &[&str] = &["user_id", "id", "created_at", "refreshed_at", "expires_at", "user_agent", "network"];
 /// The columns of an account that its owner sees: neither the password hash nor the canonical names.
 const ACCOUNT: &[&str] = &["id", "username", "email", "full_name", "age", "gender", "created_at"];
 /// All columns of `sign_in_failures`.
 const COUNTS: &[&str] = &[];
-/// The columns that statements read to find the refresh tokens of a session.
-const TOKENS: &[&str] = &["user_id", "session_id", "digest"];
 
 /// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
@@ -65,13 +65,12 @@ pub const GRANTS: &[Grants] = &[
             select("sessions", &["user_id", "id", "refreshed_at", "expires_at", "network"]),
             insert("sessions"),
             delete("sessions"),
-            insert("refresh_tokens"),
             select("sign_in_failures", COUNTS),
             insert("sign_in_failures"),
             update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
             delete("sign_in_failures"),
         ],
-        dsql: &[select("refresh_tokens", TOKENS), delete("refresh_tokens")],
+        dsql: &[],
     },
     Grants {
         role: Role::Accounts,
@@ -82,12 +81,22 @@ pub const GRANTS: &[Grants] = &[
             ),
             update("users", &["email", "email_canonical", "full_name", "age", "gender"]),
             select("sessions", &[]),
-            update("sessions", &["refreshed_at", "expires_at", "network"]),
+            update(
+                "sessions",
+                &[
+                    "refreshed_at",
+                    "expires_at",
+                    "current_digest",
+                    "previous_digest",
+                    "successor",
+                    "older_digest",
+                    "older_successor",
+                    "older_rotated_at",
+                    "burst_at",
+                    "network",
+                ],
+            ),
             delete("sessions"),
-            select("refresh_tokens", &[]),
-            insert("refresh_tokens"),
-            update("refresh_tokens", &["consumed_at", "successor", "successor_digest"]),
-            delete("refresh_tokens"),
         ],
         dsql: &[],
     },
@@ -107,8 +116,6 @@ pub const GRANTS: &[Grants] = &[
         ],
         dsql: &[
             delete("sessions"),
-            select("refresh_tokens", TOKENS),
-            delete("refresh_tokens"),
             select("data_store", &["user_id", "key", "value"]),
             delete("data_store"),
             delete("data_clock"),
@@ -119,7 +126,7 @@ pub const GRANTS: &[Grants] = &[
     Grants { role: Role::Reader, privileges: &[select("sessions", SESSION), select("data_store", &[])], dsql: &[] },
     Grants {
         role: Role::Exporter,
-        privileges: &[select("users", ACCOUNT), select("sessions", &[]), select("data_store", &[])],
+        privileges: &[select("users", ACCOUNT), select("sessions", SESSION_INFO), select("data_store", &[])],
         dsql: &[],
     },
     Grants {
@@ -151,12 +158,17 @@ pub const GRANTS: &[Grants] = &[
             delete("data_store"),
             select("data_usage", &["user_id", "keys", "bytes"]),
             update("data_usage", &["keys", "bytes"]),
+            select("sessions", SESSION),
+            // For `for update`.
+            update("sessions", &["network"]),
+            delete("sessions"),
+            select("sign_in_failures", &["subject", "origin", "failed_at", "id"]),
+            // For `for update`.
+            update("sign_in_failures", &["refused"]),
+            delete("sign_in_failures"),
         ],
         dsql: &[
             select("users", &["id"]),
-            select("sessions", &["user_id", "id"]),
-            select("refresh_tokens", TOKENS),
-            delete("refresh_tokens"),
             select("data_clock", &["user_id"]),
             delete("data_clock"),
             delete("data_usage"),

@@ -16,7 +16,7 @@ use tokio_postgres::Row;
 
 pub use self::batch::{BatchError, BatchResult, batch};
 pub(super) use self::orphans::delete_all_of;
-pub use self::orphans::{OrphansRemoved, remove_orphans};
+pub use self::orphans::remove_orphans;
 pub use self::purge::purge_expired;
 pub use self::read::{Lookup, PAGE_BYTES, Page, PageRequest, find, list};
 pub use self::write::{NewEntry, Written, delete, write};

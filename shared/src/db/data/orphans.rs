@@ -1,15 +1,16 @@
-//! Orphans: values of deleted users and refresh tokens of ended sessions.
+//! Orphans: values of deleted users.
 //!
 //! On PostgreSQL, foreign keys prevent them. On DSQL they remain when a deletion exceeds the limits of a transaction,
 //! or when a user's first write commits while the account is deleted.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::db::sweep::random_user_id;
 use crate::db::{Database, Dialect, Effect, Error, Parameters, column};
-use crate::domain::{UserId, uuid_v7};
+use crate::domain::UserId;
 
 /// Maximum number of values that one statement deletes. DSQL allows 3000 rows in a transaction.
 const STEP: i64 = 1000;
@@ -17,38 +18,23 @@ const STEP: i64 = 1000;
 const STEP_BYTES: i64 = 8 * 1024 * 1024;
 /// Rows that one statement examines.
 const PAGE: i64 = 1000;
-/// Pages of each table that a run examines.
+/// Pages that a run examines.
 const MAX_PAGES: usize = 5;
 /// Deleted users of a page whose values a run removes.
 const MAX_USERS: usize = 20;
 /// Statements that a run spends on the values of one deleted user.
 const MAX_STEPS: usize = 50;
-/// 2026-01-01 in seconds since 1970. No account is older.
-const FIRST_ACCOUNT: u64 = 1_767_225_600;
-
-/// The numbers of rows that a run removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OrphansRemoved {
-    /// Values of deleted users.
-    pub values: i64,
-    /// Refresh tokens of ended sessions.
-    pub refresh_tokens: i64,
-}
-
-/// Removes orphans among some thousand rows and returns how many it removed. On PostgreSQL it does nothing.
+/// Removes values of deleted users among some thousand users and returns how many it removed. On PostgreSQL it does nothing.
 ///
 /// Each run starts at a random position, so that repeated runs reach all rows.
 ///
 /// # Errors
 /// The database is unavailable.
-pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<OrphansRemoved, Error> {
-    if db.dialect() == Dialect::PostgreSql {
-        return Ok(OrphansRemoved::default());
+pub async fn remove_orphans(db: &Database, now: SystemTime) -> Result<i64, Error> {
+    match db.dialect() {
+        Dialect::PostgreSql => Ok(0),
+        Dialect::AuroraDsql => remove_values(db, random_user_id(now)).await,
     }
-    Ok(OrphansRemoved {
-        values: remove_values(db, random_user_id(now)).await?,
-        refresh_tokens: remove_refresh_tokens(db, random_user_id(now)).await?,
-    })
 }
 
 /// Removes values of deleted users, from the user `start` on and then from the beginning of the table.
@@ -68,32 +54,6 @@ async fn remove_values(db: &Database, start: Uuid) -> Result<i64, Error> {
         after = page.last;
     }
     Ok(removed)
-}
-
-/// Removes refresh tokens of ended sessions, from the user `start` on and then from the beginning of the table.
-async fn remove_refresh_tokens(db: &Database, start: Uuid) -> Result<i64, Error> {
-    let (mut after, mut wrapped, mut removed) = (TokenPosition::before(start), false, 0);
-    for _ in 0..MAX_PAGES {
-        let Some(page) = remove_refresh_tokens_of_page(db, &after).await? else {
-            if wrapped {
-                break;
-            }
-            (after, wrapped) = (TokenPosition::before(Uuid::nil()), true);
-            continue;
-        };
-        removed += page.removed;
-        after = page.last;
-    }
-    Ok(removed)
-}
-
-/// Returns the id that a user would have who registered at a random time. Ids begin with the time of registration.
-fn random_user_id(now: SystemTime) -> Uuid {
-    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_ACCOUNT);
-    let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
-    // Without randomness a run starts at the first user.
-    let offset = getrandom::u64().map_or(0, |random| random % span);
-    uuid_v7(first + Duration::from_secs(offset))
 }
 
 /// A page of the users that have a row in `data_clock`.
@@ -163,54 +123,4 @@ pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, max_steps:
         removed += step;
     }
     Ok(removed)
-}
-
-/// A position in the order of `refresh_tokens` by user, session, and digest.
-struct TokenPosition {
-    user: Uuid,
-    session: Uuid,
-    digest: String,
-}
-
-impl TokenPosition {
-    /// Returns the position before the first token of a user.
-    fn before(user: Uuid) -> Self {
-        Self { user, session: Uuid::nil(), digest: String::new() }
-    }
-}
-
-/// A page of `refresh_tokens`.
-struct TokenPage {
-    /// The number of tokens that were removed from the page.
-    removed: i64,
-    /// The last token of the page.
-    last: TokenPosition,
-}
-
-/// Removes refresh tokens of ended sessions from the page that follows `after`; none at the end of the table.
-async fn remove_refresh_tokens_of_page(db: &Database, after: &TokenPosition) -> Result<Option<TokenPage>, Error> {
-    const TABLE: &str = "refresh_tokens";
-    const SQL: &str = "
-        with page as (
-            select user_id, session_id, digest from refresh_tokens
-            where (user_id, session_id, digest) > ($1, $2, $3)
-            order by user_id, session_id, digest limit $4
-        ), orphans as (
-            select p.digest from page p left join sessions s on s.user_id = p.user_id and s.id = p.session_id
-            where s.id is null
-        ), removed as (
-            delete from refresh_tokens r using orphans where r.digest = orphans.digest
-            returning r.digest
-        )
-        select user_id, session_id, digest, (select count(*) from removed) as removed from page
-        order by user_id desc, session_id desc, digest desc limit 1";
-    let parameters: &Parameters<'_> =
-        &[(&after.user, Type::UUID), (&after.session, Type::UUID), (&after.digest, Type::TEXT), (&PAGE, Type::INT8)];
-    let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else { return Ok(None) };
-    let last = TokenPosition {
-        user: column(&row, TABLE, "user_id")?,
-        session: column(&row, TABLE, "session_id")?,
-        digest: column(&row, TABLE, "digest")?,
-    };
-    Ok(Some(TokenPage { removed: column(&row, TABLE, "removed")?, last }))
 }

@@ -1,0 +1,126 @@
+//! Removal of expired sessions and outdated counters of failed password checks. Nothing accepts them any more, but
+//! sessions have the network and the program of a sign-in. [`super::data`] removes expired values.
+
+use std::time::{Duration, SystemTime};
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::dialect::{Sql, sql};
+use super::{Database, Effect, Error, Parameters, column};
+use crate::auth::throttle::FORGET_AFTER;
+use crate::domain::uuid_v7;
+
+/// Sessions that one statement examines.
+const PAGE: i64 = 1000;
+/// Pages that a run examines. Each takes about a millisecond.
+const MAX_PAGES: usize = 20;
+/// Maximum number of counters that one statement removes.
+const STEP: i64 = 500;
+/// Maximum number of statements that a run spends on counters.
+const MAX_STEPS: usize = 20;
+/// 2026-01-01 in seconds since 1970. No account is older.
+const FIRST_ACCOUNT: u64 = 1_767_225_600;
+
+/// Removes expired sessions among some thousand and returns how many it removed.
+///
+/// It reads sessions in the order of their primary key: an index on the time of expiry would be changed by each refresh.
+/// Each run starts at a random user, so that repeated runs reach all sessions.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn remove_expired_sessions(db: &Database, now: SystemTime) -> Result<i64, Error> {
+    let (mut after, mut wrapped, mut removed) = ((random_user_id(now), Uuid::nil()), false, 0);
+    for _ in 0..MAX_PAGES {
+        let page = remove_expired_sessions_of_page(db, after, now).await?;
+        removed += page.removed;
+        match page.last {
+            Some(last) => after = last,
+            None if wrapped => break,
+            None => (after, wrapped) = ((Uuid::nil(), Uuid::nil()), true),
+        }
+    }
+    Ok(removed)
+}
+
+/// A page of `sessions`.
+struct SessionPage {
+    /// The number of sessions that were removed from it.
+    removed: i64,
+    /// The user and the id of its last session, if sessions may follow it.
+    last: Option<(Uuid, Uuid)>,
+}
+
+/// Removes expired sessions from the page that follows the session `after`. On PostgreSQL it skips locked rows.
+async fn remove_expired_sessions_of_page(
+    db: &Database,
+    after: (Uuid, Uuid),
+    now: SystemTime,
+) -> Result<SessionPage, Error> {
+    const TABLE: &str = "sessions";
+    const SQL: Sql = sql!(
+        "
+        with page as (
+            select user_id, id, expires_at from sessions where (user_id, id) > ($1, $2) order by user_id, id limit $3
+        ), expired as (
+            select s.user_id, s.id from page p join sessions s on s.user_id = p.user_id and s.id = p.id
+            where p.expires_at <= $4 and s.expires_at <= $4
+            for update of s"
+        postgresql(" skip locked")
+        "
+        ), removed as (
+            delete from sessions s using expired e where s.user_id = e.user_id and s.id = e.id
+            returning s.id
+        )
+        select user_id, id, (select count(*) from page) as examined, (select count(*) from removed) as removed
+        from page order by user_id desc, id desc limit 1"
+    );
+    let (user, id) = after;
+    let parameters: &Parameters<'_> =
+        &[(&user, Type::UUID), (&id, Type::UUID), (&PAGE, Type::INT8), (&now, Type::TIMESTAMPTZ)];
+    let Some(row) = db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await? else {
+        return Ok(SessionPage { removed: 0, last: None });
+    };
+    let last = (column(&row, TABLE, "user_id")?, column(&row, TABLE, "id")?);
+    let is_full = column::<i64>(&row, TABLE, "examined")? == PAGE;
+    Ok(SessionPage { removed: column(&row, TABLE, "removed")?, last: is_full.then_some(last) })
+}
+
+/// Removes outdated counters of failed password checks, the oldest first, and returns how many it removed.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn remove_outdated_failures(db: &Database, now: SystemTime) -> Result<i64, Error> {
+    const SQL: Sql = sql!(
+        "
+        with outdated as (
+            select subject, origin from sign_in_failures where failed_at <= $1 order by failed_at limit $2 for update"
+        postgresql(" skip locked")
+        "
+        ), removed as (
+            delete from sign_in_failures f using outdated o where f.subject = o.subject and f.origin = o.origin
+            returning f.id
+        )
+        select count(*) as removed from removed"
+    );
+    let parameters: &Parameters<'_> = &[(&(now - FORGET_AFTER), Type::TIMESTAMPTZ), (&STEP, Type::INT8)];
+    let mut removed = 0;
+    for _ in 0..MAX_STEPS {
+        let row = db.query_one(Effect::Write, db.dialect().choose(SQL), parameters).await?;
+        let step: i64 = column(&row, "sign_in_failures", "removed")?;
+        removed += step;
+        if step < STEP {
+            break;
+        }
+    }
+    Ok(removed)
+}
+
+/// Returns the id that a user would have who registered at a random time. Ids begin with the time of registration.
+pub(super) fn random_user_id(now: SystemTime) -> Uuid {
+    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_ACCOUNT);
+    let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
+    // Without randomness a run starts at the first user.
+    let offset = getrandom::u64().map_or(0, |random| random % span);
+    uuid_v7(first + Duration::from_secs(offset))
+}
