@@ -81,9 +81,16 @@ fn rejected(error: tokio_postgres::Error) -> Error {
     if is_temporary { Error::Unavailable(Box::new(error)) } else { Error::Rejected(Box::new(error)) }
 }
 
-/// Whether the transaction was rolled back because of a concurrent one.
+/// Whether the transaction was rolled back because of a concurrent one. A write of a value inserts a row only if it found none,
+/// so a violation of this primary key means that another write has inserted it meanwhile.
 fn is_conflict(error: &tokio_postgres::Error) -> bool {
-    matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+    match error.code() {
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => true,
+        Some(&SqlState::UNIQUE_VIOLATION) => {
+            error.as_db_error().and_then(|error| error.constraint()) == Some("data_store_pkey")
+        }
+        _ => false,
+    }
 }
 
 /// Reads a column. `table` is the table that an error names; for a join, the one that the column most likely comes

@@ -46,7 +46,7 @@ impl From<db::Error> for Error {
     }
 }
 
-/// Inserts a user. Of concurrent registrations with the same name, the unique constraints accept one.
+/// Inserts a user and the counters of the user's values. Of concurrent registrations with the same name, the unique constraints accept one.
 ///
 /// # Errors
 /// `UsernameTaken`, `EmailTaken`, or the database is unavailable.
@@ -58,9 +58,12 @@ pub async fn insert(
     now: SystemTime,
 ) -> Result<Account, Error> {
     const SQL: &str = "
-        insert into users
-            (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        with created as (
+            insert into users
+                (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        )
+        insert into user_counters (user_id, version, keys, bytes, keys_allowed, bytes_allowed) values ($1, 0, 0, 0, 0, 0)";
     let parameters: &Parameters<'_> = &[
         (&id.uuid(), Type::UUID),
         (&profile.username.as_str(), Type::TEXT),
@@ -234,22 +237,22 @@ pub async fn delete(
     verified: &VerifiedPassword,
     now: SystemTime,
 ) -> Result<bool, db::Error> {
-    // On PostgreSQL, foreign keys cascade to the other tables. Writers of values lock the user's row of `data_clock`
+    // On PostgreSQL, foreign keys cascade to the other tables. Writers of new keys lock the user's row of `user_counters`
     // before that of `users`. The same order here avoids deadlocks with them.
     const SQL: Sql = sql!(
         "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3"
         postgresql("
-        ), clock as (
-            select c.user_id from data_clock c join session on c.user_id = session.user_id for update of c
+        ), counters as (
+            select c.user_id from user_counters c join session on c.user_id = session.user_id for update of c
         ), writers as (
-            select count(*) as waited_for from clock
+            select count(*) as waited_for from counters
         ), deleted as (
             delete from users u using session, writers
             where u.id = session.user_id and u.password = $4 and writers.waited_for >= 0
             returning u.id
-        ), deleted_counters as (
+        ), deleted_failures as (
             delete from sign_in_failures f using deleted where f.subject = deleted.id::text
         )")
         // Counters beyond the limit stay until they are outdated. Then `record_failure` deletes them.
@@ -259,10 +262,10 @@ pub async fn delete(
             returning u.id
         ), ended as (
             delete from sessions s using deleted where s.user_id = deleted.id
-        ), counters as (
+        ), failures as (
             select f.subject, f.origin from deleted join sign_in_failures f on f.subject = deleted.id::text limit 500
-        ), deleted_counters as (
-            delete from sign_in_failures f using counters c where f.subject = c.subject and f.origin = c.origin
+        ), deleted_failures as (
+            delete from sign_in_failures f using failures c where f.subject = c.subject and f.origin = c.origin
         )")
         "
         select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"

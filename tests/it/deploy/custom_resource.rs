@@ -31,7 +31,7 @@ async fn a_deployment_migrates_and_deleting_the_stack_keeps_the_tables() -> Outc
         content-type:
         {
           "Data": {
-            "Applied": "V1__users, V2__sessions, V4__data_store, V5__data_clock, V6__data_usage, V7__sign_in_failures"
+            "Applied": "V1__users, V2__sessions, V3__data_store, V4__user_counters, V5__sign_in_failures"
           },
           "LogicalResourceId": "Schema",
           "PhysicalResourceId": "keyhold-schema",

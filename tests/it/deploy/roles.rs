@@ -72,7 +72,7 @@ async fn no_role_can_change_the_schema() -> Outcome {
         "alter table users owner to current_user",
         "create index mine on data_store (key)",
         "drop table sign_in_failures",
-        "truncate data_usage",
+        "truncate user_counters",
         "grant keyhold_writer to keyhold_reader",
         "select from refinery_schema_history",
     ];
@@ -108,8 +108,8 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
         "select value from data_store",
         "update data_store set value = '' where false",
         "delete from data_store",
-        "update data_clock set version = 1 where false",
-        "update data_usage set keys_allowed = 1 where false",
+        "update user_counters set version = 1 where false",
+        "update user_counters set keys_allowed = 1 where false",
     ];
     let database = database();
     let mut table = String::new();
@@ -151,7 +151,7 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
           delete from users
           select id from sessions
           select subject from sign_in_failures
-          update data_clock set version = 1 where false
+          update user_counters set version = 1 where false
         keyhold_reader:
           select id from sessions
           select value from data_store
@@ -166,8 +166,8 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
           select value from data_store
           update data_store set value = '' where false
           delete from data_store
-          update data_clock set version = 1 where false
-          update data_usage set keys_allowed = 1 where false
+          update user_counters set version = 1 where false
+          update user_counters set keys_allowed = 1 where false
         keyhold_sweeper:
           select id from sessions
           delete from sessions

@@ -11,7 +11,7 @@ use crate::support::scenarios::{assert_no_rows_remain, race_account_deletion, ru
 use crate::support::{Client, Database, Outcome, Service, fake_dsql_database, password, race, settings};
 
 /// The tables with data of users.
-const TABLES: [&str; 6] = ["users", "sessions", "data_store", "data_clock", "data_usage", "sign_in_failures"];
+const TABLES: [&str; 5] = ["users", "sessions", "data_store", "user_counters", "sign_in_failures"];
 
 /// The number of rows of each table that is not empty.
 async fn rows(database: &Database) -> Result<BTreeMap<&'static str, i64>, tokio_postgres::Error> {
@@ -146,7 +146,7 @@ async fn expired_values_are_removed_regardless_of_their_number_and_size() -> Out
                 "update data_store set expires_at = created_at + interval '1 hour' where key = 'first';
                 alter table data_store disable trigger user;
                 update data_store set expires_at = created_at + interval '1 hour';
-                update data_usage set keys = (select count(*) from data_store);
+                update user_counters set keys = (select count(*) from data_store);
                 alter table data_store enable trigger user",
             )
             .await?;
@@ -177,7 +177,7 @@ async fn conflicting_requests_are_served() -> Outcome {
         let served = if round == 0 { "201" } else { "200" };
         assert_eq!(outcomes, [(served.to_owned(), 8)].into());
     }
-    let usage = "select keys, (select count(*) from data_store) from data_usage";
+    let usage = "select keys, (select count(*) from data_store) from user_counters";
     let row = service.database.connect().await.query_one(usage, &[]).await?;
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (8, 8));
     Ok(())
@@ -200,7 +200,7 @@ async fn a_statement_that_conflicts_at_its_commit_is_retried() -> Outcome {
                 end if;
                 return new;
             end $$;
-            create constraint trigger fail after insert or update on data_clock deferrable initially deferred
+            create constraint trigger fail after insert or update on user_counters deferrable initially deferred
             for each row execute function public.fail()",
         )
         .await?;

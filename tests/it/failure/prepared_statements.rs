@@ -114,10 +114,9 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
              on conflict do nothing;
              insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
              select u.id, 'key-' || n, '1', 1, 1, u.created_at, u.created_at from users u, generate_series(1, 4) n;
-             insert into data_clock (user_id, version) select id, 4 from users on conflict do nothing;
-             insert into data_usage (user_id, keys, bytes, keys_allowed, bytes_allowed)
-             select id, 4, 24, 1000, 1000000 from users on conflict do nothing;
-             analyze users; analyze sessions; analyze data_store; analyze data_clock; analyze data_usage;",
+             insert into user_counters (user_id, version, keys, bytes, keys_allowed, bytes_allowed)
+             select id, 4, 4, 24, 1000, 1000000 from users on conflict do nothing;
+             analyze users; analyze sessions; analyze data_store; analyze user_counters;",
         )
         .await?;
     // Existing connections have the old setting. All of them add the rows that they have read to the statistics when they end.
@@ -151,7 +150,7 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
 
     database.query(end, &[]).await?;
     let scans = "select relname::text, seq_scan, idx_tup_fetch from pg_stat_user_tables
-        where relname in ('users', 'sessions', 'data_store', 'data_clock', 'data_usage') order by relname";
+        where relname in ('users', 'sessions', 'data_store', 'user_counters') order by relname";
     for row in database.query(scans, &[]).await? {
         let (table, scans, rows): (String, i64, Option<i64>) = (row.get(0), row.get(1), row.get(2));
         assert_eq!(scans, 0, "{table} was read from start to end");

@@ -176,7 +176,7 @@ async fn a_write_that_waits_while_its_account_is_deleted_fails() -> Outcome {
     ada.store("key", json!(1)).await;
     let mut database = service.database.connect().await;
     let transaction = database.transaction().await?;
-    transaction.execute("select from data_clock for update", &[]).await?;
+    transaction.execute("select from user_counters for update", &[]).await?;
     let writer = tokio::spawn({
         let ada = ada.clone();
         async move { ada.store("other", json!(2)).await }

@@ -321,9 +321,9 @@ async fn concurrent_batches_and_writes_succeed_and_keep_the_usage_exact() -> Out
     let puts: Value = keys.iter().map(|key| json!({ "op": "put", "key": key, "value": 7, "upsert": true })).collect();
     assert_eq!(batch(&ada, puts).await.status, 200);
     let database = service.database.connect().await;
-    let usage = "select (select keys from data_usage) = (select count(*) from data_store)
-        and (select bytes from data_usage) = (select sum(octet_length(key) + octet_length(value)) from data_store)";
-    assert!(database.query_one(usage, &[]).await?.get::<_, bool>(0), "data_usage must match data_store");
+    let usage = "select (select keys from user_counters) = (select count(*) from data_store)
+        and (select bytes from user_counters) = (select sum(octet_length(key) + octet_length(value)) from data_store)";
+    assert!(database.query_one(usage, &[]).await?.get::<_, bool>(0), "user_counters must match data_store");
     Ok(())
 }
 

@@ -30,7 +30,7 @@ async fn expired_values_are_removed_and_no_longer_counted() -> Outcome {
     assert_eq!(sweep(&service).await?.removed, 0);
     assert_eq!(ada.get("/api/data/later").await.status, 200);
     let database = service.database.connect().await;
-    for row in database.query("select keys, bytes from data_usage", &[]).await? {
+    for row in database.query("select keys, bytes from user_counters", &[]).await? {
         assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 20));
     }
     Ok(())
@@ -47,11 +47,11 @@ async fn more_expired_values_than_one_statement_removes_are_all_removed() -> Out
         from data_store, generate_series(1, 1200) as number";
     let database = service.database.connect().await;
     database.execute(insert_expiring, &[]).await?;
-    database.execute("update data_usage set keys = 1201, bytes = 100000, keys_allowed = 2000", &[]).await?;
+    database.execute("update user_counters set keys = 1201, bytes = 100000, keys_allowed = 2000", &[]).await?;
     service.clock.advance(Duration::from_secs(10));
     let report = sweep(&service).await?;
     assert_eq!((report.removed, report.finished, rows(&service).await?), (1201, true, 0));
-    assert_eq!(database.query_one("select keys from data_usage", &[]).await?.get::<_, i64>(0), 0);
+    assert_eq!(database.query_one("select keys from user_counters", &[]).await?.get::<_, i64>(0), 0);
     Ok(())
 }
 

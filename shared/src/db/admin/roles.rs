@@ -56,7 +56,7 @@ const COUNTS: &[&str] = &[];
 
 /// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
-    Grants { role: Role::Register, privileges: &[insert("users")], dsql: &[] },
+    Grants { role: Role::Register, privileges: &[insert("users"), insert("user_counters")], dsql: &[] },
     Grants {
         role: Role::Passwords,
         privileges: &[
@@ -106,9 +106,9 @@ pub const GRANTS: &[Grants] = &[
             select("users", &["id", "username", "email", "password"]),
             delete("users"),
             select("sessions", SESSION),
-            select("data_clock", &["user_id"]),
+            select("user_counters", &["user_id"]),
             // For `for update`.
-            update("data_clock", &["version"]),
+            update("user_counters", &["version"]),
             select("sign_in_failures", COUNTS),
             insert("sign_in_failures"),
             update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
@@ -118,9 +118,7 @@ pub const GRANTS: &[Grants] = &[
             delete("sessions"),
             select("data_store", &["user_id", "key", "value"]),
             delete("data_store"),
-            delete("data_clock"),
-            select("data_usage", &["user_id"]),
-            delete("data_usage"),
+            delete("user_counters"),
         ],
     },
     Grants { role: Role::Reader, privileges: &[select("sessions", SESSION), select("data_store", &[])], dsql: &[] },
@@ -133,19 +131,12 @@ pub const GRANTS: &[Grants] = &[
         role: Role::Writer,
         privileges: &[
             select("sessions", SESSION),
-            select("data_clock", &[]),
-            insert("data_clock"),
-            update("data_clock", &["version"]),
             select("data_store", &[]),
             insert("data_store"),
-            update(
-                "data_store",
-                &["value", "version", "first_version", "created_at", "updated_at", "expires_at", "replaced_bytes"],
-            ),
+            update("data_store", &["value", "version", "first_version", "created_at", "updated_at", "expires_at"]),
             delete("data_store"),
-            select("data_usage", &[]),
-            insert("data_usage"),
-            update("data_usage", &["keys", "bytes", "keys_allowed", "bytes_allowed"]),
+            select("user_counters", &[]),
+            update("user_counters", &["version", "keys", "bytes", "keys_allowed", "bytes_allowed"]),
         ],
         dsql: &[],
     },
@@ -154,10 +145,10 @@ pub const GRANTS: &[Grants] = &[
         privileges: &[
             select("data_store", &["user_id", "key", "value", "expires_at"]),
             // For `for update`.
-            update("data_store", &["replaced_bytes"]),
+            update("data_store", &["updated_at"]),
             delete("data_store"),
-            select("data_usage", &["user_id", "keys", "bytes"]),
-            update("data_usage", &["keys", "bytes"]),
+            select("user_counters", &["user_id", "keys", "bytes"]),
+            update("user_counters", &["keys", "bytes"]),
             select("sessions", SESSION),
             // For `for update`.
             update("sessions", &["network"]),
@@ -167,12 +158,7 @@ pub const GRANTS: &[Grants] = &[
             update("sign_in_failures", &["refused"]),
             delete("sign_in_failures"),
         ],
-        dsql: &[
-            select("users", &["id"]),
-            select("data_clock", &["user_id"]),
-            delete("data_clock"),
-            delete("data_usage"),
-        ],
+        dsql: &[select("users", &["id"]), delete("user_counters")],
     },
     Grants { role: Role::Monitor, privileges: &[], dsql: &[] },
 ];

@@ -1,13 +1,13 @@
 //! Batches: several operations in one transaction of two round trips.
 //!
-//! The first round trip locks the user's row of `data_clock`, reserves a version for each operation, and reads and
-//! locks the stored values. Rust code then checks each operation, so that an error can name all operations that fail
-//! and the reasons. The second round trip writes the changes and commits.
+//! The first round trip checks the session, and reads and locks the stored values. Rust code then checks each operation, so
+//! that an error can name all operations that fail and the reasons. The second round trip writes the changes, assigns a
+//! version to each operation, and commits.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use futures_util::future::{try_join, try_join3};
+use futures_util::future::try_join;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -76,43 +76,65 @@ struct Transaction<'a> {
 struct Stored {
     /// Without its value if no operation reads it, or if it does not fit into the response.
     entry: Entry,
-    first_version: i64,
     /// Bytes of key and value.
     bytes: i64,
     is_live: bool,
 }
 
-/// The changes of a batch, as one array for each column.
+/// The changes of a batch, with one array for each column of the values to write.
 #[derive(Default)]
 struct Changes<'a> {
     keys: Vec<&'a str>,
     values: Vec<&'a str>,
-    versions: Vec<i64>,
-    first_versions: Vec<i64>,
-    created_at: Vec<SystemTime>,
+    /// The numbers of the operations in the batch, from 1 on.
+    numbers: Vec<i64>,
     expires_at: Vec<Option<SystemTime>>,
+    /// Whether there is no row under the key.
+    is_new: Vec<bool>,
+    /// Whether there is a row that has not expired.
+    is_live: Vec<bool>,
     deleted: Vec<&'a str>,
     added_keys: i64,
     added_bytes: i64,
 }
 
+/// Makes the statement of [`Transaction::stored_rows`].
+macro_rules! stored_rows {
+    ($lock:literal) => {
+        concat!(
+            "
+            with session as (
+                select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+            ), stored as (
+                select d.key, d.value, d.version, d.created_at, d.updated_at, d.expires_at,
+                    octet_length(d.value) as value_bytes, d.key = any($5) as is_read
+                from session join data_store d on d.user_id = session.user_id and d.key = any($4)
+                order by d.key ",
+            $lock,
+            "
+            ), measured as (
+                select *, sum(case when is_read then value_bytes else 0 end) over (order by key) as bytes_so_far from stored
+            )
+            select m.key, case when m.is_read and m.bytes_so_far <= $6 then m.value end as value, m.version, m.created_at,
+                m.updated_at, m.expires_at, octet_length(m.key) + m.value_bytes as bytes
+            from session left join measured m on true"
+        )
+    };
+}
 impl Work for Transaction<'_> {
     type Output = Result<Vec<BatchResult>, BatchError>;
 
     const NAME: Option<&'static str> = Some("batch");
 
     async fn run(&self, connection: &Connection<'_>) -> Result<Self::Output, tokio_postgres::Error> {
-        // The statements of a round trip are sent in this order, without waiting for responses.
         if !self.is_write {
-            let (session, rows) = try_join(self.check_session(connection), self.stored_rows(connection)).await?;
-            return Ok(self.plan(&session, &rows).map(|(results, _)| results));
+            let rows = self.stored_rows(connection).await?;
+            return Ok(self.plan(&rows).map(|(results, _)| results));
         }
-        let first_round_trip =
-            try_join3(connection.command("begin"), self.reserve_versions(connection), self.stored_rows(connection))
-                .await;
-        let outcome = match first_round_trip {
-            Ok(((), versions, rows)) => match self.plan(&versions, &rows) {
-                Ok((results, changes)) => self.commit(connection, &changes).await.map(|()| Ok(results)),
+        // The statements of a round trip are sent in this order, without waiting for responses.
+        let outcome = match try_join(connection.command("begin"), self.stored_rows(connection)).await {
+            Ok(((), rows)) => match self.plan(&rows) {
+                Ok((results, changes)) => self.commit(connection, results, &changes).await,
                 Err(error) => Ok(Err(error)),
             },
             Err(error) => Err(error),
@@ -125,129 +147,116 @@ impl Work for Transaction<'_> {
 }
 
 impl Transaction<'_> {
-    /// Checks the session, locks out other writers of the user, and reserves a version for each operation. Returns a
-    /// row with the last version, or no row if the session has ended.
-    async fn reserve_versions(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const SQL: &str = "
-            with session as (
-                select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-            )
-            insert into data_clock as c (user_id, version)
-            select user_id, $4 from session
-            on conflict (user_id) do update set version = c.version + $4
-            returning version";
-        self.query_session(connection, SQL).await
-    }
-
-    /// Checks the session for a batch that only reads. Returns a row like [`Self::reserve_versions`], whose version is
-    /// not used.
-    async fn check_session(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const SQL: &str = "select $4 as version from sessions where user_id = $1 and id = $2 and expires_at > $3";
-        self.query_session(connection, SQL).await
-    }
-
-    async fn query_session(&self, connection: &Connection<'_>, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
+    /// Checks the session, reads the rows of the keys, and locks them if the batch writes. Returns no row if the session has
+    /// ended, and one without a key if there is none under the keys. Values are left out unless an operation reads them and they
+    /// fit into the response.
+    async fn stored_rows(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+        const READ: &str = stored_rows!("");
+        const WRITE: &str = stored_rows!("for update of d");
+        let gets = self.operations.iter().filter(|operation| matches!(operation.action, Action::Get));
         let parameters: &Parameters<'_> = &[
             (&self.session.user.uuid(), Type::UUID),
             (&self.session.id.uuid(), Type::UUID),
             (&self.now, Type::TIMESTAMPTZ),
-            (&(self.operations.len() as i64), Type::INT8),
-        ];
-        Statement { sql, parameters }.run(connection).await
-    }
-
-    /// Reads the rows of the keys, and locks them if the batch writes. Values are left out unless an operation reads
-    /// them and they fit into the response.
-    async fn stored_rows(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let sql = format!(
-            "
-            with stored as (
-                select key, value, version, first_version, created_at, updated_at, expires_at,
-                    octet_length(value) as value_bytes, key = any($3) as is_read
-                from data_store where user_id = $1 and key = any($2)
-                order by key {lock}
-            ), measured as (
-                select *, sum(case when is_read then value_bytes else 0 end) over (order by key) as bytes_so_far from stored
-            )
-            select key, case when is_read and bytes_so_far <= $4 then value end as value, version, first_version,
-                created_at, updated_at, expires_at, octet_length(key) + value_bytes as bytes
-            from measured",
-            lock = if self.is_write { "for update" } else { "" },
-        );
-        let gets = self.operations.iter().filter(|operation| matches!(operation.action, Action::Get));
-        let parameters: &Parameters<'_> = &[
-            (&self.session.user.uuid(), Type::UUID),
             (&keys(self.operations.iter()), Type::TEXT_ARRAY),
             (&keys(gets), Type::TEXT_ARRAY),
             (&(PAGE_BYTES as i64), Type::INT8),
         ];
-        Statement { sql: &sql, parameters }.run(connection).await
+        Statement { sql: if self.is_write { WRITE } else { READ }, parameters }.run(connection).await
     }
 
     /// Checks each operation against the stored values and collects the results and the changes.
-    fn plan(&self, versions: &[Row], rows: &[Row]) -> Result<(Vec<BatchResult>, Changes<'_>), BatchError> {
-        let last_version: i64 = match versions.first() {
-            Some(row) => column(row, TABLE, "version").map_err(Error::from)?,
-            None => return Err(Error::from(db::Error::SessionEnded).into()),
-        };
-        let mut version = last_version - self.operations.len() as i64;
+    fn plan(&self, rows: &[Row]) -> Result<(Vec<BatchResult>, Changes<'_>), BatchError> {
+        if rows.is_empty() {
+            return Err(Error::from(db::Error::SessionEnded).into());
+        }
         let mut stored_by_key = HashMap::with_capacity(rows.len());
         for row in rows {
-            let stored = Stored::read(row, self.now).map_err(Error::from)?;
-            stored_by_key.insert(stored.entry.key.as_str().to_owned(), stored);
+            if let Some(stored) = Stored::read(row, self.now).map_err(Error::from)? {
+                stored_by_key.insert(stored.entry.key.as_str().to_owned(), stored);
+            }
         }
         let (mut results, mut changes, mut failed) = (Vec::new(), Changes::default(), Vec::new());
         for (index, operation) in self.operations.iter().enumerate() {
-            version += 1;
             let stored = stored_by_key.get(operation.key.as_str());
             match check(operation, stored.filter(|stored| stored.is_live)) {
-                Ok(()) => results.push(changes.add(operation, stored, version, self.now)?),
+                Ok(()) => results.push(changes.add(operation, stored, index as i64 + 1, self.now)?),
                 Err(error) => failed.push((index, error)),
             }
         }
         if failed.is_empty() { Ok((results, changes)) } else { Err(BatchError::Operations(failed)) }
     }
 
-    /// Writes the changes and commits.
-    async fn commit(&self, connection: &Connection<'_>, changes: &Changes<'_>) -> Result<(), tokio_postgres::Error> {
+    /// Writes the changes, commits, and adds the versions to the results.
+    async fn commit(
+        &self,
+        connection: &Connection<'_>,
+        mut results: Vec<BatchResult>,
+        changes: &Changes<'_>,
+    ) -> Result<Result<Vec<BatchResult>, BatchError>, tokio_postgres::Error> {
         const SQL: &str = "
-            with written as (
-                insert into data_store as d
-                    (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
-                select $1, key, value, version, first_version, created_at, $2, expires_at
-                from unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[])
-                    as w (key, value, version, first_version, created_at, expires_at)
-                on conflict (user_id, key) do update set
-                    value = excluded.value, version = excluded.version, first_version = excluded.first_version,
-                    created_at = excluded.created_at, updated_at = excluded.updated_at, expires_at = excluded.expires_at
+            with counter as (
+                update user_counters c set
+                    version = c.version + $2,
+                    keys = c.keys + $3,
+                    bytes = c.bytes + $4,
+                    keys_allowed = greatest($5, c.keys),
+                    bytes_allowed = greatest($6, c.bytes)
+                where c.user_id = $1
+                returning c.version - $2 as version
+            ), changed as (
+                select key, value, counter.version + number as version, expires_at, is_new, is_live
+                from counter,
+                    unnest($7::text[], $8::text[], $9::bigint[], $10::timestamptz[], $11::boolean[], $12::boolean[])
+                        as c (key, value, number, expires_at, is_new, is_live)
+            ), replaced as (
+                update data_store d set
+                    value = c.value,
+                    version = c.version,
+                    first_version = case when c.is_live then d.first_version else c.version end,
+                    created_at = case when c.is_live then d.created_at else $13 end,
+                    updated_at = $13,
+                    expires_at = c.expires_at
+                from changed c
+                where d.user_id = $1 and d.key = c.key and not c.is_new
+            ), inserted as (
+                insert into data_store (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
+                select $1, key, value, version, version, $13, $13, expires_at from changed where is_new
             ), deleted as (
-                delete from data_store where user_id = $1 and key = any($9)
+                delete from data_store d using counter where d.user_id = $1 and d.key = any($14)
             )
-            insert into data_usage as u (user_id, keys, bytes, keys_allowed, bytes_allowed)
-            values ($1, $10, $11, $12, $13)
-            on conflict (user_id) do update set
-                keys = u.keys + excluded.keys,
-                bytes = u.bytes + excluded.bytes,
-                keys_allowed = greatest(excluded.keys_allowed, u.keys),
-                bytes_allowed = greatest(excluded.bytes_allowed, u.bytes)";
+            select version from counter";
         let parameters: &Parameters<'_> = &[
             (&self.session.user.uuid(), Type::UUID),
-            (&self.now, Type::TIMESTAMPTZ),
-            (&changes.keys, Type::TEXT_ARRAY),
-            (&changes.values, Type::TEXT_ARRAY),
-            (&changes.versions, Type::INT8_ARRAY),
-            (&changes.first_versions, Type::INT8_ARRAY),
-            (&changes.created_at, Type::TIMESTAMPTZ_ARRAY),
-            (&changes.expires_at, Type::TIMESTAMPTZ_ARRAY),
-            (&changes.deleted, Type::TEXT_ARRAY),
+            (&(self.operations.len() as i64), Type::INT8),
             (&changes.added_keys, Type::INT8),
             (&changes.added_bytes, Type::INT8),
             (&self.quota.keys, Type::INT8),
             (&self.quota.bytes, Type::INT8),
+            (&changes.keys, Type::TEXT_ARRAY),
+            (&changes.values, Type::TEXT_ARRAY),
+            (&changes.numbers, Type::INT8_ARRAY),
+            (&changes.expires_at, Type::TIMESTAMPTZ_ARRAY),
+            (&changes.is_new, Type::BOOL_ARRAY),
+            (&changes.is_live, Type::BOOL_ARRAY),
+            (&self.now, Type::TIMESTAMPTZ),
+            (&changes.deleted, Type::TEXT_ARRAY),
         ];
         // If the statement fails, `commit` rolls back.
-        try_join(Statement { sql: SQL, parameters }.run(connection), connection.command("commit")).await?;
-        Ok(())
+        let write = Statement { sql: SQL, parameters };
+        let (rows, ()) = try_join(write.run(connection), connection.command("commit")).await?;
+        // Without counters, the account was deleted while the statement waited.
+        let Some(row) = rows.first() else { return Ok(Err(Error::from(db::Error::SessionEnded).into())) };
+        let last: i64 = match column(row, "user_counters", "version") {
+            Ok(version) => version,
+            Err(error) => return Ok(Err(Error::from(error).into())),
+        };
+        for (index, (operation, result)) in self.operations.iter().zip(&mut results).enumerate() {
+            if let (false, BatchResult::Entry(entry)) = (matches!(operation.action, Action::Get), result) {
+                entry.version = (last + index as i64 + 1).into();
+            }
+        }
+        Ok(Ok(results))
     }
 }
 
@@ -273,12 +282,12 @@ fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
 
 impl<'a> Changes<'a> {
     /// Adds the change of an operation that [`check`] accepted, and returns its result. `stored` may have expired;
-    /// `version` is the one to write.
+    /// `number` is that of the operation, from which the result of a write gets its version later.
     fn add(
         &mut self,
         operation: &'a Operation,
         stored: Option<&Stored>,
-        version: i64,
+        number: i64,
         now: SystemTime,
     ) -> Result<BatchResult, BatchError> {
         let key = operation.key.as_str();
@@ -299,16 +308,16 @@ impl<'a> Changes<'a> {
                 let created_at = live.map_or(now, |stored| stored.entry.created_at);
                 self.keys.push(key);
                 self.values.push(content.value.as_str());
-                self.versions.push(version);
-                self.first_versions.push(live.map_or(version, |stored| stored.first_version));
-                self.created_at.push(created_at);
+                self.numbers.push(number);
                 self.expires_at.push(content.expires_at);
+                self.is_new.push(stored.is_none());
+                self.is_live.push(live.is_some());
                 self.added_keys += i64::from(stored.is_none());
                 self.added_bytes += (key.len() + content.value.as_str().len()) as i64 - stored_bytes;
                 Ok(BatchResult::Entry(Entry {
                     key: operation.key.clone(),
                     value: None,
-                    version: version.into(),
+                    version: number.into(),
                     created_at,
                     updated_at: now,
                     expires_at: content.expires_at,
@@ -319,15 +328,16 @@ impl<'a> Changes<'a> {
 }
 
 impl Stored {
-    fn read(row: &Row, now: SystemTime) -> Result<Self, db::Error> {
+    /// Reads a row of [`Transaction::stored_rows`]; none if it has no key.
+    fn read(row: &Row, now: SystemTime) -> Result<Option<Self>, db::Error> {
+        let Some(key) = column::<Option<String>>(row, TABLE, "key")? else { return Ok(None) };
         let text: Option<String> = column(row, TABLE, "value")?;
         let expires_at: Option<SystemTime> = column(row, TABLE, "expires_at")?;
-        let key = Key::from_stored(column(row, TABLE, "key")?);
-        Ok(Self {
-            entry: super::entry(row, key, text.map(parse_value).transpose()?, column(row, TABLE, "version")?)?,
-            first_version: column(row, TABLE, "first_version")?,
+        let value = text.map(parse_value).transpose()?;
+        Ok(Some(Self {
+            entry: super::entry(row, Key::from_stored(key), value, column(row, TABLE, "version")?)?,
             bytes: i64::from(column::<i32>(row, TABLE, "bytes")?),
             is_live: expires_at.is_none_or(|expires_at| expires_at > now),
-        })
+        }))
     }
 }

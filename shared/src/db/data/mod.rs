@@ -1,9 +1,11 @@
-//! Values: the tables `data_store`, `data_clock`, and `data_usage`.
+//! Values: the tables `data_store` and `user_counters`.
 //!
 //! Each request checks the session in its first statement, so that an ended session reads and writes nothing.
 //!
-//! Writers of one user are serialized by the user's row of `data_clock`, which also numbers their writes. To avoid
-//! deadlocks, all statements lock the rows of a user in this order: `data_clock`, `data_store` by key, `data_usage`.
+//! All statements lock the rows of a user in this order: `data_store` by key, then `user_counters`, whose lock serializes the
+//! writers of a user. A write that finds no row under its key inserts one without `on conflict`. If another one has
+//! inserted it since, the statement fails, changes nothing, and is repeated.
+//! The deletion of an account locks the counters first. A write that it meets in a deadlock is repeated.
 //! The purge of all users skips locked rows.
 
 mod batch;
@@ -49,7 +51,7 @@ pub enum Error {
 impl From<db::Error> for Error {
     fn from(error: db::Error) -> Self {
         match error.constraint() {
-            Some("data_usage_within_quota") => Self::QuotaExceeded,
+            Some("user_counters_within_quota") => Self::QuotaExceeded,
             _ => Self::Database(error.or_session_ended()),
         }
     }

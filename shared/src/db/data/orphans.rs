@@ -1,7 +1,7 @@
 //! Orphans: values of deleted users.
 //!
 //! On PostgreSQL, foreign keys prevent them. On DSQL they remain when a deletion exceeds the limits of a transaction,
-//! or when a user's first write commits while the account is deleted.
+//! or when a write commits while the account is deleted.
 
 use std::time::SystemTime;
 
@@ -56,7 +56,7 @@ async fn remove_values(db: &Database, start: Uuid) -> Result<i64, Error> {
     Ok(removed)
 }
 
-/// A page of the users that have a row in `data_clock`.
+/// A page of the users that have a row in `user_counters`.
 struct UserPage {
     /// Those of them whose account is deleted.
     deleted: Vec<UserId>,
@@ -68,27 +68,26 @@ struct UserPage {
 async fn user_page(db: &Database, after: Uuid) -> Result<Option<UserPage>, Error> {
     const SQL: &str = "
         with page as (
-            select user_id from data_clock where user_id > $1 order by user_id limit $2
+            select user_id from user_counters where user_id > $1 order by user_id limit $2
         )
         select p.user_id, u.id is null as deleted from page p left join users u on u.id = p.user_id order by p.user_id";
     let parameters: &Parameters<'_> = &[(&after, Type::UUID), (&PAGE, Type::INT8)];
     let rows = db.query(Effect::Read, SQL, parameters).await?;
     let Some(last) = rows.last() else { return Ok(None) };
-    let last = column(last, "data_clock", "user_id")?;
+    let last = column(last, "user_counters", "user_id")?;
     let mut deleted = Vec::new();
     for row in &rows {
-        if column(row, "data_clock", "deleted")? {
-            deleted.push(column::<Uuid>(row, "data_clock", "user_id")?.into());
+        if column(row, "user_counters", "deleted")? {
+            deleted.push(column::<Uuid>(row, "user_counters", "user_id")?.into());
         }
     }
     Ok(Some(UserPage { deleted, last }))
 }
 
-/// Deletes the values of a deleted user in at most `max_steps` statements, and then the user's rows of `data_usage` and
-/// `data_clock`. Returns the number of deleted values.
+/// Deletes the values of a deleted user in at most `max_steps` statements, and then the user's row of `user_counters`.
+/// Returns the number of deleted values.
 ///
-/// The row of `data_clock` is deleted last: [`remove_orphans`] finds remaining values by it, and its deletion makes a
-/// concurrent write fail.
+/// The counters are deleted last: [`remove_orphans`] finds remaining values by them, and without them no write is possible.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -105,12 +104,9 @@ pub(in crate::db) async fn delete_all_of(db: &Database, user: UserId, max_steps:
             returning d.key
         )
         select count(*) as removed from removed";
-    // A concurrent write may have stored values since. Without the row of `data_clock` no run would find them.
-    const COUNTERS: &str = "
-        with usage as (
-            delete from data_usage where user_id = $1
-        )
-        delete from data_clock where user_id = $1 and not exists (select from data_store where user_id = $1)";
+    // A concurrent write may have stored values since. Without the counters no run would find them.
+    const COUNTERS: &str =
+        "delete from user_counters where user_id = $1 and not exists (select from data_store where user_id = $1)";
     let mut removed = 0;
     for _ in 0..max_steps {
         let parameters: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&STEP, Type::INT8), (&STEP_BYTES, Type::INT8)];

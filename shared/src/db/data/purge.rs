@@ -96,7 +96,7 @@ impl Reclaim {
     }
 }
 
-/// Deletes the values of the CTE `expired` and updates the usage of their users. Returns the number of values.
+/// Deletes the values of the CTE `expired` and updates the counters of their users. Returns the number of values.
 async fn remove(
     db: &Database,
     user: Option<UserId>,
@@ -111,9 +111,9 @@ async fn remove(
             returning d.user_id, octet_length(d.key) + octet_length(d.value) as bytes
         ), by_user as (
             select user_id, count(*) as keys, sum(bytes) as bytes from removed group by user_id
-        ), usage as (
-            update data_usage u set keys = u.keys - by_user.keys, bytes = u.bytes - by_user.bytes
-            from by_user where u.user_id = by_user.user_id
+        ), counted as (
+            update user_counters c set keys = c.keys - by_user.keys, bytes = c.bytes - by_user.bytes
+            from by_user where c.user_id = by_user.user_id
         )
         select count(*) as removed from removed"
     );

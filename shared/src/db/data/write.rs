@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::purge::Reclaim;
-use super::{Error, TABLE, entry, version_numbers};
+use super::{Error, TABLE, version_numbers};
 use crate::db::{self, Database, Effect, column};
 use crate::domain::{Condition, Entry, Key, Quota, Session, Value, VersionMatch};
 
@@ -51,12 +51,27 @@ pub async fn write(
         match outcome {
             Err(Error::QuotaExceeded) if reclaim.run(db, now).await? => {}
             outcome => {
-                let (row, created) = outcome?;
-                let version = column(&row, TABLE, "version")?;
-                return Ok(Written { entry: entry(&row, new.key, Some(new.value), version)?, created });
+                let Stored { version, created_at } = outcome?;
+                let NewEntry { key, value, expires_at } = new;
+                let entry = Entry {
+                    key,
+                    value: Some(value),
+                    version: version.into(),
+                    created_at: created_at.unwrap_or(now),
+                    updated_at: now,
+                    expires_at,
+                };
+                return Ok(Written { entry, created: created_at.is_none() });
             }
         }
     }
+}
+
+/// The result of a statement that stored a value.
+struct Stored {
+    version: i64,
+    /// Time at which the key was created, if it existed.
+    created_at: Option<SystemTime>,
 }
 
 /// Whether an insert replaces a value that has not expired. It always replaces an expired one.
@@ -66,7 +81,7 @@ enum Replace {
     Always,
 }
 
-/// Inserts or replaces a value. Returns the row of the entry and whether the key is new.
+/// Inserts or replaces a value.
 async fn insert(
     db: &Database,
     session: Session,
@@ -74,44 +89,47 @@ async fn insert(
     replace: Replace,
     quota: Quota,
     now: SystemTime,
-) -> Result<(Row, bool), Error> {
-    // `octet_length` of a stored text does not read or decompress it.
+) -> Result<Stored, Error> {
+    // `old` waits for a concurrent write of the key and then has its result. `octet_length` of a stored text does not read or
+    // decompress it.
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-        ), clock as (
-            insert into data_clock as c (user_id, version)
-            select user_id, 1 from session
-            on conflict (user_id) do update set version = c.version + 1
-            returning user_id, version
-        ), written as (
-            insert into data_store as d (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
-            select user_id, $4, $5, version, version, $3, $3, $6 from clock
-            on conflict (user_id, key) do update set
-                value = excluded.value,
-                version = excluded.version,
-                first_version = case when d.expires_at <= $3 then excluded.version else d.first_version end,
-                created_at = case when d.expires_at <= $3 then excluded.created_at else d.created_at end,
-                updated_at = excluded.updated_at,
-                expires_at = excluded.expires_at,
-                replaced_bytes = octet_length(d.key) + octet_length(d.value)
-            where $7 or d.expires_at <= $3
-            returning d.user_id, d.version, d.first_version, d.created_at, d.updated_at, d.expires_at, d.replaced_bytes
-        ), usage as (
-            insert into data_usage as u (user_id, keys, bytes, keys_allowed, bytes_allowed)
-            select user_id,
-                   case when replaced_bytes is null then 1 else 0 end,
-                   octet_length($4) + octet_length($5) - coalesce(replaced_bytes, 0),
-                   $8, $9
-            from written
-            on conflict (user_id) do update set
-                keys = u.keys + excluded.keys,
-                bytes = u.bytes + excluded.bytes,
-                keys_allowed = greatest(excluded.keys_allowed, u.keys),
-                bytes_allowed = greatest(excluded.bytes_allowed, u.bytes)
+        ), old as (
+            select d.user_id, octet_length(d.key) + octet_length(d.value) as bytes, d.created_at,
+                d.expires_at is null or d.expires_at > $3 as is_live
+            from session join data_store d on d.user_id = session.user_id and d.key = $4
+            for update of d
+        ), counter as (
+            update user_counters c set
+                version = c.version + 1,
+                keys = c.keys + case when old.user_id is null then 1 else 0 end,
+                bytes = c.bytes + octet_length($4) + octet_length($5) - coalesce(old.bytes, 0),
+                keys_allowed = greatest($8, c.keys),
+                bytes_allowed = greatest($9, c.bytes)
+            from session left join old on old.user_id = session.user_id
+            where c.user_id = session.user_id and ($7 or old.is_live is not true)
+            returning c.user_id, c.version
+        ), replaced as (
+            update data_store d set
+                value = $5,
+                version = counter.version,
+                first_version = case when old.is_live then d.first_version else counter.version end,
+                created_at = case when old.is_live then d.created_at else $3 end,
+                updated_at = $3,
+                expires_at = $6
+            from counter join old on old.user_id = counter.user_id
+            where d.user_id = counter.user_id and d.key = $4
+        ), inserted as (
+            insert into data_store (user_id, key, value, version, first_version, created_at, updated_at, expires_at)
+            select counter.user_id, $4, $5, counter.version, counter.version, $3, $3, $6
+            from counter left join old on old.user_id = counter.user_id
+            where old.user_id is null
         )
-        select w.version, w.version = w.first_version as created, w.created_at, w.updated_at, w.expires_at
-        from session left join written w on w.user_id = session.user_id";
+        select counter.version, case when old.is_live then old.created_at end as created_at
+        from session
+        left join old on old.user_id = session.user_id
+        left join counter on counter.user_id = session.user_id";
     let NewEntry { key, value, expires_at } = new;
     let row = db
         .query_opt(
@@ -131,14 +149,16 @@ async fn insert(
         )
         .await?
         .ok_or(db::Error::SessionEnded)?;
-    if column::<Option<i64>>(&row, TABLE, "version")?.is_none() {
-        return Err(Error::Exists);
+    let created_at: Option<SystemTime> = column(&row, TABLE, "created_at")?;
+    match column(&row, "user_counters", "version")? {
+        Some(version) => Ok(Stored { version, created_at }),
+        None if created_at.is_some() && replace == Replace::Never => Err(Error::Exists),
+        // The account was deleted while the statement waited.
+        None => Err(db::Error::SessionEnded.into()),
     }
-    let created = column(&row, TABLE, "created")?;
-    Ok((row, created))
 }
 
-/// Replaces a value that has one of the versions. Returns the row of the entry and `false`: the key is not new.
+/// Replaces a value that has one of the versions.
 async fn update(
     db: &Database,
     session: Session,
@@ -146,42 +166,32 @@ async fn update(
     versions: &VersionMatch,
     quota: Quota,
     now: SystemTime,
-) -> Result<(Row, bool), Error> {
-    // `target` reads the snapshot from the start of the statement. `written` waits for the row lock and then checks the
-    // current version.
+) -> Result<Stored, Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-        ), target as (
-            select d.user_id from session join data_store d
-                on d.user_id = session.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)
-        ), clock as (
-            insert into data_clock as c (user_id, version)
-            select user_id, 1 from target
-            on conflict (user_id) do update set version = c.version + 1
-            returning user_id, version
-        ), written as (
-            update data_store as d set
-                value = $5,
-                version = clock.version,
-                updated_at = $3,
-                expires_at = $6,
-                replaced_bytes = octet_length(d.key) + octet_length(d.value)
-            from clock
-            where d.user_id = clock.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)
-                and ($7::bigint[] is null or d.version = any($7))
-            returning d.user_id, d.version, d.created_at, d.updated_at, d.expires_at, d.replaced_bytes
-        ), usage as (
-            update data_usage as u set
-                bytes = u.bytes + octet_length($4) + octet_length($5) - written.replaced_bytes,
-                keys_allowed = greatest($8, u.keys),
-                bytes_allowed = greatest($9, u.bytes)
-            from written where u.user_id = written.user_id
+        ), old as (
+            select d.user_id, octet_length(d.key) + octet_length(d.value) as bytes, d.created_at,
+                $7::bigint[] is null or d.version = any($7) as matches
+            from session join data_store d on d.user_id = session.user_id and d.key = $4
+            where d.expires_at is null or d.expires_at > $3
+            for update of d
+        ), counter as (
+            update user_counters c set
+                version = c.version + 1,
+                bytes = c.bytes + octet_length($4) + octet_length($5) - old.bytes,
+                keys_allowed = greatest($8, c.keys),
+                bytes_allowed = greatest($9, c.bytes)
+            from old where c.user_id = old.user_id and old.matches
+            returning c.user_id, c.version
+        ), replaced as (
+            update data_store d set value = $5, version = counter.version, updated_at = $3, expires_at = $6
+            from counter where d.user_id = counter.user_id and d.key = $4
         )
-        select w.version, w.created_at, w.updated_at, w.expires_at, t.user_id is not null as found
+        select counter.version, old.created_at, old.matches
         from session
-        left join target t on t.user_id = session.user_id
-        left join written w on w.user_id = session.user_id";
+        left join old on old.user_id = session.user_id
+        left join counter on counter.user_id = session.user_id";
     let NewEntry { key, value, expires_at } = new;
     let row = db
         .query_opt(
@@ -201,10 +211,13 @@ async fn update(
         )
         .await?
         .ok_or(db::Error::SessionEnded)?;
-    if column::<Option<i64>>(&row, TABLE, "version")?.is_none() {
-        return Err(why_unchanged(&row, versions)?);
+    match (column(&row, "user_counters", "version")?, column(&row, TABLE, "matches")?) {
+        (Some(version), _) => Ok(Stored { version, created_at: column(&row, TABLE, "created_at")? }),
+        (None, None) => Err(Error::NotFound),
+        (None, Some(false)) => Err(Error::VersionMismatch),
+        // The account was deleted while the statement waited.
+        (None, Some(true)) => Err(db::Error::SessionEnded.into()),
     }
-    Ok((row, false))
 }
 
 /// Deletes a value that has one of the versions.
@@ -229,9 +242,9 @@ pub async fn delete(
             where d.user_id = session.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)
                 and ($5::bigint[] is null or d.version = any($5))
             returning d.user_id, octet_length(d.key) + octet_length(d.value) as bytes
-        ), usage as (
-            update data_usage as u set keys = u.keys - 1, bytes = u.bytes - deleted.bytes
-            from deleted where u.user_id = deleted.user_id
+        ), counted as (
+            update user_counters c set keys = c.keys - 1, bytes = c.bytes - deleted.bytes
+            from deleted where c.user_id = deleted.user_id
         )
         select deleted.user_id is not null as deleted, t.user_id is not null as found
         from session

@@ -1,4 +1,4 @@
--- The columns are described in postgresql/V4__data_store.sql.
+-- The columns are described in postgresql/V3__data_store.sql.
 create table data_store (
     user_id uuid not null,
     key text not null,
@@ -8,7 +8,6 @@ create table data_store (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     expires_at timestamptz,
-    replaced_bytes integer,
     constraint data_store_pkey primary key (user_id, key)
 );
 

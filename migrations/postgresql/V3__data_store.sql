@@ -11,9 +11,6 @@ create table data_store (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     expires_at timestamptz,
-    -- Size of the key and the value that the last write replaced. The same statement needs it for data_usage, and
-    -- `returning` cannot return old rows before PostgreSQL 18.
-    replaced_bytes integer,
     constraint data_store_pkey primary key (user_id, key),
     constraint data_store_user_fkey foreign key (user_id) references users (id) on delete cascade
 );

@@ -1,4 +1,4 @@
--- The columns are described in postgresql/V7__sign_in_failures.sql.
+-- The columns are described in postgresql/V5__sign_in_failures.sql.
 create table sign_in_failures (
     subject text not null,
     origin text not null,
