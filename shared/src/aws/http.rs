@@ -160,3 +160,28 @@ impl Target {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    #[test]
+    fn a_url_is_split_for_the_connection_and_the_request() {
+        for (url, expected) in [
+            ("https://aws.example", Some((true, "aws.example", 443, "aws.example", "/"))),
+            ("https://aws.example:443/a?b=c", Some((true, "aws.example", 443, "aws.example", "/a?b=c"))),
+            ("http://localhost:80/", Some((false, "localhost", 80, "localhost", "/"))),
+            ("http://127.0.0.1:5000/", Some((false, "127.0.0.1", 5000, "127.0.0.1:5000", "/"))),
+            ("http://[::1]:5000/", Some((false, "::1", 5000, "[::1]:5000", "/"))),
+            ("ftp://aws.example/", None),
+            ("/path", None),
+        ] {
+            let target = url.parse().ok().and_then(|url| Target::of(&url));
+            let parts = target.as_ref().map(|target| {
+                let header = target.header.to_str().unwrap_or_default();
+                (target.tls, target.host.as_str(), target.port, header, target.path.as_str())
+            });
+            assert_eq!(parts, expected, "{url}");
+        }
+    }
+}
