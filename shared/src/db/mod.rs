@@ -61,8 +61,8 @@ impl Error {
         }
     }
 
-    /// Converts a foreign key violation into `SessionEnded`: all foreign keys reference users and sessions, so a
-    /// concurrent request has deleted the owner.
+    /// Converts a foreign key violation into `SessionEnded`: all foreign keys reference users, so a concurrent
+    /// request has deleted the owner.
     fn or_session_ended(self) -> Self {
         match self {
             Self::Rejected(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Self::SessionEnded,
