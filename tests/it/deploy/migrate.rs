@@ -36,29 +36,16 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
     let schema_18 = schema(&database()).await?;
     expect![[r#"
         CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
-        data_clock data_clock_pkey PRIMARY KEY (user_id)
-        data_clock data_clock_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-        data_clock user_id uuid not null
-        data_clock version bigint not null
         data_store created_at timestamp with time zone not null
         data_store data_store_pkey PRIMARY KEY (user_id, key)
         data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         data_store expires_at timestamp with time zone
         data_store first_version bigint not null
         data_store key text C not null
-        data_store replaced_bytes integer
         data_store updated_at timestamp with time zone not null
         data_store user_id uuid not null
         data_store value text not null
         data_store version bigint not null
-        data_usage bytes bigint not null
-        data_usage bytes_allowed bigint not null
-        data_usage data_usage_pkey PRIMARY KEY (user_id)
-        data_usage data_usage_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-        data_usage data_usage_within_quota CHECK (((keys <= keys_allowed) AND (bytes <= bytes_allowed)))
-        data_usage keys bigint not null
-        data_usage keys_allowed bigint not null
-        data_usage user_id uuid not null
         sessions burst_at timestamp with time zone
         sessions created_at timestamp with time zone not null
         sessions current_digest bytea not null
@@ -85,6 +72,15 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         sign_in_failures sign_in_failures_pkey PRIMARY KEY (subject, origin)
         sign_in_failures subject text not null
         sign_in_failures throttled_until timestamp with time zone not null
+        user_counters bytes bigint not null
+        user_counters bytes_allowed bigint not null
+        user_counters keys bigint not null
+        user_counters keys_allowed bigint not null
+        user_counters user_counters_pkey PRIMARY KEY (user_id)
+        user_counters user_counters_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        user_counters user_counters_within_quota CHECK (((keys <= keys_allowed) AND (bytes <= bytes_allowed)))
+        user_counters user_id uuid not null
+        user_counters version bigint not null
         users age smallint not null
         users created_at timestamp with time zone not null
         users email text not null
@@ -112,11 +108,10 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
     let added = on_dsql.difference(&on_postgresql).map(|line| format!("+ {line}\n"));
     expect![[r#"
         - CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
-        - data_clock data_clock_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - data_store key text C not null
-        - data_usage data_usage_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        - user_counters user_counters_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         + CREATE INDEX data_store_expiry ON keyhold.data_store USING btree (expires_at, user_id)
         + data_store key text not null
     "#]].assert_eq(&removed.chain(added).collect::<String>());
@@ -152,13 +147,13 @@ async fn a_database_of_other_files_is_rejected() -> Outcome {
     let database = database();
     let client = database.connect().await;
     let mut messages = String::new();
-    for change in ["name = 'postgresql' where version = 7", "checksum = '1' where version = 1"] {
+    for change in ["name = 'postgresql' where version = 5", "checksum = '1' where version = 1"] {
         client.batch_execute(&format!("update refinery_schema_history set {change}")).await?;
         let error = migrate::run(migration_app(database.url())).await.err().ok_or("the run succeeded")?;
         messages.extend([&error.to_string(), "\n"]);
     }
     expect![[r#"
-        this database was migrated with a file V7__postgresql that differs from the file of this version. Use a new database. On a development machine, `cargo dev --fresh` creates one
+        this database was migrated with a file V5__postgresql that differs from the file of this version. Use a new database. On a development machine, `cargo dev --fresh` creates one
         this database was migrated with a file V1__users that differs from the file of this version. Use a new database. On a development machine, `cargo dev --fresh` creates one
     "#]]
     .assert_eq(&messages);
