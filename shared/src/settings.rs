@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::auth::access_token::TokenPolicy;
+use crate::auth::access_token::{self, TokenPolicy};
 use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
 use crate::domain::{PasswordPolicy, Quota};
 use crate::env::{self, EnvError};
@@ -23,8 +23,6 @@ pub struct Settings {
     pub quota: Quota,
 }
 
-/// The lifetime that the original service announced to its clients.
-const ACCESS_LIFETIME: Duration = Duration::from_hours(1);
 /// An app that is opened once a month stays signed in.
 const REFRESH_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
@@ -47,7 +45,7 @@ impl Settings {
             tokens: TokenPolicy {
                 issuer: env::optional("JWT_ISSUER").unwrap_or_else(|| "keyhold".to_owned()),
                 audience: env::optional("JWT_AUDIENCE").unwrap_or_else(|| "keyhold".to_owned()),
-                lifetime: ACCESS_LIFETIME,
+                lifetime: access_token::LIFETIME,
             },
             refresh_lifetime: REFRESH_LIFETIME,
             quota: Quota {

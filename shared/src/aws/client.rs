@@ -21,7 +21,7 @@ const AMAZON_ROOTS: &str = include_str!("../../roots/amazon.pem");
 const TLS_PROVIDER: tls::Provider = tls::Provider::Rustls(CryptoMode::Ring);
 
 /// Time for a call to Secrets Manager, including retries. It is well below the functions' timeout.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Attempts of [`put`], and the time for each.
 const PUT_ATTEMPTS: u32 = 4;
@@ -35,13 +35,14 @@ const PUT_PAUSE: Duration = Duration::from_millis(250);
 /// # Errors
 /// The roots cannot be read.
 pub(crate) fn secrets_manager(aws: AwsCredentials) -> Result<Client, BoxError> {
-    let http = Builder::new().tls_provider(TLS_PROVIDER).tls_context(tls_context()?).build_https();
+    // No idle connections: calls are minutes apart, and after a freeze a connection hangs that the peer has closed.
+    let http = Builder::new().pool_max_idle_per_host(0).tls_provider(TLS_PROVIDER).tls_context(tls_context()?);
     let mut settings = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(aws.to_sdk())
         .region(Region::new(aws.region))
         .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build())
-        .http_client(http);
+        .http_client(http.build_https());
     settings.set_endpoint_url(aws.endpoint_url);
     Ok(Client::from_conf(settings.build()))
 }
