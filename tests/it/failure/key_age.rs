@@ -193,3 +193,24 @@ async fn while_secrets_manager_denies_access_the_last_ring_stays_in_use() -> Out
     assert_eq!(ada.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_age_of_a_ring_counts_from_the_start_of_its_fetch() -> Outcome {
+    const FETCH: Duration = Duration::from_secs(4);
+    let environment = Environment::start().await?;
+    let ada = environment.sign_up().await;
+    environment.secrets_manager.hang();
+    environment.clock.advance(REFRESH_AGE);
+    assert_eq!(at_once(&ada).await?, "200");
+    while environment.calls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    environment.clock.advance(FETCH);
+    environment.secrets_manager.release();
+    environment.secrets.settle().await;
+    environment.clock.advance(REFRESH_AGE.saturating_sub(FETCH));
+    assert_eq!(at_once(&ada).await?, "200");
+    environment.secrets.settle().await;
+    assert_eq!(environment.calls(), 2);
+    Ok(())
+}

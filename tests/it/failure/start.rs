@@ -126,7 +126,7 @@ fn the_database_is_connected_while_the_signing_keys_are_fetched() -> Outcome {
     let _running = spawn(command)?;
     // The database does not answer the connection either. So each of the two has started without the other.
     let (_connection, _) = database.accept()?;
-    secrets_manager.wait_for_call();
+    secrets_manager.wait_for_calls(1);
     Ok(())
 }
 

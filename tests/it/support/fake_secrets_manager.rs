@@ -103,12 +103,12 @@ impl FakeSecretsManager {
         self.state().calls
     }
 
-    /// Waits for the first call.
-    pub fn wait_for_call(&self) {
-        let none = |state: &mut State| state.calls == 0;
+    /// Waits until `count` calls have arrived.
+    pub fn wait_for_calls(&self, count: usize) {
+        let fewer = |state: &mut State| state.calls < count;
         let waited =
-            self.called.wait_timeout_while(self.state(), PATIENCE, none).unwrap_or_else(PoisonError::into_inner);
-        assert!(!waited.1.timed_out(), "Secrets Manager was not called");
+            self.called.wait_timeout_while(self.state(), PATIENCE, fewer).unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.1.timed_out(), "{count} calls of Secrets Manager");
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
