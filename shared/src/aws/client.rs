@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the home of the AWS SDK")]
 
+use std::fs;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
@@ -14,6 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use tokio::time::{sleep, timeout};
 
 use super::AwsCredentials;
+use crate::env;
 use crate::report::BoxError;
 
 /// The roots of AWS's endpoints. Scanning the system's store would take 5 ms at every start.
@@ -84,6 +86,10 @@ async fn put_once(client: &Connector, url: &str, body: &str) -> Result<(), BoxEr
 }
 
 fn tls_context() -> Result<tls::TlsContext, BoxError> {
-    let trust = tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+    let roots = match env::optional("AWS_CA_BUNDLE") {
+        Some(path) => fs::read(&path).map_err(|error| format!("AWS_CA_BUNDLE {path} cannot be read: {error}"))?,
+        None => AMAZON_ROOTS.into(),
+    };
+    let trust = tls::TrustStore::empty().with_pem_certificate(roots);
     Ok(tls::TlsContext::builder().with_trust_store(trust).build()?)
 }
