@@ -9,16 +9,19 @@ use rustls_pki_types::pem::PemObject;
 
 #[expect(clippy::disallowed_methods, reason = "cargo passes its settings in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut source = String::from("static DATABASE_ROOTS: &[TrustAnchor<'static>] = &[\n");
-    for file in ["roots/amazon.pem", "roots/rds.pem"] {
-        println!("cargo::rerun-if-changed={file}");
-        for certificate in CertificateDer::pem_file_iter(Path::new(file))? {
-            write_anchor(&mut source, &certificate?)?;
-        }
-    }
-    source.push_str("];\n");
     let directory = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    fs::write(directory.join("database_roots.rs"), source)?;
+    for (name, files) in [("amazon", &["amazon"][..]), ("database", &["amazon", "rds"])] {
+        let mut source = format!("static {}_ROOTS: &[TrustAnchor<'static>] = &[\n", name.to_uppercase());
+        for file in files {
+            let path = format!("roots/{file}.pem");
+            println!("cargo::rerun-if-changed={path}");
+            for certificate in CertificateDer::pem_file_iter(Path::new(&path))? {
+                write_anchor(&mut source, &certificate?)?;
+            }
+        }
+        source.push_str("];\n");
+        fs::write(directory.join(format!("{name}_roots.rs")), source)?;
+    }
     Ok(())
 }
 

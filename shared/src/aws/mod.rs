@@ -2,6 +2,7 @@
 
 pub mod client;
 mod credentials;
+mod http;
 pub mod iam_token;
 
 pub use self::credentials::AwsCredentials;
