@@ -1,6 +1,6 @@
 //! Links a function at a fixed address.
 //!
-//! The linker then resolves the addresses in tables of pointers. Otherwise the loader writes some 25 000 of them at every
+//! The linker then resolves the addresses in tables of pointers. Otherwise the loader writes thousands of them at every
 //! cold start, for which the kernel copies a hundred pages. The stack, the heap, and the libraries stay at random addresses.
 
 #![expect(clippy::disallowed_methods, reason = "Cargo passes settings to build scripts by environment variables")]
