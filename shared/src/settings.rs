@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::auth::access_token::TokenPolicy;
+use crate::auth::access_token::{self, TokenPolicy};
 use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
 use crate::auth::refresh_token::RACE_WINDOW;
 use crate::domain::{PasswordPolicy, Quota, SessionPolicy};
@@ -25,8 +25,6 @@ pub struct Settings {
     pub quota: Quota,
 }
 
-/// The lifetime that the original service announced to its clients.
-const ACCESS_LIFETIME: Duration = Duration::from_hours(1);
 /// An app that is opened once a month stays signed in.
 const IDLE_DAYS: u64 = 30;
 /// A stolen device that stays in use is signed out.
@@ -53,7 +51,7 @@ impl Settings {
             tokens: TokenPolicy {
                 issuer: env::optional("JWT_ISSUER").unwrap_or_else(|| "keyhold".to_owned()),
                 audience: env::optional("JWT_AUDIENCE").unwrap_or_else(|| "keyhold".to_owned()),
-                lifetime: ACCESS_LIFETIME,
+                lifetime: access_token::LIFETIME,
             },
             sessions: SessionPolicy {
                 idle_lifetime: days(env::integer("SESSION_IDLE_DAYS", 1, 365, IDLE_DAYS)?),

@@ -25,6 +25,8 @@ pub enum Kind {
     Password,
     /// The first request to a new process.
     Cold,
+    /// The same, with each combination of TLS to the database and a signing key from Secrets Manager.
+    ColdRemote,
 }
 
 impl Kind {
@@ -34,7 +36,7 @@ impl Kind {
     }
 }
 
-pub const CASES: [Case; 7] = [
+pub const CASES: [Case; 8] = [
     Case {
         name: "get",
         function: "data-get",
@@ -97,5 +99,14 @@ pub const CASES: [Case; 7] = [
         kind: Kind::Cold,
         floor: true,
         node: true,
+    },
+    Case {
+        name: "cold-tls",
+        function: "data-get",
+        role: "keyhold_reader",
+        events: events::get,
+        kind: Kind::ColdRemote,
+        floor: false,
+        node: false,
     },
 ];

@@ -50,6 +50,10 @@ impl Cluster {
         Ok(Database { name, user_id: String::new(), rows: 0 })
     }
 
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     /// The address for a role of the functions.
     pub fn url(&self, database: &Database, role: &str) -> String {
         format!("postgres://{role}:{ROLE_PASSWORD}@127.0.0.1:{}/{}", self.server.port(), database.name)

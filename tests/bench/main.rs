@@ -6,6 +6,7 @@
 //! | `builds` | binaries of the functions, of the floor, and the Node peer |
 //! | `database` | PostgreSQL, filled |
 //! | `cases`, `events` | the requests |
+//! | `tls` | PostgreSQL and Secrets Manager over TLS |
 //! | `runtime_api` | the Runtime API and the stopwatch |
 //! | `environment`, `processes` | a function's process, and its figures |
 //! | `measure` | rounds in which candidates take turns |
@@ -30,6 +31,7 @@ mod options;
 mod processes;
 mod report;
 mod runtime_api;
+mod tls;
 
 use std::{
     env, fs,
@@ -50,6 +52,7 @@ use environment::Candidate;
 use measure::{BareBcrypt, Lane, Scale, measure};
 use options::{HELP, Options};
 use report::{BASELINE, CURRENT, FLOOR, HELLO, NODE, Row, table};
+use tls::Remote;
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1).peekable();
@@ -133,6 +136,7 @@ struct Subject {
 
 /// All candidates, and the server with their databases.
 struct Bench {
+    tools: Tools,
     folder: PathBuf,
     subjects: Vec<Subject>,
     node: Option<(Node, Database)>,
@@ -170,7 +174,7 @@ impl Bench {
             None => None,
         };
         let bcrypt = BareBcrypt::find(find_on_path(tools, "perl"));
-        Ok(Self { folder, subjects, node, bcrypt, cluster })
+        Ok(Self { tools: tools.clone(), folder, subjects, node, bcrypt, cluster })
     }
 
     fn fill(&mut self, rows: usize) -> Result<(), Error> {
@@ -185,12 +189,15 @@ impl Bench {
     }
 
     fn measure(&self, case: &Case, scale: Scale) -> Result<Vec<Row>, Error> {
+        if case.kind == Kind::ColdRemote {
+            return self.measure_remote(case, scale);
+        }
         let mut lanes = Vec::new();
         for subject in &self.subjects {
             let program = subject.build.function(case.function)?;
             let account = self.cluster.sign_in(&subject.database, &subject.setup)?;
             let candidate = self.candidate(subject.name, program, &subject.database, case.role);
-            lanes.push(Lane { candidate, account, database: subject.database.name.clone() });
+            lanes.push(Lane { candidate, account, database: subject.database.name.clone(), variant: None });
         }
         let account = lanes[0].account.clone();
         let current = &self.subjects[0];
@@ -198,7 +205,12 @@ impl Bench {
             for (name, binary) in [(FLOOR, "bench-floor"), (HELLO, "bench-hello")] {
                 let program = current.build.function(binary)?;
                 let candidate = self.candidate(name, program, &current.database, case.role);
-                lanes.push(Lane { candidate, account: account.clone(), database: current.database.name.clone() });
+                lanes.push(Lane {
+                    candidate,
+                    account: account.clone(),
+                    database: current.database.name.clone(),
+                    variant: None,
+                });
             }
         }
         if let (true, Some((node, database))) = (case.node, &self.node) {
@@ -206,10 +218,37 @@ impl Bench {
             let mut candidate = self.candidate(NODE, node.program.clone(), database, case.role);
             candidate.arguments.push(node.bundle.clone());
             candidate.artifact.clone_from(&node.bundle);
-            lanes.push(Lane { candidate, account, database: database.name.clone() });
+            lanes.push(Lane { candidate, account, database: database.name.clone(), variant: None });
         }
         let bcrypt = self.bcrypt.as_ref().filter(|_| case.kind == Kind::Password);
         measure(case, &lanes, scale, bcrypt)
+    }
+
+    /// Measures each build with the database, the signing key, both, or neither behind TLS.
+    fn measure_remote(&self, case: &Case, scale: Scale) -> Result<Vec<Row>, Error> {
+        let remote = Remote::start(&self.tools, &self.folder, self.cluster.port())?;
+        let mut lanes = Vec::new();
+        for subject in &self.subjects {
+            let program = subject.build.function(case.function)?;
+            let account = self.cluster.sign_in(&subject.database, &subject.setup)?;
+            for (variant, database_over_tls, remote_key) in [
+                ("cold, no TLS", false, false),
+                ("cold, database over TLS", true, false),
+                ("cold, key over TLS", false, true),
+                ("cold, both over TLS", true, true),
+            ] {
+                let mut candidate = self.candidate(subject.name, program.clone(), &subject.database, case.role);
+                if database_over_tls {
+                    remote.use_database(&mut candidate.variables);
+                }
+                if remote_key {
+                    remote.use_key(&mut candidate.variables);
+                }
+                let (account, database) = (account.clone(), subject.database.name.clone());
+                lanes.push(Lane { candidate, account, database, variant: Some(variant) });
+            }
+        }
+        measure(case, &lanes, scale, None)
     }
 
     fn candidate(&self, name: &str, program: PathBuf, database: &Database, role: &str) -> Candidate {

@@ -22,6 +22,8 @@ pub struct Lane {
     pub candidate: Candidate,
     pub account: Account,
     pub database: String,
+    /// The name of the case in the table, if a case has several kinds of lanes.
+    pub variant: Option<&'static str>,
 }
 
 /// The size of a run.
@@ -44,7 +46,7 @@ struct Sample {
 pub fn measure(case: &Case, lanes: &[Lane], scale: Scale, bcrypt: Option<&BareBcrypt>) -> Result<Vec<Row>, Error> {
     let count = (scale.invocations / case.kind.divisor()).max(1);
     match case.kind {
-        Kind::Cold => cold(case, lanes, scale.rounds, count),
+        Kind::Cold | Kind::ColdRemote => cold(case, lanes, scale.rounds, count),
         Kind::Warm => warm(case, lanes, scale.rounds, count, None),
         Kind::Password => warm(case, lanes, scale.rounds, count, bcrypt),
     }
@@ -155,11 +157,12 @@ fn cold(case: &Case, lanes: &[Lane], rounds: usize, count: usize) -> Result<Vec<
     }
     let mut rows = Vec::new();
     for (lane, (ready, (sample, cpu))) in lanes.iter().zip(ready.into_iter().zip(answered)) {
-        rows.push(row("cold: ready", lane, ready));
+        let name = lane.variant.unwrap_or(case.name);
+        rows.push(row(&format!("{name}: ready"), lane, ready));
         let cpu = (!cpu.is_empty()).then(|| quantile(&cpu, 2));
-        rows.push(Row { cpu, ..row("cold: answered", lane, sample) });
+        rows.push(Row { cpu, ..row(&format!("{name}: answered"), lane, sample) });
     }
-    rows.sort_by_key(|row| row.case != "cold: ready");
+    rows.sort_by_key(|row| !row.case.ends_with(": ready"));
     Ok(rows)
 }
 

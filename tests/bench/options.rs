@@ -12,7 +12,7 @@ Usage: cargo run --release -p tests --bin bench -- [options]
 
 Options:
   --cases LIST        Comma-separated, of: get put list batch refresh sign-in
-                      cold. Default: all
+                      cold cold-tls. Default: all
   --rounds N          Rounds, in which the candidates take turns. Default: 20
   --invocations N     Invocations of a candidate in a round. Sign-ins and cold
                       starts: a fiftieth. Default: 100

@@ -10,8 +10,8 @@ use shared::secrets::{self, Secrets};
 /// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::get("/.well-known/jwks.json");
 
-/// Returns 200 with the key set, which is empty if tokens are signed with a shared secret. Caches may keep it for as
-/// long as functions cache the keys.
+/// Returns 200 with the key set, which is empty if tokens are signed with a shared secret. Caches may keep it for
+/// five minutes.
 pub async fn handle(secrets: Arc<Secrets<KeyRing>>, _: Request) -> Result<Reply, ApiError> {
-    Ok(Reply::document(&secrets.keys().await.public_keys(), secrets::MAX_AGE))
+    Ok(Reply::document(&secrets.keys().await.public_keys(), secrets::REFRESH_AGE))
 }

@@ -34,7 +34,17 @@ impl<K: Keys> Clone for App<K> {
 impl<K: Keys> App<K> {
     /// Makes the context.
     pub fn new(settings: Settings, secrets: Arc<Secrets<K>>, clock: Arc<dyn Clock>, pool: PoolSettings) -> Self {
-        let database = Database::new(Arc::clone(&secrets) as _, Arc::clone(&clock), pool);
+        let database = Database::new(secrets.credentials(), Arc::clone(&clock), pool);
+        Self::with_database(settings, database, secrets, clock)
+    }
+
+    /// Makes the context with a database whose credentials are those of `secrets`.
+    pub(crate) fn with_database(
+        settings: Settings,
+        database: Database,
+        secrets: Arc<Secrets<K>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self(Arc::new(Parts { database, settings, secrets, clock }))
     }
 
@@ -46,6 +56,11 @@ impl<K: Keys> App<K> {
     /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Completes what a request has left to do after its response was sent.
+    pub(crate) async fn settle(&self) {
+        self.0.secrets.settle().await;
     }
 
     /// Returns the current time.

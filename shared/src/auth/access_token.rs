@@ -21,6 +21,8 @@ use crate::domain::{Session, SessionId, UserId, uuid_v7};
 const TYPE: &str = "at+jwt";
 /// The tolerated difference between the clocks of two machines. AWS keeps its clocks within milliseconds.
 const LEEWAY_SECONDS: u64 = 5;
+/// Time for which a token is valid: the lifetime that the original service announced to its clients.
+pub const LIFETIME: Duration = Duration::from_hours(1);
 /// Maximum length in bytes. An issued token has about 500, so a longer one is rejected without parsing.
 const MAX_BYTES: usize = 4096;
 

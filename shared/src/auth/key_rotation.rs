@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 use super::jwt_crypto;
 use super::key_ring::{InvalidKeyRing, KeyRing, KeyText};
 
-/// Minimum time between two rotations: the lifetime of an access token, plus the time until functions and caches of the
-/// public keys have fetched the new ring.
-pub const MIN_INTERVAL: Duration = Duration::from_mins(60 + 10);
+/// Minimum time between two rotations: the lifetime of an access token, plus the time until all functions use the new
+/// ring, plus the time for which caches keep its public keys. [`secrets`](crate::secrets) checks the sum.
+pub const MIN_INTERVAL: Duration = Duration::from_mins(60 + 15 + 5);
 
 /// The reason why the ring cannot be rotated.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use super::http::Client as HttpClient;
 use crate::report::BoxError;
 
 /// Time for a call to Secrets Manager, including retries. It is well below the functions' timeout.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Attempts of [`put`], and the time for each.
 const PUT_ATTEMPTS: u32 = 4;

@@ -2,32 +2,34 @@
 
 #![expect(clippy::disallowed_methods, reason = "the only module that uses the Lambda runtime")]
 
-mod after_response;
 mod respond;
+mod settle;
 mod task;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::try_join;
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use tokio::time::MissedTickBehavior;
 
-use self::after_response::AfterResponseLayer;
 pub use self::respond::respond;
 use self::respond::respond_in_scope;
+use self::settle::SettleLayer;
 pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
 use crate::auth::key_ring::KeyRing;
 use crate::clock::{Stopwatch, SystemClock};
-use crate::db::{PoolSettings, Preparation};
+use crate::db::{Database, PoolSettings, Preparation};
 use crate::env::{self, EnvError};
 use crate::error::ApiError;
 use crate::http::{Payload, Reply, Request, Route};
 use crate::report::{self, BoxError};
-use crate::secrets::{Keys, Secrets};
+use crate::secrets::{Keys, Secrets, Unfetched};
 use crate::settings::Settings;
 use crate::telemetry;
 use crate::telemetry::stats;
@@ -40,6 +42,12 @@ pub trait Context: Clone + Send + Sync + 'static {
     /// # Errors
     /// A setting or a secret is missing or invalid.
     fn start() -> impl Future<Output = Result<Self, BoxError>> + Send;
+
+    /// Completes what a request has left to do after its response was sent and before the next event is requested.
+    /// Lambda may freeze the environment then.
+    fn settle(&self) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
 }
 
 impl<K: Keys> Context for App<K> {
@@ -48,10 +56,20 @@ impl<K: Keys> Context for App<K> {
         let settings = Settings::from_env()?;
         let pool = PoolSettings { connections: max_concurrency()?, preparation: Preparation::from_env()? };
         let clock = Arc::new(SystemClock);
-        let secrets = Arc::new(Secrets::load(clock.clone()).await?);
-        let app = Self::new(settings, secrets, clock, pool);
-        app.db().warm_up().await;
-        Ok(app)
+        let secrets = Unfetched::from_env::<K>(clock.clone())?;
+        let Some(credentials) = secrets.credentials()? else {
+            let app = Self::new(settings, Arc::new(secrets.fetch().await?), clock, pool);
+            app.db().warm_up().await;
+            return Ok(app);
+        };
+        // The database needs no secret, so the connection is opened while the signing keys are fetched.
+        let database = Database::new(credentials, clock.clone(), pool);
+        let (secrets, ()) = try_join(secrets.fetch(), database.warm_up().map(Ok)).await?;
+        Ok(Self::with_database(settings, database, Arc::new(secrets), clock))
+    }
+
+    async fn settle(&self) {
+        Self::settle(self).await;
     }
 }
 
@@ -59,6 +77,10 @@ impl<K: Keys> Context for App<K> {
 impl Context for Arc<Secrets<KeyRing>> {
     async fn start() -> Result<Self, BoxError> {
         Ok(Self::new(Secrets::load_keys(Arc::new(SystemClock)).await?))
+    }
+
+    async fn settle(&self) {
+        Secrets::settle(self).await;
     }
 }
 
@@ -89,6 +111,7 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
     let stopwatch = Stopwatch::start();
     let served = async {
         let context = C::start().await?;
+        let settle = SettleLayer(context.clone());
         stats::record_init_time(stopwatch.elapsed());
         let service = service_fn(move |event: LambdaEvent<Payload>| {
             let (context, handle, route) = (context.clone(), handle.clone(), route.clone());
@@ -98,7 +121,7 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
             }
         });
         let timer = tokio::spawn(keep_early_timer());
-        log_end(Runtime::new(service).layer(AfterResponseLayer).run_concurrent().await);
+        log_end(Runtime::new(service).layer(settle).run_concurrent().await);
         timer.abort();
         Ok(())
     };

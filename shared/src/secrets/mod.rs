@@ -1,34 +1,60 @@
 //! Database credentials and signing keys, cached for the life of the process.
 //!
-//! In AWS one `BatchGetSecretValue` fetches both from Secrets Manager: at the start, when the database rejects the
-//! credentials or a token names an unknown key, and when the keys are older than [`MAX_AGE`], because no request shows
-//! that a key was removed. Locally `DATABASE_URL` and `JWT_SECRET` replace the secrets. With `DATABASE_AUTH` the
-//! database needs no secret: each connection gets a token that is signed here.
+//! In AWS one `BatchGetSecretValue` fetches both from Secrets Manager at the start. Locally `DATABASE_URL` and
+//! `JWT_SECRET` replace the secrets. With `DATABASE_AUTH` the database needs no secret: each connection gets a token that
+//! is signed here. The credentials are fetched again when the database rejects them.
+//!
+//! # Age of the signing keys
+//!
+//! No request shows that a key was removed or that another one should sign, so the key ring is fetched again by its age:
+//!
+//! - Younger than [`REFRESH_AGE`]: used as it is.
+//! - Up to [`MAX_AGE`]: used as it is, and fetched again beside the request. No request waits.
+//! - Older: the request waits for the new ring. This happens to the first request after a pause, because Lambda freezes
+//!   the environment between requests.
+//!
+//! A token that names an unknown key waits for a new ring at any age, at most once in 30 s.
+//!
+//! So a removed key is accepted, and a replaced key signs, for at most [`MAX_AGE`] after the change.
+//! [`MIN_INTERVAL`] rests on that: a key that no longer signs is removed only after [`MAX_AGE`] and the lifetime of a
+//! token have passed, and a key that will sign is published for longer than [`MAX_AGE`] before, so that all functions and
+//! the caches of its public half have it.
+//!
+//! The bound needs Secrets Manager: while it is unavailable, the last ring stays in use, each failed attempt is logged,
+//! and one request in 30 s waits for an attempt, for at most 5 s.
 
+mod cache;
 pub mod rotation;
 mod source;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Mutex;
 use tokio_postgres::Config;
 
+use self::cache::Cache;
 use self::source::{DatabaseAccess, SecretSource, Sources};
+use crate::auth::access_token;
 use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
+use crate::auth::key_rotation::MIN_INTERVAL;
 use crate::aws::{AwsCredentials, client};
 use crate::clock::Clock;
 use crate::db::{Credentials, Dialect};
 use crate::env::EnvError;
-use crate::report::{self, BoxError};
+use crate::report::BoxError;
 
-/// Minimum time between two fetches. It limits the cost of calls that tokens with invented key ids cause.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// Maximum time for which a replaced key ring is used. [`MIN_INTERVAL`](crate::auth::key_rotation::MIN_INTERVAL) allows
-/// for it.
-pub const MAX_AGE: Duration = Duration::from_mins(5);
+/// Age from which the key ring is fetched again beside a request. Caches of the public keys may be as old.
+pub const REFRESH_AGE: Duration = Duration::from_mins(5);
+/// Age from which a request waits for a new key ring: the time after which a removed key is rejected.
+pub const MAX_AGE: Duration = Duration::from_mins(15);
+
+/// The last token of a replaced key, and the caches of a ring that was at its maximum age, end before the next rotation.
+const _: () = assert!(
+    MIN_INTERVAL.as_secs() >= MAX_AGE.as_secs() + access_token::LIFETIME.as_secs() + REFRESH_AGE.as_secs(),
+    "MIN_INTERVAL does not allow for MAX_AGE"
+);
 
 /// The signing keys of a function. They are a type parameter, so that a function without keys does not compile if it
 /// handles tokens.
@@ -94,41 +120,84 @@ pub enum SecretsError {
 
 /// The current credentials and keys, and the way to newer ones.
 pub struct Secrets<K> {
-    /// The sources of newer secrets. `None` if they do not come from Secrets Manager.
-    sources: Option<Sources>,
-    current: RwLock<Current<K>>,
-    refreshed_at: Mutex<Option<SystemTime>>,
-    clock: Arc<dyn Clock>,
-    dialect: Dialect,
+    credentials: DatabaseCredentials,
+    keys: Cache<K>,
 }
 
-struct Current<K> {
-    database: DatabaseAccess,
-    keys: Arc<K>,
-    fetched_at: SystemTime,
+/// Secrets whose sources are known and whose texts are not fetched yet.
+pub(crate) struct Unfetched {
+    sources: Sources,
+    dialect: Dialect,
+    clock: Arc<dyn Clock>,
+}
+
+/// The credentials of the database, which are fetched again only after the database has rejected them.
+#[derive(Clone)]
+struct DatabaseCredentials {
+    access: Cache<DatabaseAccess>,
+    dialect: Dialect,
+    clock: Arc<dyn Clock>,
+}
+
+impl Unfetched {
+    /// Reads the sources of a function with a database from the environment.
+    ///
+    /// # Errors
+    /// A setting is missing or wrong.
+    pub(crate) fn from_env<K: Keys>(clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
+        let (database, dialect) = SecretSource::database_from_env()?;
+        Self::with_keys_from_env::<K>(Some(database), dialect, clock)
+    }
+
+    fn with_keys_from_env<K: Keys>(
+        database: Option<SecretSource>,
+        dialect: Dialect,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SecretsError> {
+        let keys = if K::REQUIRED { Some(SecretSource::keys_from_env()?) } else { None };
+        let sources = Sources::new(database, keys, AwsCredentials::from_env)?;
+        Ok(Self { sources, dialect, clock })
+    }
+
+    /// Returns the database credentials if they are known without a fetch.
+    ///
+    /// # Errors
+    /// `DATABASE_URL` is not an address.
+    pub(crate) fn credentials(&self) -> Result<Option<Arc<dyn Credentials>>, SecretsError> {
+        let access = self.sources.known_database_access()?;
+        Ok(access.map(|access| Arc::new(self.database_credentials(access, self.clock.now())) as _))
+    }
+
+    /// Fetches the secrets, in one call.
+    ///
+    /// # Errors
+    /// A secret is wrong or unreachable.
+    pub(crate) async fn fetch<K: Keys>(self) -> Result<Secrets<K>, SecretsError> {
+        let started_at = self.clock.now();
+        let texts = self.sources.fetch().await?;
+        let credentials = self.database_credentials(texts.database_access()?, started_at);
+        let (keys, secret) = (parse_keys(texts.keys()?)?, self.sources.remote_keys());
+        Ok(Secrets { credentials, keys: Cache::new(keys, started_at, secret, parse_keys, self.clock) })
+    }
+
+    fn database_credentials(&self, access: DatabaseAccess, at: SystemTime) -> DatabaseCredentials {
+        let (secret, clock) = (self.sources.remote_database(), Arc::clone(&self.clock));
+        let access = Cache::new(access, at, secret, DatabaseAccess::parse_secret, Arc::clone(&clock));
+        DatabaseCredentials { access, dialect: self.dialect, clock }
+    }
+}
+
+fn parse_keys<K: Keys>(text: &str) -> Result<K, SecretsError> {
+    Ok(K::parse(text)?)
 }
 
 impl<K: Keys> Secrets<K> {
-    /// Loads the credentials and the keys from the sources that the environment names.
-    ///
-    /// # Errors
-    /// A setting or a secret is missing, wrong, or unreachable.
-    pub async fn load(clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
-        let (source, dialect) = SecretSource::database_from_env()?;
-        Ok(Self::load_from(Some(source), clock).await?.with_dialect(dialect))
-    }
-
     /// Loads the keys for a function without a database.
     ///
     /// # Errors
-    /// As for [`Secrets::load`].
+    /// A setting or a secret is missing, wrong, or unreachable.
     pub async fn load_keys(clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
-        Self::load_from(None, clock).await
-    }
-
-    async fn load_from(database: Option<SecretSource>, clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
-        let keys = if K::REQUIRED { Some(SecretSource::keys_from_env()?) } else { None };
-        Self::open(Sources::new(database, keys, AwsCredentials::from_env)?, clock).await
+        Unfetched::with_keys_from_env::<K>(None, Dialect::default(), clock)?.fetch().await
     }
 
     /// Loads both from Secrets Manager and ignores the environment.
@@ -143,90 +212,56 @@ impl<K: Keys> Secrets<K> {
     ) -> Result<Self, SecretsError> {
         let database = Some(SecretSource::SecretsManager(database_arn));
         let keys = K::REQUIRED.then_some(SecretSource::SecretsManager(keys_arn));
-        Self::open(Sources::new(database, keys, || Ok(aws))?, clock).await
-    }
-
-    async fn open(sources: Sources, clock: Arc<dyn Clock>) -> Result<Self, SecretsError> {
-        let current = Current::fetch(&sources, clock.now()).await?;
-        Ok(Self { sources: sources.can_change().then_some(sources), ..Self::new(current, clock) })
+        let sources = Sources::new(database, keys, || Ok(aws))?;
+        Unfetched { sources, dialect: Dialect::default(), clock }.fetch().await
     }
 
     /// Makes secrets that do not change.
     pub fn fixed(database: Config, keys: K, clock: Arc<dyn Clock>) -> Self {
-        let (database, keys) = (DatabaseAccess::Fixed(Arc::new(database)), Arc::new(keys));
-        Self::new(Current { database, keys, fetched_at: clock.now() }, clock)
-    }
-
-    fn new(current: Current<K>, clock: Arc<dyn Clock>) -> Self {
-        let (current, refreshed_at) = (RwLock::new(current), Mutex::new(None));
-        Self { sources: None, current, refreshed_at, clock, dialect: Dialect::default() }
+        let now = clock.now();
+        let access = DatabaseAccess::Fixed(Arc::new(database));
+        let access = Cache::new(access, now, None, DatabaseAccess::parse_secret, Arc::clone(&clock));
+        let credentials = DatabaseCredentials { access, dialect: Dialect::default(), clock: Arc::clone(&clock) };
+        Self { credentials, keys: Cache::new(keys, now, None, parse_keys, clock) }
     }
 
     /// Sets the kind of server that the database is.
     #[must_use]
     pub fn with_dialect(self, dialect: Dialect) -> Self {
-        Self { dialect, ..self }
+        Self { credentials: DatabaseCredentials { dialect, ..self.credentials }, ..self }
     }
 
-    /// Returns the signing keys. Fetches them if they are older than [`MAX_AGE`]; if that fails, the old ones stay in
-    /// use.
+    /// Returns the signing keys. Waits for newer ones if they are older than [`MAX_AGE`].
     pub async fn keys(&self) -> Arc<K> {
-        let age = self.clock.now().duration_since(self.read().fetched_at).unwrap_or_default();
-        if age >= MAX_AGE {
-            self.refresh_and_log().await;
-        }
-        Arc::clone(&self.read().keys)
+        self.keys.fresh(REFRESH_AGE, MAX_AGE).await
     }
 
     /// Fetches the signing keys, because a token names an unknown one, and returns them.
     pub async fn newest_keys(&self) -> Arc<K> {
-        self.refresh_and_log().await;
-        Arc::clone(&self.read().keys)
+        self.keys.newest().await
     }
 
-    async fn refresh_and_log(&self) {
-        if let Err(error) = self.refresh().await {
-            // The old ones stay in use, including a key that may have been removed.
-            tracing::error!("the secrets could not be refreshed: {}", report::chain(&error));
-        }
+    /// Lets a fetch of the keys end that a request has started. To be called after the response was sent, because Lambda
+    /// may freeze the environment as soon as it requests the next event.
+    pub async fn settle(&self) {
+        self.keys.settle().await;
     }
 
-    /// Fetches both, unless that was done less than [`REFRESH_INTERVAL`] ago or they cannot change.
-    async fn refresh(&self) -> Result<(), SecretsError> {
-        let Some(sources) = &self.sources else { return Ok(()) };
-        let mut refreshed_at = self.refreshed_at.lock().await;
-        let now = self.clock.now();
-        let passed = refreshed_at.and_then(|at| now.duration_since(at).ok());
-        if passed.is_some_and(|passed| passed < REFRESH_INTERVAL) {
-            return Ok(());
-        }
-        *refreshed_at = Some(now);
-        let fetched = Current::fetch(sources, now).await?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fetched;
-        Ok(())
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Current<K>> {
-        // No code panics while it holds the lock, and the value of a poisoned lock is complete.
-        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the credentials for the pool.
+    pub(crate) fn credentials(&self) -> Arc<dyn Credentials> {
+        Arc::new(self.credentials.clone())
     }
 }
 
-impl<K: Keys> Current<K> {
-    async fn fetch(sources: &Sources, fetched_at: SystemTime) -> Result<Self, SecretsError> {
-        let texts = sources.fetch().await?;
-        Ok(Self { database: texts.database_access()?, keys: Arc::new(K::parse(texts.keys()?)?), fetched_at })
-    }
-}
-
-impl<K: Keys> Credentials for Secrets<K> {
+impl Credentials for DatabaseCredentials {
     fn current(&self) -> Arc<Config> {
-        let access = self.read().database.clone();
-        access.config(self.clock.now())
+        self.access.current().config(self.clock.now())
     }
 
     fn renew(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.refresh_and_log())
+        Box::pin(async {
+            self.access.newest().await;
+        })
     }
 
     fn dialect(&self) -> Dialect {

@@ -68,6 +68,21 @@ impl SecretSource {
     }
 }
 
+/// A secret of Secrets Manager.
+pub(super) struct RemoteSecret {
+    client: Client,
+    arn: String,
+}
+
+impl RemoteSecret {
+    /// Fetches the text.
+    pub(super) async fn text(&self) -> Result<Zeroizing<String>, SecretsError> {
+        let fetched = batch_get(&self.client, vec![self.arn.clone()]).await?;
+        let text = fetched.into_iter().next().map(|(_, text)| text);
+        text.ok_or_else(|| SecretsError::NotReturned(self.arn.clone()))
+    }
+}
+
 /// The sources of both secrets. A function without a database, or without keys, lacks one.
 pub(super) struct Sources {
     database: Option<SecretSource>,
@@ -94,11 +109,6 @@ impl Sources {
         Ok(Self { database, keys, client })
     }
 
-    /// Whether a later fetch may return something else.
-    pub(super) fn can_change(&self) -> bool {
-        self.client.is_some()
-    }
-
     /// Fetches the secrets of Secrets Manager in one call.
     pub(super) async fn fetch(&self) -> Result<SecretTexts<'_>, SecretsError> {
         let arns = [&self.database, &self.keys].into_iter().flatten().filter_map(|source| source.arn());
@@ -108,6 +118,32 @@ impl Sources {
             None => Vec::new(),
         };
         Ok(SecretTexts { sources: self, fetched })
+    }
+
+    /// Returns the access to the database unless it has to be fetched.
+    pub(super) fn known_database_access(&self) -> Result<Option<DatabaseAccess>, SecretsError> {
+        let config = match &self.database {
+            // A function without a database never connects.
+            None => Config::new(),
+            Some(SecretSource::Environment(url)) => url.trim().parse().map_err(SecretsError::DatabaseUrl)?,
+            Some(SecretSource::Iam(auth)) => return Ok(Some(DatabaseAccess::Iam(Arc::clone(auth)))),
+            Some(SecretSource::SecretsManager(_)) => return Ok(None),
+        };
+        Ok(Some(DatabaseAccess::Fixed(Arc::new(config))))
+    }
+
+    /// Returns the secret with the database credentials, if they are in Secrets Manager.
+    pub(super) fn remote_database(&self) -> Option<RemoteSecret> {
+        self.remote(self.database.as_ref())
+    }
+
+    /// Returns the secret with the signing keys, if they are in Secrets Manager.
+    pub(super) fn remote_keys(&self) -> Option<RemoteSecret> {
+        self.remote(self.keys.as_ref())
+    }
+
+    fn remote(&self, source: Option<&SecretSource>) -> Option<RemoteSecret> {
+        Some(RemoteSecret { client: self.client.clone()?, arn: source?.arn()?.to_owned() })
     }
 }
 
@@ -123,14 +159,11 @@ impl SecretTexts<'_> {
 
     /// Returns the access to the database.
     pub(super) fn database_access(&self) -> Result<DatabaseAccess, SecretsError> {
-        let config = match &self.sources.database {
-            // A function without a database never connects.
-            None => Config::new(),
-            Some(SecretSource::Environment(url)) => url.trim().parse().map_err(SecretsError::DatabaseUrl)?,
-            Some(SecretSource::SecretsManager(arn)) => parse_database_secret(self.text_of(arn)?)?,
-            Some(SecretSource::Iam(auth)) => return Ok(DatabaseAccess::Iam(Arc::clone(auth))),
-        };
-        Ok(DatabaseAccess::Fixed(Arc::new(config)))
+        if let Some(access) = self.sources.known_database_access()? {
+            return Ok(access);
+        }
+        let arn = self.sources.database.as_ref().and_then(|source| source.arn()).unwrap_or_default();
+        DatabaseAccess::parse_secret(self.text_of(arn)?)
     }
 
     fn text_of(&self, arn: &str) -> Result<&str, SecretsError> {
@@ -140,7 +173,6 @@ impl SecretTexts<'_> {
 }
 
 /// The connection parameters of the database.
-#[derive(Clone)]
 pub(super) enum DatabaseAccess {
     /// Parameters with a password.
     Fixed(Arc<Config>),
@@ -149,10 +181,15 @@ pub(super) enum DatabaseAccess {
 }
 
 impl DatabaseAccess {
+    /// Parses a secret with the credentials.
+    pub(super) fn parse_secret(text: &str) -> Result<Self, SecretsError> {
+        Ok(Self::Fixed(Arc::new(parse_database_secret(text)?)))
+    }
+
     /// Returns the parameters for a connection that is opened `now`.
-    pub(super) fn config(self, now: SystemTime) -> Arc<Config> {
+    pub(super) fn config(&self, now: SystemTime) -> Arc<Config> {
         match self {
-            Self::Fixed(config) => config,
+            Self::Fixed(config) => Arc::clone(config),
             Self::Iam(auth) => {
                 let mut config = Config::new();
                 config.host(&auth.host).port(auth.port).dbname(&auth.database).user(&auth.user);

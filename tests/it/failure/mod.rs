@@ -3,6 +3,7 @@
 mod database_gone;
 mod dsql;
 mod iam_sign_in;
+mod key_age;
 mod panics;
 mod prepared_statements;
 mod secrets;

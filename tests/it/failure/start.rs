@@ -1,11 +1,15 @@
 //! Invalid settings: the function does not start, and its log states what to set.
 
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use expect_test::expect;
+use tests::process::spawn;
 
+use crate::support::deployment::ring;
+use crate::support::fake_secrets_manager::{FakeSecretsManager, JWT_SECRET};
 use crate::support::workspace::events_of;
-use crate::support::{self, Outcome, binaries, emulate};
+use crate::support::{self, KEY_ID, Outcome, binaries, emulate, guard, silence};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://user:password@127.0.0.1:1/name");
 const SECRET: (&str, &str) = ("JWT_SECRET", support::SECRET);
@@ -93,5 +97,51 @@ fn a_function_starts_without_the_settings_that_it_does_not_use() -> Outcome {
         let response: serde_json::Value = serde_json::from_str(&response)?;
         assert_eq!(response["statusCode"], 200, "{name}: {response}");
     }
+    Ok(())
+}
+
+/// The variables of a function whose database needs no secret and whose signing keys are in Secrets Manager.
+fn variables_with_remote_keys(database_url: &str, endpoint: &str) -> [(&'static str, String); 7] {
+    [
+        ("DATABASE_URL", database_url.to_owned()),
+        ("JWT_SECRET_ARN", JWT_SECRET.to_owned()),
+        ("AWS_ENDPOINT_URL", endpoint.to_owned()),
+        ("AWS_REGION", "eu-central-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        // Nothing listens there. The start does not use it.
+        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1".to_owned()),
+    ]
+}
+
+#[test]
+fn the_database_is_connected_while_the_signing_keys_are_fetched() -> Outcome {
+    let database = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("postgres://user:password@{}/name", database.local_addr()?);
+    let secrets_manager = FakeSecretsManager::start(String::new(), ring(&[(KEY_ID, support::SECRET)]))?;
+    secrets_manager.hang();
+    let variables = variables_with_remote_keys(&url, &secrets_manager.url());
+    let mut command = guard().command(binaries().path("data-get"));
+    command.env_clear().envs(variables).stdout(silence());
+    let _running = spawn(command)?;
+    // The database does not answer the connection either. So each of the two has started without the other.
+    let (_connection, _) = database.accept()?;
+    secrets_manager.wait_for_calls(1);
+    Ok(())
+}
+
+#[test]
+fn a_function_without_its_signing_keys_stops_although_the_database_does_not_answer() -> Outcome {
+    let database = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("postgres://user:password@{}/name", database.local_addr()?);
+    let secrets_manager = FakeSecretsManager::start(String::new(), ring(&[(KEY_ID, support::SECRET)]))?;
+    secrets_manager.deny();
+    let variables = variables_with_remote_keys(&url, &secrets_manager.url());
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let message = failure_message("data-get", &variables)?;
+    assert!(message.contains("the secrets could not be fetched from Secrets Manager"), "{message}");
+    assert!(message.contains("denied by the test"), "{message}");
+    // The connection that was not answered would have failed after four seconds, with a line of its own.
+    assert!(!message.contains("the database could not be reached"), "{message}");
     Ok(())
 }

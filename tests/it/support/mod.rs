@@ -6,6 +6,7 @@ mod database;
 pub mod deployment;
 mod endpoints;
 mod fake_dsql;
+pub mod fake_secrets_manager;
 mod forged;
 mod gateway;
 pub mod http_server;
