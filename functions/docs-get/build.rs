@@ -3,9 +3,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "Cargo passes settings to build scripts by environment variables")]
 
-#[path = "../build.rs"]
-mod fixed_address;
-
 use std::error::Error;
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -20,7 +17,6 @@ const STYLES: [&str; 2] = ["vendor/swagger-ui/swagger-ui.css", "page/page.css"];
 const SCRIPTS: [&str; 2] = ["vendor/swagger-ui/swagger-ui-bundle.js", "page/page.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    fixed_address::main();
     for file in [TEMPLATE].iter().chain(&STYLES).chain(&SCRIPTS) {
         println!("cargo::rerun-if-changed={file}");
     }

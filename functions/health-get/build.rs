@@ -2,13 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "the variable is a setting of the build, not of the function")]
 
-#[path = "../build.rs"]
-mod fixed_address;
-
 use std::process::Command;
 
 fn main() {
-    fixed_address::main();
     println!("cargo::rerun-if-env-changed=KEYHOLD_COMMIT");
     println!("cargo::rerun-if-changed=../../.git/HEAD");
     println!("cargo::rerun-if-changed=../../.git/logs/HEAD");
