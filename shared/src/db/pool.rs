@@ -29,7 +29,7 @@ const STALE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum time for the response to a readiness check.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of attempts if concurrent transactions cause a rollback (serialization failure or deadlock).
-const CONFLICT_ATTEMPTS: usize = 3;
+const CONFLICT_ATTEMPTS: usize = 5;
 /// The same on DSQL, which rolls back in cases where PostgreSQL waits.
 const CONFLICT_ATTEMPTS_ON_DSQL: usize = 12;
 /// Maximum length of the first pause between attempts on DSQL. It doubles with each further pause.

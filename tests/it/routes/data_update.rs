@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{in_process, race};
+use crate::support::{Outcome, in_process, race};
 
 #[tokio::test]
 async fn a_replaced_value_has_a_new_version() {
@@ -104,6 +104,60 @@ async fn one_of_several_concurrent_writes_with_the_same_if_match_succeeds() {
     });
     let expected = [("200".to_owned(), 1), ("412 PRECONDITION_FAILED".to_owned(), 7)];
     assert_eq!(outcomes.await, expected.into());
+}
+
+/// Writes that create a key at the same time count it once, whichever of them waits.
+#[tokio::test]
+async fn concurrent_writes_of_a_new_key_are_counted_exactly() -> Outcome {
+    let service = in_process();
+    let ada = service.anonymous().sign_up("ada").await;
+    for round in 0..5 {
+        let path = format!("/api/data/key-{round}");
+        let outcomes = race(12, |index| {
+            let (ada, path) = (ada.clone(), path.clone());
+            async move {
+                match index % 4 {
+                    0 => ada.post("/api/data", &json!({ "key": &path[10..], "value": index }).to_string()).await,
+                    1 => ada.delete(&path).await,
+                    _ => {
+                        ada.put(&format!("{path}?upsert=true"), &json!({ "value": "x".repeat(index) }).to_string())
+                            .await
+                    }
+                }
+            }
+        });
+        let expected = ["200", "201", "404 KEY_NOT_FOUND", "409 KEY_EXISTS"];
+        let outcomes = outcomes.await;
+        assert!(outcomes.keys().all(|outcome| expected.contains(&outcome.as_str())), "{outcomes:?}");
+    }
+    let database = service.database.connect().await;
+    let counted = "select keys = (select count(*) from data_store)
+        and bytes = (select coalesce(sum(octet_length(key) + octet_length(value)), 0) from data_store)
+        and version >= (select coalesce(max(version), 0) from data_store) from user_counters";
+    assert!(database.query_one(counted, &[]).await?.get::<_, bool>(0), "the counters must match the values");
+    Ok(())
+}
+
+/// An index on a column that every write changes would have an entry for each write.
+#[tokio::test]
+async fn repeated_writes_of_a_key_touch_no_index() -> Outcome {
+    let service = in_process();
+    let ada = service.anonymous().sign_up("ada").await;
+    ada.store("key", json!(0)).await;
+    for value in 0..5 {
+        assert_eq!(ada.put("/api/data/key", &json!({ "value": value }).to_string()).await.status, 200);
+    }
+    // A connection adds its writes to the statistics at the latest when it ends.
+    let database = service.database.connect().await;
+    let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()";
+    database.query(end, &[]).await?;
+    let updates = "select relname::text, n_tup_upd, n_tup_hot_upd from pg_stat_user_tables
+        where relname in ('data_store', 'user_counters') order by relname";
+    let updates = database.query(updates, &[]).await?;
+    let updates: Vec<(String, i64, i64)> = updates.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(updates, [("data_store".to_owned(), 5, 5), ("user_counters".to_owned(), 6, 6)]);
+    Ok(())
 }
 
 #[tokio::test]
