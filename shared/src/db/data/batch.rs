@@ -89,7 +89,7 @@ struct Changes<'a> {
     /// The numbers of the operations in the batch, from 1 on.
     numbers: Vec<i64>,
     expires_at: Vec<Option<SystemTime>>,
-    /// Whether there is no row under the key.
+    /// Whether the key has to be inserted.
     is_new: Vec<bool>,
     /// Whether there is a row that has not expired.
     is_live: Vec<bool>,
