@@ -148,7 +148,7 @@ impl Work for Transaction<'_> {
 
 impl Transaction<'_> {
     /// Checks the session, reads the rows of the keys, and locks them if the batch writes. Returns no row if the session has
-    /// ended, and one without a key if there is none under the keys. Values are left out unless an operation reads them and they
+    /// ended, and one without a key if the keys have none. Values are left out unless an operation reads them and they
     /// fit into the response.
     async fn stored_rows(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         const READ: &str = stored_rows!("");
