@@ -180,3 +180,52 @@ async fn a_body_without_a_value_is_rejected() {
     assert_eq!(ada.put("/api/data/key", r#"{"value":null}"#).await.status, 200);
     assert_eq!(ada.get("/api/data/key").await.value_text(), "null");
 }
+
+/// Forces an interleaving of the races above: the write has found no row and then waits for the counters.
+#[tokio::test]
+async fn a_write_that_waits_while_its_new_key_is_inserted_replaces_the_value() -> Outcome {
+    let service = in_process();
+    let ada = service.anonymous().sign_up("ada").await;
+    let mut database = service.database.connect().await;
+    let other = database.transaction().await?;
+    let count = "update user_counters set version = 7, keys = 1, bytes = 4, keys_allowed = 10, bytes_allowed = 1000";
+    assert_eq!(other.execute(count, &[]).await?, 1);
+    let writer = tokio::spawn({
+        let ada = ada.clone();
+        async move { ada.put("/api/data/key?upsert=true", r#"{"value":23}"#).await }
+    });
+    service.database.until_a_statement_waits().await;
+    let insert = "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
+        select user_id, 'key', '1', 7, 7, '2026-01-01', '2026-01-01' from user_counters";
+    other.execute(insert, &[]).await?;
+    other.commit().await?;
+    assert_eq!(writer.await?.outcome(), "200");
+    let entry = ada.get("/api/data/key").await.json();
+    assert_eq!((&entry["data"]["value"], &entry["data"]["version"]), (&json!(23), &json!(8)));
+    let counters = database.query_one("select keys, bytes from user_counters", &[]).await?;
+    assert_eq!((counters.get::<_, i64>(0), counters.get::<_, i64>(1)), (1, 5), "the replaced value was subtracted");
+    Ok(())
+}
+
+/// Forces another one: the write waits for a row that is then deleted.
+#[tokio::test]
+async fn a_write_that_waits_while_its_value_is_deleted_creates_it() -> Outcome {
+    let service = in_process();
+    let ada = service.anonymous().sign_up("ada").await;
+    ada.store("key", json!("old value")).await;
+    let mut database = service.database.connect().await;
+    let other = database.transaction().await?;
+    other.execute("delete from data_store", &[]).await?;
+    let writer = tokio::spawn({
+        let ada = ada.clone();
+        async move { ada.put("/api/data/key?upsert=true", r#"{"value":1}"#).await }
+    });
+    service.database.until_a_statement_waits().await;
+    other.execute("update user_counters set keys = 0, bytes = 0", &[]).await?;
+    other.commit().await?;
+    assert_eq!(writer.await?.outcome(), "201");
+    assert_eq!(ada.get("/api/data/key").await.json()["data"]["version"], 2);
+    let counters = database.query_one("select keys, bytes from user_counters", &[]).await?;
+    assert_eq!((counters.get::<_, i64>(0), counters.get::<_, i64>(1)), (1, 4));
+    Ok(())
+}
