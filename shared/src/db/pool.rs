@@ -230,9 +230,6 @@ impl Database {
 
     /// Takes a connection from the pool, or opens one. With `probe`, it replaces a connection that does not respond.
     async fn connection(&self, probe: bool) -> Result<Object, Error> {
-        // Lets the runtime poll its sockets, so that a connection that the server has closed is noticed before it is
-        // used. Afterwards it would be unknown whether the statement was executed.
-        tokio::task::yield_now().await;
         let client = self.pool.get().await.map_err(unavailable)?;
         if !probe {
             return Ok(client);

@@ -29,14 +29,12 @@ pub async fn find(
     now: SystemTime,
 ) -> Result<Lookup, Error> {
     const SQL: &str = "
-        with session as (
-            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-        )
         select d.version, case when $5::bigint[] is null or d.version = any($5) then null else d.value end as value,
                d.created_at, d.updated_at, d.expires_at
-        from session
+        from sessions s
         left join data_store d
-            on d.user_id = session.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)";
+            on d.user_id = s.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)
+        where s.user_id = $1 and s.id = $2 and s.expires_at > $3";
     let row = db
         .query_opt(
             Effect::Read,
