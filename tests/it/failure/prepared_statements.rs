@@ -127,12 +127,23 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
     database.query("select pg_stat_reset()", &[]).await?;
 
     let ada = service.anonymous().sign_up("ada").await;
+    // A page of a prefix must not read the keys that follow.
+    database
+        .execute(
+            "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
+             select id, 'other-' || n, '1', n, n, created_at, created_at from users, generate_series(1, 2000) n
+             where username = 'ada'",
+            &[],
+        )
+        .await?;
     for round in 0..3 {
         let key = format!("/api/data/key-{round}");
         assert_eq!(ada.put(&format!("{key}?upsert=true"), r#"{"value":1}"#).await.outcome(), "201");
         assert_eq!(ada.get(&key).await.outcome(), "200");
         assert_eq!(ada.put(&key, r#"{"value":2}"#).await.outcome(), "200");
-        assert_eq!(ada.get("/api/data?prefix=key&limit=2&values=true").await.outcome(), "200");
+        assert_eq!(ada.get("/api/data?prefix=key&limit=100&values=true").await.outcome(), "200");
+        assert_eq!(ada.get("/api/data?prefix=key&limit=100").await.outcome(), "200");
+        assert_eq!(ada.get("/api/data?limit=10").await.outcome(), "200");
         let batch = r#"{"operations":[{"op":"put","key":"batch","value":1,"upsert":true},{"op":"get","key":"key-0"}]}"#;
         assert_eq!(ada.post("/api/data/batch", batch).await.outcome(), "200");
         assert_eq!(ada.get("/api/account").await.outcome(), "200");

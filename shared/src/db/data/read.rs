@@ -84,7 +84,7 @@ pub const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Makes the statement of a page: the expression of the value, the columns of `found` that it needs, and the relation `m`.
 macro_rules! page {
-    ($value:literal, $found:literal, $measured:literal) => {
+    ($end:literal, $value:literal, $found:literal, $measured:literal) => {
         concat!(
             "
             with session as (
@@ -94,8 +94,10 @@ macro_rules! page {
             $found,
             "
                 from data_store d
-                where d.user_id = $1 and exists (select from session) and d.key > $4 and d.key >= $5
-                    and ($6::text is null or d.key < $6) and (d.expires_at is null or d.expires_at > $3)
+                where d.user_id = $1 and exists (select from session) and d.key > $4 and d.key >= $5",
+            $end,
+            "
+                    and (d.expires_at is null or d.expires_at > $3)
                 order by d.key limit $7 + 1
             )
             select m.key, m.version, m.created_at, m.updated_at, m.expires_at, ",
@@ -117,13 +119,25 @@ macro_rules! page {
 pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: SystemTime) -> Result<Page, Error> {
     // One row more than the limit tells whether more follow. `exists (select from session)` instead of a join lets the
     // planner use the order of the index; with a join it would sort all rows of the user.
-    const KEYS: &str = page!("null::text", "", "found");
+    //
+    // The end of the prefix is part of the text only if there is one: a plan for a parameter that may be null would not use it
+    // to end the index scan.
+    macro_rules! keys {
+        ($end:literal) => {
+            page!($end, "null::text", "", "found")
+        };
+    }
     // Rows after those that fit have no value. `rows` adds up faster than the default `range`, which looks for equal keys.
-    const VALUES: &str = page!(
-        "case when m.bytes_so_far <= $8 or m.bytes_so_far = m.bytes then m.value end",
-        ", d.value, octet_length(d.value) as bytes",
-        "(select *, sum(bytes) over (order by key rows unbounded preceding) as bytes_so_far from found)"
-    );
+    macro_rules! values {
+        ($end:literal) => {
+            page!(
+                $end,
+                "case when m.bytes_so_far <= $8 or m.bytes_so_far = m.bytes then m.value end",
+                ", d.value, octet_length(d.value) as bytes",
+                "(select *, sum(bytes) over (order by key rows unbounded preceding) as bytes_so_far from found)"
+            )
+        };
+    }
     let PageRequest { prefix, after, limit, values } = page;
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
@@ -135,11 +149,13 @@ pub async fn list(db: &Database, session: Session, page: PageRequest<'_>, now: S
         (&limit.number(), Type::INT8),
         (&(PAGE_BYTES as i64), Type::INT8),
     ];
-    let rows = if values {
-        db.query(Effect::Read, VALUES, parameters).await?
-    } else {
-        db.query(Effect::Read, KEYS, &parameters[..7]).await?
+    let (sql, parameters) = match (values, prefix.end().is_some()) {
+        (true, true) => (values!(" and d.key < $6"), parameters),
+        (true, false) => (values!(""), parameters),
+        (false, true) => (keys!(" and d.key < $6"), &parameters[..7]),
+        (false, false) => (keys!(""), &parameters[..7]),
     };
+    let rows = db.query(Effect::Read, sql, parameters).await?;
     let Some(first) = rows.first() else {
         return Err(db::Error::SessionEnded.into());
     };
