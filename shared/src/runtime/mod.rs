@@ -129,7 +129,7 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
 }
 
 /// Always has a timer that ends before the time limits of requests and statements. Otherwise each of these would be the earliest
-/// timer, for which Tokio wakes its own event loop: four system calls for a request with one statement.
+/// timer, for which Tokio wakes its own event loop: three system calls for a request with one statement.
 async fn keep_early_timer() {
     let mut ticks = tokio::time::interval(Duration::from_secs(2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
