@@ -132,7 +132,7 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
         .execute(
             "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
              select id, 'other-' || n, '1', n, n, created_at, created_at from users, generate_series(1, 2000) n
-             where username = 'ada'",
+             where username_canonical = 'ada'",
             &[],
         )
         .await?;
