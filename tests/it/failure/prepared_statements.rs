@@ -119,16 +119,9 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
              analyze users; analyze sessions; analyze data_store; analyze user_counters;",
         )
         .await?;
-    // Existing connections have the old setting. All of them add the rows that they have read to the statistics when they end.
-    let database = service.database.connect().await;
-    let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
-        where datname = current_database() and pid <> pg_backend_pid()";
-    database.query(end, &[]).await?;
-    database.query("select pg_stat_reset()", &[]).await?;
-
     let ada = service.anonymous().sign_up("ada").await;
     // A page of a prefix must not read the keys that follow.
-    database
+    loader
         .execute(
             "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
              select id, 'other-' || n, '1', n, n, created_at, created_at from users, generate_series(1, 2000) n
@@ -136,6 +129,13 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
             &[],
         )
         .await?;
+    // Existing connections have the old setting. All of them add the rows that they have read to the statistics when they end.
+    let database = service.database.connect().await;
+    let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()";
+    database.query(end, &[]).await?;
+    database.query("select pg_stat_reset()", &[]).await?;
+
     for round in 0..3 {
         let key = format!("/api/data/key-{round}");
         assert_eq!(ada.put(&format!("{key}?upsert=true"), r#"{"value":1}"#).await.outcome(), "201");
