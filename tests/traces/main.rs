@@ -247,24 +247,24 @@ async fn a_request_is_a_span_of_the_callers_trace_with_its_slow_steps_as_childre
     check(
         &missed.spans(),
         &expect![[r#"
-            GET /api/data/{key} (kind 2, status 0)
-              error.type: KEY_NOT_FOUND
-              faas.coldstart: false
-              faas.invocation_id: an id
-              faas.trigger: http
-              http.request.method: GET
-              http.response.status_code: 404
-              http.route: /api/data/{key}
-              keyhold.request_id: request-1
-              session.id: an id
-              user.id: an id
-              connect (kind 3, status 0)
-                db.operation.name: connect
-                db.system.name: postgresql
-              postgresql (kind 3, status 0)
-                db.query.text: select d.version, case when $5::bigint[]
-                db.system.name: postgresql
-        "#]],
+        GET /api/data/{key} (kind 2, status 0)
+          error.type: KEY_NOT_FOUND
+          faas.coldstart: false
+          faas.invocation_id: an id
+          faas.trigger: http
+          http.request.method: GET
+          http.response.status_code: 404
+          http.route: /api/data/{key}
+          keyhold.request_id: request-1
+          session.id: an id
+          user.id: an id
+          connect (kind 3, status 0)
+            db.operation.name: connect
+            db.system.name: postgresql
+          postgresql (kind 3, status 0)
+            db.query.text: select d.version, case when $5::bigint[]
+            db.system.name: postgresql
+    "#]],
     );
     exports.push(missed);
 
@@ -276,23 +276,23 @@ async fn a_request_is_a_span_of_the_callers_trace_with_its_slow_steps_as_childre
     check(
         &failed.spans(),
         &expect![[r#"
-            GET /api/data/{key} (kind 2, status 2)
-              error.type: INTERNAL_SERVER_ERROR
-              faas.coldstart: false
-              faas.invocation_id: an id
-              faas.trigger: http
-              http.request.method: GET
-              http.response.status_code: 500
-              http.route: /api/data/{key}
-              keyhold.request_id: request-1
-              session.id: an id
-              user.id: an id
-              postgresql (kind 3, status 2)
-                db.query.text: select d.version, case when $5::bigint[]
-                db.response.status_code: 42P01
-                db.system.name: postgresql
-                error.type: 42P01
-        "#]],
+        GET /api/data/{key} (kind 2, status 2)
+          error.type: INTERNAL_SERVER_ERROR
+          faas.coldstart: false
+          faas.invocation_id: an id
+          faas.trigger: http
+          http.request.method: GET
+          http.response.status_code: 500
+          http.route: /api/data/{key}
+          keyhold.request_id: request-1
+          session.id: an id
+          user.id: an id
+          postgresql (kind 3, status 2)
+            db.query.text: select d.version, case when $5::bigint[]
+            db.response.status_code: 42P01
+            db.system.name: postgresql
+            error.type: 42P01
+    "#]],
     );
     exports.push(failed);
 
