@@ -28,7 +28,8 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 const STALE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum time for the response to a readiness check.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum number of attempts if concurrent transactions cause a rollback (serialization failure or deadlock).
+/// Maximum number of attempts if concurrent transactions cause a rollback (serialization failure, deadlock, or
+/// an insertion of the same key).
 const CONFLICT_ATTEMPTS: usize = 5;
 /// The same on DSQL, which rolls back in cases where PostgreSQL waits.
 const CONFLICT_ATTEMPTS_ON_DSQL: usize = 12;

@@ -1,5 +1,5 @@
 //! Headers of requests and responses. The maps of the crate `http` are not used: they hash each name and parse each value,
-//! and an event has few headers of which functions read four.
+//! and functions read few of them.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -61,15 +61,15 @@ const UNROUTED: &str = "$default";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
-    route_key: Option<&'a str>,
+    #[serde(borrow)]
+    route_key: Option<Cow<'a, str>>,
     raw_query_string: Option<String>,
     headers: Option<Headers>,
     path_parameters: Option<Members>,
     #[serde(borrow)]
     request_context: RequestContext<'a>,
     body: Option<String>,
-    #[serde(default)]
-    is_base64_encoded: bool,
+    is_base64_encoded: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -109,7 +109,7 @@ impl Request {
             } else {
                 PathParameters::Decoded(parameters)
             },
-            body: if event.is_base64_encoded { STANDARD.decode(body)? } else { body.into_bytes() },
+            body: if event.is_base64_encoded == Some(true) { STANDARD.decode(body)? } else { body.into_bytes() },
         })
     }
 

@@ -1,8 +1,7 @@
 //! The log: one line for each event, JSON in Lambda and text elsewhere.
 //!
-//! `tracing-subscriber` is used only with the feature `otlp`: its registry of spans and its formats are a tenth of a
-//! function, and a span takes longer than the log line that it is for. The line of an event takes the route and the id of
-//! the request from [`stats`] instead.
+//! `tracing-subscriber` is used only with the feature `otlp`: without it, a request needs no span of its own for the log. The
+//! line of an event takes the route and the id of the request from [`stats`] instead.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;

@@ -122,6 +122,7 @@ macro_rules! stored_rows {
         )
     };
 }
+
 impl Work for Transaction<'_> {
     type Output = Result<Vec<BatchResult>, BatchError>;
 

@@ -24,6 +24,7 @@ const MAX_PAGES: usize = 5;
 const MAX_USERS: usize = 20;
 /// Statements that a run spends on the values of one deleted user.
 const MAX_STEPS: usize = 50;
+
 /// Removes values of deleted users among some thousand users and returns how many it removed. On PostgreSQL it does nothing.
 ///
 /// Each run starts at a random position, so that repeated runs reach all rows.
