@@ -230,7 +230,7 @@ impl MigrationConnection {
     /// Returns true, after a pause, if a statement conflicted and has attempts left.
     async fn should_retry<T>(&self, outcome: &Result<T, tokio_postgres::Error>, attempts: &mut u32) -> bool {
         let retry = self.dialect == Dialect::AuroraDsql
-            && outcome.as_ref().is_err_and(is_conflict)
+            && outcome.as_ref().is_err_and(|error| is_conflict(error) || is_catalog_conflict(error))
             && *attempts < CATALOG_ATTEMPTS;
         if retry {
             tokio::time::sleep(PAUSE_AFTER_CONFLICT * *attempts).await;
@@ -238,6 +238,14 @@ impl MigrationConnection {
         }
         retry
     }
+}
+
+/// Whether a concurrent run has changed the same row of the catalog, for example the privileges of a table. PostgreSQL has
+/// no code of its own for that.
+fn is_catalog_conflict(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        *error.code() == SqlState::INTERNAL_ERROR && error.message() == "tuple concurrently updated"
+    })
 }
 
 /// A row of the history.
