@@ -8,6 +8,7 @@ mod template;
 
 use std::{
     fs,
+    io::Write,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     process,
@@ -102,15 +103,43 @@ impl Server {
 
     /// Starts a server whose data is removed with it and does not survive a crash.
     pub fn throw_away(tools: &Tools, options: Options) -> Result<Self, Error> {
+        let mut server = Self::claim(tools, options)?;
+        template::copy(tools, server.account, server.version, &server.data())?;
+        server.start()?;
+        Ok(server)
+    }
+
+    /// Makes a server whose data does not exist yet and is removed with it.
+    fn claim(tools: &Tools, options: Options) -> Result<Self, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("server-{}-{count}", process::id());
         let folder = template::folder(tools).join(name);
         let log = template::sweep_and(tools, || lock(&folder))?;
-        let mut server = Self::new(tools, &folder, log, options, true)?;
-        template::copy(tools, server.account, server.version, &server.data())?;
-        server.start()?;
-        Ok(server)
+        Self::new(tools, &folder, log, options, true)
+    }
+
+    /// Starts a replica of this server by streaming replication. This server restarts, which closes its connections.
+    pub fn replicate(&mut self) -> Result<Self, Error> {
+        self.stop();
+        let access = self.data().join("pg_hba.conf");
+        append(&access, "host replication all all scram-sha-256\n")?;
+        let replica = Self::claim(&self.tools, Options { version: self.version, ..Options::default() })?;
+        template::copy_data(self.account, &self.data(), &replica.data())?;
+        self.start()?;
+        let mut replica = replica;
+        replica.follow(self)?;
+        Ok(replica)
+    }
+
+    /// Starts this stopped server as a replica of `primary`, from which it must not have diverged.
+    pub fn follow(&mut self, primary: &Self) -> Result<(), Error> {
+        let port = primary.port;
+        let source = format!("primary_conninfo = 'host=127.0.0.1 port={port} user={USER} password={PASSWORD}'\n");
+        append(&self.data().join("postgresql.auto.conf"), &source)?;
+        let signal = self.data().join("standby.signal");
+        fs::write(&signal, "").map_err(|error| Error::file(&signal, error))?;
+        self.start()
     }
 
     fn new(tools: &Tools, folder: &Path, log: Log, options: Options, throw_away: bool) -> Result<Self, Error> {
@@ -235,6 +264,12 @@ fn lock(folder: &Path) -> Result<Log, Error> {
             "Another `cargo dev` of this checkout is running. Use it, or stop it first.",
         )
     })
+}
+
+/// Appends text to a file. Appending to the file that PostgreSQL owns keeps its owner.
+fn append(path: &Path, text: &str) -> Result<(), Error> {
+    let file = fs::OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| Error::file(path, error))
 }
 
 fn setting(setting: &str) -> [&str; 2] {

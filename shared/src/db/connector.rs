@@ -1,18 +1,20 @@
-//! Opens connections with the current credentials. They use TLS unless the server is on this machine or the settings
-//! say `sslmode=disable`.
+//! Opens connections with the current credentials, to the writer only. They use TLS unless the server is on this machine or
+//! the settings say `sslmode=disable`.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Error, NoTls, Socket};
+use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
@@ -26,6 +28,8 @@ use crate::telemetry::{spans, stats};
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time before the first TCP keepalive.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
+/// The log message for a server that is not the writer.
+const READ_ONLY: &str = "the database server is a replica or read-only, so the connection was closed: DATABASE_HOST must lead to the writer";
 
 /// The connector of the pool.
 pub(super) struct Connector {
@@ -98,11 +102,50 @@ where
     T::Stream: Send + 'static,
 {
     let (client, connection) = config.connect(tls).await?;
-    let driver = tokio::spawn(async move {
-        // The error is not logged here: a pending statement reports it too, and between requests it has no consequence.
-        let _ = connection.await;
-    });
+    let is_read_only = is_read_only(&connection);
+    let driver = tokio::spawn(drive(connection));
+    if is_read_only {
+        // Returns the error of a closed connection, which `drive` makes it.
+        client.check_connection().await?;
+    }
     Ok((client, driver))
+}
+
+/// Exchanges the messages of a connection until it ends, or until the server reports that it has become read-only. The
+/// connection is then closed, and its client reports that it is.
+async fn drive<S, T>(mut connection: Connection<S, T>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    poll_fn(|context| {
+        loop {
+            let message = connection.poll_message(context);
+            if is_read_only(&connection) {
+                tracing::warn!("{READ_ONLY}");
+                return Poll::Ready(());
+            }
+            match message {
+                Poll::Ready(Some(Ok(_))) => {}
+                // An error is not logged here: a pending statement reports it too, and between requests it has no
+                // consequence.
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+}
+
+/// Whether the server is a replica, or accepts no writes. After a failover, the former writer is one of these, and its rows
+/// are outdated. PostgreSQL 14 and later reports both settings at the start of a connection and after each change
+/// (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC>).
+fn is_read_only<S, T>(connection: &Connection<S, T>) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    ["in_hot_standby", "default_transaction_read_only"].iter().any(|name| connection.parameter(name) == Some("on"))
 }
 
 /// Whether all hosts are Unix sockets or loopback addresses, on which no other machine can listen.

@@ -183,7 +183,7 @@ impl Database {
                 _ => (stale, STATEMENT_TIMEOUT),
             };
             let client = self.connection(probe).await?;
-            match attempt(client, work, &self.preparation, time_limit).await {
+            match attempt(client, work, effect, &self.preparation, time_limit).await {
                 Attempt::Completed(output) => {
                     self.record_response();
                     return Ok(output);
@@ -272,6 +272,7 @@ pub async fn ping(db: &Database) -> Result<(), Error> {
 async fn attempt<W: Work>(
     client: Object,
     work: &W,
+    effect: Effect,
     preparation: &PreparationState,
     time_limit: Duration,
 ) -> Attempt<W::Output> {
@@ -285,6 +286,10 @@ async fn attempt<W: Work>(
         Err(_) => spans::record_failure(&span, None),
     }
     match outcome {
+        // The response may contain the news that the server has become read-only, and then rows that are outdated.
+        Ok(Ok(_)) if effect == Effect::Read && guard.client().is_closed() => {
+            Attempt::ConnectionLost("the server closed the connection or became read-only".into())
+        }
         Ok(Ok(output)) => {
             guard.complete();
             Attempt::Completed(output)

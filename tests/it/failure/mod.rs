@@ -2,6 +2,7 @@
 
 mod database_gone;
 mod dsql;
+mod failover;
 mod iam_sign_in;
 mod key_age;
 mod panics;

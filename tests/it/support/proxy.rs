@@ -1,8 +1,9 @@
-//! A TCP proxy between the service and PostgreSQL that can drop all traffic without closing connections.
+//! A TCP proxy between the service and PostgreSQL that can drop all traffic without closing connections, and that can lead
+//! new connections to another server, like the name of a database after a failover.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Forwards connections to a server. Connections that were open at a cut discard all bytes after it.
 pub struct Proxy {
     address: SocketAddr,
+    target: Arc<AtomicU16>,
     generation: Arc<AtomicU32>,
 }
 
@@ -21,16 +23,26 @@ impl Proxy {
         let address = listener.local_addr().expect("the port");
         let generation = Arc::new(AtomicU32::new(0));
         let current = Arc::clone(&generation);
+        let target = Arc::new(AtomicU16::new(port));
+        let leads_to = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", port)).await.expect("the server");
+                // A stopped server refuses the connection, which closes that of the client.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", leads_to.load(Ordering::SeqCst))).await else {
+                    continue;
+                };
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
                 let born = current.load(Ordering::SeqCst);
                 tokio::spawn(forward(from_client, to_server, Arc::clone(&current), born));
                 tokio::spawn(forward(from_server, to_client, Arc::clone(&current), born));
             }
         });
-        Self { address, generation }
+        Self { address, target, generation }
+    }
+
+    /// Leads new connections to another port. Open connections stay.
+    pub fn lead_to(&self, port: u16) {
+        self.target.store(port, Ordering::SeqCst);
     }
 
     /// The port to connect to.

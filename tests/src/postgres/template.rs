@@ -38,6 +38,11 @@ pub(super) fn copy(tools: &Tools, account: Account, version: Version, data: &Pat
     fs::rename(&partial, data).map_err(|error| Error::file(data, error))
 }
 
+/// Copies the data of a stopped server.
+pub(super) fn copy_data(account: Account, from: &Path, to: &Path) -> Result<(), Error> {
+    copy_folder(from, to, account).map_err(|error| Error::file(from, error))
+}
+
 /// Removes a folder if it exists.
 pub(super) fn remove(folder: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(folder) {
