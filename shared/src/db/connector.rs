@@ -31,10 +31,13 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 /// The log message for a server that is not the writer.
 const READ_ONLY: &str = "the database server is a replica or read-only, so the connection was closed: DATABASE_HOST must lead to the writer";
 
+/// The TLS configuration, made for the first connection that uses TLS.
+pub(super) type Tls = Arc<OnceLock<MakeRustlsConnect>>;
+
 /// The connector of the pool.
 pub(super) struct Connector {
     credentials: Arc<dyn Credentials>,
-    tls: Arc<OnceLock<MakeRustlsConnect>>,
+    tls: Tls,
     preparation: Arc<PreparationState>,
 }
 
@@ -58,8 +61,8 @@ impl Connect for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(credentials: Arc<dyn Credentials>, preparation: Arc<PreparationState>) -> Self {
-        Self { credentials, tls: Arc::default(), preparation }
+    pub(super) fn new(credentials: Arc<dyn Credentials>, tls: Tls, preparation: Arc<PreparationState>) -> Self {
+        Self { credentials, tls, preparation }
     }
 
     /// Connects. If the server rejects the credentials, tries once more with newer ones.
@@ -135,6 +138,18 @@ where
         }
     })
     .await;
+}
+
+/// Asks the server to cancel the statement that runs on a connection. The request takes a connection of its own.
+///
+/// # Errors
+/// The server could not be reached.
+pub(super) async fn cancel(client: &Client, tls: &Tls) -> Result<(), Error> {
+    let token = client.cancel_token();
+    match tls.get() {
+        Some(tls) => token.cancel_query(tls.clone()).await,
+        None => token.cancel_query(NoTls).await,
+    }
 }
 
 /// Whether the server is a replica, or accepts no writes. After a failover, the former writer is one of these, and its rows

@@ -1,17 +1,19 @@
 //! The connection pool: runs statements on connections that are likely alive, and retries after lost connections and
 //! conflicts.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, Row};
 use tracing::Instrument;
 
-use super::connector::Connector;
+use super::connector::{Connector, Tls, cancel};
 use super::statement::{Connection, Preparation, PreparationState, Statement, Work, is_outdated, is_unknown};
 use super::{Credentials, Dialect, Effect, Error, Parameters, is_conflict, rejected};
 use crate::clock::{Clock, Stopwatch};
@@ -22,6 +24,8 @@ use crate::telemetry::{spans, stats};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// Maximum time for a statement or a transaction, waiting for locks included.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time to cancel a statement that took too long.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Idle time after which a connection may be stale: a frozen environment does not notice that its socket dies.
 const STALE_AFTER: Duration = Duration::from_secs(10);
 /// Maximum time for the first response on a connection that may be stale.
@@ -52,6 +56,7 @@ pub struct Database {
     pool: Pool,
     dialect: Dialect,
     clock: Arc<dyn Clock>,
+    tls: Tls,
     preparation: Arc<PreparationState>,
     /// Time of the last response in milliseconds since 1970. A monotonic clock would not advance while Lambda freezes
     /// the environment.
@@ -100,9 +105,10 @@ impl Database {
         let PoolSettings { connections, preparation } = settings;
         let dialect = credentials.dialect();
         let preparation = Arc::new(PreparationState::new(preparation, dialect));
+        let tls = Tls::default();
         let manager = Manager::from_connect(
             Config::new(),
-            Connector::new(credentials, Arc::clone(&preparation)),
+            Connector::new(credentials, Arc::clone(&tls), Arc::clone(&preparation)),
             // `Clean` would send `discard all`, on which RDS Proxy pins the connection.
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
@@ -114,7 +120,7 @@ impl Database {
             .build();
         // The builder fails only for timeouts without a runtime.
         let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { pool, dialect, clock, preparation, last_response_at: AtomicU64::new(0) }
+        Self { pool, dialect, clock, tls, preparation, last_response_at: AtomicU64::new(0) }
     }
 
     /// Returns the kind of server.
@@ -183,7 +189,7 @@ impl Database {
                 _ => (stale, STATEMENT_TIMEOUT),
             };
             let client = self.connection(probe).await?;
-            match attempt(client, work, effect, &self.preparation, time_limit).await {
+            match self.attempt(client, work, effect, time_limit).await {
                 Attempt::Completed(output) => {
                     self.record_response();
                     return Ok(output);
@@ -210,6 +216,77 @@ impl Database {
                 Attempt::StatementLost(error) | Attempt::Rejected(error) => return Err(rejected(error)),
             }
         }
+    }
+
+    /// Runs work once, returns the connection to the pool if it is usable, and classifies the outcome.
+    async fn attempt<W: Work>(
+        &self,
+        client: Object,
+        work: &W,
+        effect: Effect,
+        time_limit: Duration,
+    ) -> Attempt<W::Output> {
+        let guard = ConnectionGuard(Some(client));
+        let span = spans::database(W::NAME, work.text());
+        let connection = Connection { client: guard.client(), preparation: &self.preparation };
+        let (outcome, cancelled) = self.run_within(time_limit, &connection, work).instrument(span.clone()).await;
+        match &outcome {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => spans::record_failure(&span, error.code().map(SqlState::code)),
+            Err(_) => spans::record_failure(&span, None),
+        }
+        match outcome {
+            // The response may contain the news that the server has become read-only, and then rows that are outdated.
+            Ok(Ok(_)) if effect == Effect::Read && guard.client().is_closed() => {
+                Attempt::ConnectionLost("the server closed the connection or became read-only".into())
+            }
+            // A cancel request could arrive late and then cancel the next statement, so its connection is discarded.
+            Ok(Ok(output)) if cancelled => Attempt::Completed(output),
+            Ok(Err(error)) if cancelled => Attempt::Rejected(error),
+            Ok(Ok(output)) => {
+                guard.complete();
+                Attempt::Completed(output)
+            }
+            Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && guard.client().is_closed() => {
+                Attempt::ConnectionLost(Box::new(error))
+            }
+            Ok(Err(error)) if is_shutdown(&error) => Attempt::ConnectionLost(Box::new(error)),
+            // After a failover, this connection leads to a server that has become a reader. A new one leads to the new
+            // writer.
+            Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                Attempt::NotExecuted(Box::new(error))
+            }
+            Ok(Err(error)) if is_unknown(&error) || is_outdated(&error) => Attempt::StatementLost(error),
+            Ok(Err(error)) => {
+                guard.complete();
+                Attempt::Rejected(error)
+            }
+            Err(elapsed) => Attempt::ConnectionLost(Box::new(elapsed)),
+        }
+    }
+
+    /// Runs work and returns its outcome, and whether it was cancelled because it took too long. Most cancelled work was not
+    /// executed, and then its outcome is the server's error. Without the cancel request the server would continue with work
+    /// whose failure was already reported.
+    async fn run_within<W: Work>(
+        &self,
+        time_limit: Duration,
+        connection: &Connection<'_>,
+        work: &W,
+    ) -> (Result<Result<W::Output, tokio_postgres::Error>, Elapsed>, bool) {
+        let mut running = pin!(work.run(connection));
+        let outcome = timeout(time_limit, running.as_mut()).await;
+        // A shorter limit is for connections that may be dead.
+        if outcome.is_ok() || time_limit < STATEMENT_TIMEOUT {
+            return (outcome, false);
+        }
+        let cancelling = async {
+            if let Err(error) = cancel(connection.client, &self.tls).await {
+                tracing::warn!("a statement that took too long could not be cancelled: {}", report::chain(&error));
+            }
+            running.await
+        };
+        (timeout(CANCEL_TIMEOUT, cancelling).await, true)
     }
 
     fn conflict_attempts(&self) -> usize {
@@ -265,50 +342,6 @@ pub async fn ping(db: &Database) -> Result<(), Error> {
     match timeout(PING_TIMEOUT, db.query(Effect::Read, "select", &[])).await {
         Ok(response) => response.map(|_| ()),
         Err(elapsed) => Err(Error::Unavailable(Box::new(elapsed))),
-    }
-}
-
-/// Runs work once, returns the connection to the pool if it is usable, and classifies the outcome.
-async fn attempt<W: Work>(
-    client: Object,
-    work: &W,
-    effect: Effect,
-    preparation: &PreparationState,
-    time_limit: Duration,
-) -> Attempt<W::Output> {
-    let guard = ConnectionGuard(Some(client));
-    let span = spans::database(W::NAME, work.text());
-    let connection = Connection { client: guard.client(), preparation };
-    let outcome = timeout(time_limit, work.run(&connection)).instrument(span.clone()).await;
-    match &outcome {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => spans::record_failure(&span, error.code().map(SqlState::code)),
-        Err(_) => spans::record_failure(&span, None),
-    }
-    match outcome {
-        // The response may contain the news that the server has become read-only, and then rows that are outdated.
-        Ok(Ok(_)) if effect == Effect::Read && guard.client().is_closed() => {
-            Attempt::ConnectionLost("the server closed the connection or became read-only".into())
-        }
-        Ok(Ok(output)) => {
-            guard.complete();
-            Attempt::Completed(output)
-        }
-        Ok(Err(error)) if error.is_closed() || error.as_db_error().is_none() && guard.client().is_closed() => {
-            Attempt::ConnectionLost(Box::new(error))
-        }
-        Ok(Err(error)) if is_shutdown(&error) => Attempt::ConnectionLost(Box::new(error)),
-        // After a failover, this connection leads to a server that has become a reader. A new one leads to the new
-        // writer.
-        Ok(Err(error)) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
-            Attempt::NotExecuted(Box::new(error))
-        }
-        Ok(Err(error)) if is_unknown(&error) || is_outdated(&error) => Attempt::StatementLost(error),
-        Ok(Err(error)) => {
-            guard.complete();
-            Attempt::Rejected(error)
-        }
-        Err(elapsed) => Attempt::ConnectionLost(Box::new(elapsed)),
     }
 }
 

@@ -223,9 +223,14 @@ async fn the_roles_have_timeouts_for_abandoned_statements() -> Outcome {
     let database = database();
     migrate_(database.url()).await?;
     let writer = database.connect_as(Role::Writer).await;
-    for setting in ["statement_timeout", "idle_in_transaction_session_timeout"] {
+    for (setting, expected) in [
+        ("statement_timeout", "7s"),
+        ("idle_in_transaction_session_timeout", "7s"),
+        ("client_connection_check_interval", "1s"),
+        ("idle_session_timeout", "1min"),
+    ] {
         let value: String = writer.query_one(&format!("show {setting}"), &[]).await?.get(0);
-        assert_eq!(value, "7s", "{setting}");
+        assert_eq!(value, expected, "{setting}");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::postgres::{Options, Server};
 
 use crate::support::{
-    Database, Outcome, Proxy, Service, database, in_process, migration_app, registration, settings, tools,
+    Database, Outcome, Proxy, Service, database, in_process, migration_app, race, registration, settings, tools,
 };
 
 #[tokio::test]
@@ -102,19 +102,48 @@ async fn dead_connections_are_detected_quickly_after_a_freeze() {
     }
 }
 
+/// The functions sign in as the owner of the tables, who has no time limits on the server.
 #[tokio::test]
-async fn a_statement_that_takes_too_long_gets_503() {
-    let service = in_process();
+async fn a_write_that_takes_too_long_gets_503_and_is_not_executed_later() {
+    let database = database();
+    let service = Service::new(Database::at(database.url()), settings());
     let ada = service.anonymous().sign_up("ada").await;
-    let superuser = service.database.connect().await;
+    let superuser = database.connect().await;
     superuser.batch_execute("begin; lock table data_store in access exclusive mode").await.expect("a superuser may");
     let started = Instant::now();
-    let response = ada.store("key", json!(1)).await;
-    assert_eq!(response.outcome(), "503 SERVICE_UNAVAILABLE");
+    let outcomes = race(3, |index| {
+        let ada = ada.clone();
+        async move { ada.store(&format!("key-{index}"), json!(1)).await }
+    });
+    assert_eq!(outcomes.await, [("503 SERVICE_UNAVAILABLE".to_owned(), 3)].into());
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    const WAITING: &str =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    assert_eq!(superuser.query(WAITING, &[]).await.expect("a superuser may").len(), 0, "no statement runs on");
     superuser.batch_execute("rollback").await.expect("a superuser may");
-    // The server may still run the abandoned write, so the next request stores another key.
-    assert_eq!(ada.store("another", json!(1)).await.status, 201);
+    for index in 0..3 {
+        assert_eq!(ada.get(&format!("/api/data/key-{index}")).await.outcome(), "404 KEY_NOT_FOUND");
+    }
+    assert_eq!(ada.store("key-0", json!(1)).await.status, 201);
+}
+
+/// Idle environments leave their connections to busy ones.
+#[tokio::test]
+async fn a_connection_that_the_server_closes_when_idle_is_replaced_without_an_error() {
+    let service = in_process();
+    let superuser = service.database.connect().await;
+    let shorter = "alter role keyhold_writer in database DATABASE set idle_session_timeout = '50ms'";
+    let name: String = superuser.query_one("select current_database()::text", &[]).await.expect("a name").get(0);
+    superuser.batch_execute(&shorter.replace("DATABASE", &name)).await.expect("a superuser may");
+    let ada = service.anonymous().sign_up("ada").await;
+    for index in 0..3 {
+        assert_eq!(ada.store(&format!("key-{index}"), json!(1)).await.status, 201);
+        const OPEN: &str =
+            "select from pg_stat_activity where datname = current_database() and usename = 'keyhold_writer'";
+        while !superuser.query(OPEN, &[]).await.expect("a superuser may").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]

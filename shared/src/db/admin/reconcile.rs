@@ -18,11 +18,20 @@ use crate::report;
 
 /// Settings of each role.
 ///
-/// The pool abandons a statement after 5 s and closes the connection, which a busy or waiting server does not notice.
-/// Without these settings the statement would continue, and a transaction of a dead function would keep its locks. The
-/// two extra seconds cover network delays. The settings belong to the role because RDS Proxy pins a connection on which
-/// `set` is run.
-const SETTINGS: [(&str, &str); 2] = [("statement_timeout", "7s"), ("idle_in_transaction_session_timeout", "7s")];
+/// They bound what a function leaves behind that was cut off or frozen and could not cancel its statement:
+///
+/// - A statement or a transaction ends after 7 s. The pool cancels statements after 5 s, and the rest covers network delays.
+/// - A statement whose client is gone ends after a second. Otherwise the server notices only when it sends the response.
+/// - A connection that is idle for a minute is closed, so that idle environments leave connections to busy ones, and a
+///   database that pauses without connections can pause.
+///
+/// The settings belong to the role because RDS Proxy pins a connection on which `set` is run.
+const SETTINGS: [(&str, &str); 4] = [
+    ("statement_timeout", "7s"),
+    ("idle_in_transaction_session_timeout", "7s"),
+    ("client_connection_check_interval", "1s"),
+    ("idle_session_timeout", "1min"),
+];
 
 /// Whether `migrate` creates the roles, and how they sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
