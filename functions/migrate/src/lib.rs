@@ -58,7 +58,8 @@ pub async fn handle(invocation: Invocation) -> Result<Outcome, BoxError> {
 /// the second one waits for the first, and on Aurora DSQL it accepts the objects that the first one created.
 ///
 /// # Errors
-/// A migration failed, the database was migrated with other files, or it is unavailable. Or roles are missing that this user
+/// A migration failed, the database was migrated with other files, is reached through a pooler, has another encoding than
+/// UTF-8, or is unavailable. Or roles are missing that this user
 /// may not create.
 pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     run_with_iam_roles(app, &IamRoles::new()).await

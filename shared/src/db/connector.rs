@@ -142,14 +142,18 @@ where
 
 /// Asks the server to cancel the statement that runs on a connection. The request takes a connection of its own.
 ///
-/// # Errors
-/// The server could not be reached.
-pub(super) async fn cancel(client: &Client, tls: &Tls) -> Result<(), Error> {
+/// The future fails if the server cannot be reached. It is boxed, because the compiler fails if futures are nested too deeply.
+pub(super) fn cancel<'a>(
+    client: &Client,
+    tls: &'a Tls,
+) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
     let token = client.cancel_token();
-    match tls.get() {
-        Some(tls) => token.cancel_query(tls.clone()).await,
-        None => token.cancel_query(NoTls).await,
-    }
+    Box::pin(async move {
+        match tls.get() {
+            Some(tls) => token.cancel_query(tls.clone()).await,
+            None => token.cancel_query(NoTls).await,
+        }
+    })
 }
 
 /// Whether the server is a replica, or accepts no writes. After a failover, the former writer is one of these, and its rows

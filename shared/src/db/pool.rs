@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use super::connector::{Connector, Tls, cancel};
 use super::statement::{Connection, Preparation, PreparationState, Statement, Work, is_outdated, is_unknown};
-use super::{Credentials, Dialect, Effect, Error, Parameters, is_conflict, rejected};
+use super::{Credentials, Dialect, Effect, Error, Parameters, column, is_conflict, rejected};
 use crate::clock::{Clock, Stopwatch};
 use crate::report::{self, BoxError};
 use crate::telemetry::{spans, stats};
@@ -334,14 +334,23 @@ impl Database {
     }
 }
 
-/// Checks that the database answers.
+/// Returns the encoding of the database.
+pub(super) const ENCODING: &str = "select current_setting('server_encoding') as encoding";
+/// The only encoding that has all characters that clients may send.
+pub(super) const UTF8: &str = "UTF8";
+
+/// Checks that the database answers and stores all characters.
 ///
 /// # Errors
-/// It does not answer within two seconds.
+/// It does not answer within two seconds, or its encoding is not UTF-8.
 pub async fn ping(db: &Database) -> Result<(), Error> {
-    match timeout(PING_TIMEOUT, db.query(Effect::Read, "select", &[])).await {
-        Ok(response) => response.map(|_| ()),
-        Err(elapsed) => Err(Error::Unavailable(Box::new(elapsed))),
+    let row = match timeout(PING_TIMEOUT, db.query_one(Effect::Read, ENCODING, &[])).await {
+        Ok(row) => row?,
+        Err(elapsed) => return Err(Error::Unavailable(Box::new(elapsed))),
+    };
+    match column::<String>(&row, "no table", "encoding")?.as_str() {
+        UTF8 => Ok(()),
+        encoding => Err(Error::Unavailable(format!("the database has the encoding {encoding} and not {UTF8}").into())),
     }
 }
 

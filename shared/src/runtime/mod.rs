@@ -4,6 +4,7 @@
 
 mod respond;
 mod settle;
+mod start_failure;
 mod task;
 
 use std::convert::Infallible;
@@ -20,6 +21,7 @@ use tokio::time::MissedTickBehavior;
 pub use self::respond::respond;
 use self::respond::respond_in_scope;
 use self::settle::SettleLayer;
+use self::start_failure::report_start_failure;
 pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
 use crate::auth::key_ring::KeyRing;
@@ -105,7 +107,7 @@ where
     type Future = F;
 }
 
-/// Serves an endpoint until the environment ends. If the start fails, logs the reason and returns a failure.
+/// Serves an endpoint until the environment ends. If the start fails, reports the reason and returns a failure.
 pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCode {
     telemetry::init();
     let stopwatch = Stopwatch::start();
@@ -125,7 +127,7 @@ pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCod
         timer.abort();
         Ok(())
     };
-    exit_code(served.await)
+    exit_code(served.await).await
 }
 
 /// Always has a timer that ends before the time limits of requests and statements. Otherwise each of these would be the earliest
@@ -151,13 +153,18 @@ fn log_end(outcome: Result<(), BoxError>) {
     }
 }
 
-/// Returns the exit code of the process, and logs why the start failed.
-fn exit_code(served: Result<(), BoxError>) -> ExitCode {
+/// Returns the exit code of the process, and reports why the start failed.
+async fn exit_code(served: Result<(), BoxError>) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("the function failed to start: {}", report::chain(error.as_ref()));
+            report_start_failure(&error).await;
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether this process is in Lambda, or in a program that imitates it.
+fn is_lambda() -> bool {
+    env::optional("AWS_LAMBDA_RUNTIME_API").is_some()
 }

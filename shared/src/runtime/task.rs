@@ -8,9 +8,8 @@ use futures_util::TryFutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde::Serialize;
 
-use super::{Context, exit_code, log_end};
+use super::{Context, exit_code, is_lambda, log_end};
 use crate::app::App;
-use crate::env;
 use crate::http::Payload;
 use crate::report::{self, BoxError};
 use crate::secrets::NoKeys;
@@ -69,7 +68,7 @@ where
         }
         Ok(())
     };
-    exit_code(served.await)
+    exit_code(served.await).await
 }
 
 /// Logs why a task failed and returns the error for the invoker.
@@ -77,8 +76,4 @@ fn diagnose(error: &BoxError) -> Diagnostic {
     let error_message = report::chain(error.as_ref());
     tracing::error!("the task failed: {error_message}");
     Diagnostic { error_type: "TaskFailed".to_owned(), error_message }
-}
-
-fn is_lambda() -> bool {
-    env::optional("AWS_LAMBDA_RUNTIME_API").is_some()
 }

@@ -8,7 +8,7 @@ use shared::db::Dialect;
 use crate::support::scenarios::run_every_statement;
 use crate::support::workspace::migrations;
 use crate::support::{
-    Database, Outcome, Service, database, fake_dsql_database, migration_app, postgresql_16, settings,
+    Database, Outcome, Pooler, Service, database, fake_dsql_database, migration_app, postgresql_16, settings,
 };
 
 /// Returns every column, constraint, and index, as the database describes them.
@@ -168,4 +168,44 @@ async fn a_database_of_a_newer_version_is_accepted() -> Outcome {
     let report = migrate::run(migration_app(database.url())).await.map_err(|error| error.to_string())?;
     assert!(report.applied.is_empty(), "a deployment can be rolled back");
     Ok(())
+}
+
+/// Another client could get the server connection that holds the lock, and then no further run would ever get it.
+#[tokio::test]
+async fn a_run_through_a_connection_pooler_is_rejected_and_leaves_no_lock() -> Outcome {
+    let database = database();
+    let pooler = Pooler::with_invented_process_ids(database.port()).await;
+    for _ in 0..3 {
+        let error = migrate::run(database.through(pooler.port()).migration_app()).await.expect_err("a rejection");
+        assert!(error.to_string().contains("leads to a connection pooler"), "{error}");
+    }
+    const LOCKS: &str = "
+        select from pg_locks
+        where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())";
+    let locks = database.connect().await.query(LOCKS, &[]).await?;
+    assert_eq!(locks.len(), 0);
+    migrate::run(database.migration_app()).await.map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_with_another_encoding_is_rejected_and_not_ready() -> Outcome {
+    let database = database();
+    let superuser = database.connect().await;
+    superuser.batch_execute("create database latin encoding 'LATIN1' template template0").await?;
+    let latin = Database::at(&sibling(database.url(), "latin"));
+    let error = migrate::run(latin.migration_app()).await.expect_err("a rejection");
+    expect![[r#"
+        the database has the encoding LATIN1, which lacks most characters. Create a database with the encoding UTF8, for example `create database keyhold encoding 'UTF8' template template0`"#]]
+    .assert_eq(&error.to_string());
+    let ready = Service::new(latin, settings()).anonymous().get("/api/health/ready").await;
+    superuser.batch_execute("drop database latin with (force)").await?;
+    assert_eq!(ready.outcome(), "503 SERVICE_UNAVAILABLE");
+    Ok(())
+}
+
+/// Returns the address of another database on the same server.
+fn sibling(url: &str, name: &str) -> String {
+    let (server, _) = url.rsplit_once('/').expect("a database in the address");
+    format!("{server}/{name}")
 }

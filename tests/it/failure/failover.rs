@@ -1,5 +1,5 @@
 //! Failover to a replica: two servers with streaming replication behind one address. As soon as the address leads to the new
-//! writer, every request gets the right response, whatever the functions were connected to before.
+//! writer, every request gets the right response, although functions have connections to the old one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

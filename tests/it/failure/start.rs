@@ -2,12 +2,15 @@
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::sync::mpsc;
 
 use expect_test::expect;
 use tests::process::spawn;
+use tiny_http::Response;
 
 use crate::support::deployment::ring;
 use crate::support::fake_secrets_manager::{FakeSecretsManager, JWT_SECRET};
+use crate::support::http_server::HttpServer;
 use crate::support::workspace::events_of;
 use crate::support::{self, KEY_ID, Outcome, binaries, emulate, guard, silence};
 
@@ -143,5 +146,30 @@ fn a_function_without_its_signing_keys_stops_although_the_database_does_not_answ
     assert!(message.contains("denied by the test"), "{message}");
     // The connection that was not answered would have failed after four seconds, with a line of its own.
     assert!(!message.contains("the database could not be reached"), "{message}");
+    Ok(())
+}
+
+/// The Runtime API shows the reason to the invoker.
+#[test]
+fn a_failed_start_is_reported_to_lambda() -> Outcome {
+    for function in ["data-get", "data-sweep"] {
+        let (sender, received) = mpsc::channel();
+        let runtime_api = HttpServer::start(1, move |mut request| {
+            let mut body = String::new();
+            let _ = request.as_reader().read_to_string(&mut body);
+            let kind = request.headers().iter().find(|header| header.field.equiv("lambda-runtime-function-error-type"));
+            let kind = kind.map(|header| header.value.to_string());
+            let _ = sender.send((request.method().to_string(), request.url().to_owned(), kind, body));
+            let _ = request.respond(Response::empty(202));
+        })?;
+        let address = format!("127.0.0.1:{}", runtime_api.port());
+        let variables = [("AWS_LAMBDA_RUNTIME_API", address.as_str()), ("DATABASE_URL", "nonsense"), SECRET];
+        let message = failure_message(function, &variables)?;
+        let (method, path, kind, body) = received.try_recv()?;
+        assert_eq!((method.as_str(), path.as_str()), ("POST", "/2018-06-01/runtime/init/error"));
+        assert_eq!(kind.as_deref(), Some("Runtime.StartFailed"));
+        let body: serde_json::Value = serde_json::from_str(&body)?;
+        assert_eq!(body["errorMessage"], message.trim_end(), "{body}");
+    }
     Ok(())
 }

@@ -11,6 +11,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use crate::db::dialect::DSQL_SCHEMA;
+use crate::db::pool::{ENCODING, UTF8};
+use crate::db::pooler::is_direct;
 use crate::db::{Database, Dialect, Error, Parameters, column, is_conflict, rejected};
 
 /// A connection for migrations. On PostgreSQL it holds a lock, so that one run works at a time. Closing the connection
@@ -38,6 +40,18 @@ pub enum MigrationError {
     /// A statement about the history failed, or the database is unavailable.
     #[error(transparent)]
     Database(#[from] Error),
+    /// The connection leads to a pooler. Another client could get the server connection that holds the migration lock.
+    #[error(
+        "`migrate` needs a direct connection to the database, because it holds a lock for its session, and this address leads \
+         to a connection pooler. Give it the address of the server itself in DATABASE_URL or DATABASE_HOST"
+    )]
+    Pooler,
+    /// The database cannot store all characters.
+    #[error(
+        "the database has the encoding {0}, which lacks most characters. Create a database with the encoding UTF8, for example \
+         `create database keyhold encoding 'UTF8' template template0`"
+    )]
+    Encoding(String),
     /// A statement of a migration failed.
     #[error("the migration V{version}__{name} failed")]
     Failed {
@@ -82,11 +96,19 @@ impl Database {
     /// Connects, and on PostgreSQL waits for the migration lock. Resumes a paused database.
     ///
     /// # Errors
-    /// The database is unavailable.
-    pub async fn connect_for_migrations(&self) -> Result<MigrationConnection, Error> {
+    /// The database is unavailable, has another encoding than UTF-8, or is reached through a pooler.
+    pub async fn connect_for_migrations(&self) -> Result<MigrationConnection, MigrationError> {
         let client = self.connect_patiently().await?;
-        // DSQL has no such lock. Two runs at once are safe there, because every step may be repeated.
+        // DSQL has only one encoding, and no such lock. Two runs at once are safe there, because every step may be repeated.
         if self.dialect() == Dialect::PostgreSql {
+            if !is_direct(&client).await.map_err(rejected)? {
+                return Err(MigrationError::Pooler);
+            }
+            let encoding = client.query_typed_one(ENCODING, &[]).await.map_err(rejected)?;
+            let encoding: String = column(&encoding, "no table", "encoding")?;
+            if encoding != UTF8 {
+                return Err(MigrationError::Encoding(encoding));
+            }
             client.batch_execute(&format!("select pg_advisory_lock({LOCK})")).await.map_err(rejected)?;
         }
         Ok(MigrationConnection { client, dialect: self.dialect() })
