@@ -6,6 +6,7 @@ create table users (
     email text not null,
     email_canonical text not null,
     password text not null,
+    password_cost smallint not null default 0,
     full_name text not null,
     age smallint not null,
     gender text not null,
@@ -14,3 +15,5 @@ create table users (
     constraint users_username_key unique (username_canonical),
     constraint users_email_key unique (email_canonical)
 );
+
+create index async if not exists users_password_cost on users (password_cost);

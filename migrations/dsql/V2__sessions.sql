@@ -13,7 +13,9 @@ create table sessions (
     older_successor bytea,
     older_rotated_at timestamptz,
     burst_at timestamptz,
+    refreshes_full_at timestamptz,
     user_agent text,
     network text,
+    network_since timestamptz,
     constraint sessions_pkey primary key (user_id, id)
 );

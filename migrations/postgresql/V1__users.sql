@@ -8,6 +8,8 @@ create table users (
     email_canonical text not null,
     -- A bcrypt hash.
     password text not null,
+    -- The cost of the hash. 0 if it is not higher than that of new hashes.
+    password_cost smallint not null default 0,
     full_name text not null,
     -- In years.
     age smallint not null,
@@ -17,3 +19,6 @@ create table users (
     constraint users_username_key unique (username_canonical),
     constraint users_email_key unique (email_canonical)
 );
+
+-- Finds the highest cost in use. Every password check takes as long as one of that cost.
+create index users_password_cost on users (password_cost);

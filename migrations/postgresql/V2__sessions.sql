@@ -19,10 +19,14 @@ create table sessions (
     older_rotated_at timestamptz,
     -- Time of the first of several rotations that followed each other shortly.
     burst_at timestamptz,
+    -- Time at which the bucket is full again that limits refreshes, see shared/src/auth/rate_limit.rs.
+    refreshes_full_at timestamptz,
     -- The device, by which the user recognizes the session: the program that signed in (at most 200 characters), and the
     -- IPv4 address or the IPv6 /64 network of the last sign-in or refresh.
     user_agent text,
     network text,
+    -- Time of the refresh that has changed the network.
+    network_since timestamptz,
     -- The only index. A refresh must not change a column of an index, see shared/src/db/sessions.rs.
     constraint sessions_pkey primary key (user_id, id),
     constraint sessions_user_fkey foreign key (user_id) references users (id) on delete cascade

@@ -21,11 +21,11 @@ pub enum Event {
     AccountDeleted(Session),
     /// A user signed in, which started a session.
     SessionStarted(Session),
-    /// A password was wrong, or the account does not exist.
-    PasswordWrong { user: Option<UserId>, purpose: PasswordCheck, failures: i32 },
+    /// A password was wrong, the account does not exist, or it had too many failures from unknown networks.
+    PasswordWrong { user: Option<UserId>, purpose: PasswordCheck, failures: i32, account_limit_reached: bool },
     /// The failure before this event throttles further attempts for a while.
     ThrottleStarted { user: Option<UserId>, wait: Duration },
-    /// A password was not checked because the account is throttled.
+    /// A password was not checked because of the throttle.
     PasswordThrottled { user: Option<UserId>, purpose: PasswordCheck, wait: Duration },
     /// A user changed the password, which ended all sessions. The one that follows has replaced them.
     PasswordChanged(Session),
@@ -35,6 +35,10 @@ pub enum Event {
     RefreshRepeated(Session),
     /// A refresh token was presented again later, which counts as theft and ended the session.
     RefreshReused(Session),
+    /// A refresh token was rejected because its session was refreshed too often.
+    RefreshThrottled { session: Session, wait: Duration },
+    /// A registration was rejected because its network has registered too many accounts.
+    RegistrationThrottled { wait: Duration },
     /// A refresh token that lost its place in a burst of rotations was presented again, and rejected.
     RefreshSuperseded(Session),
     /// A refresh token was unknown, or its session had ended.
@@ -55,9 +59,13 @@ impl Event {
             Self::AccountUpdated(session) => record_for(session, "account.updated"),
             Self::AccountDeleted(session) => record_for(session, "account.deleted"),
             Self::SessionStarted(session) => record_for(session, "session.started"),
-            Self::PasswordWrong { user, purpose, failures } => {
-                let (reason, purpose) =
-                    (if user.is_some() { "wrong_password" } else { "unknown_account" }, purpose.name());
+            Self::PasswordWrong { user, purpose, failures, account_limit_reached } => {
+                let purpose = purpose.name();
+                let reason = match user {
+                    None => "unknown_account",
+                    Some(_) if account_limit_reached => "account_limit",
+                    Some(_) => "wrong_password",
+                };
                 stats::record_failed_sign_in();
                 warn!(event = "password.wrong", user_id = user.map(display), purpose, reason, failures);
             }
@@ -67,6 +75,8 @@ impl Event {
             }
             Self::PasswordThrottled { user, purpose, wait } => {
                 let (purpose, wait_seconds) = (purpose.name(), wait.as_secs());
+                stats::record_failed_sign_in();
+                stats::record_throttled();
                 warn!(event = "password.throttled", user_id = user.map(display), purpose, wait_seconds);
             }
             Self::PasswordChanged(session) => record_for(session, "password.changed"),
@@ -74,7 +84,16 @@ impl Event {
             Self::RefreshRepeated(session) => record_for(session, "refresh.repeated"),
             Self::RefreshSuperseded(session) => record_for(session, "refresh.superseded"),
             Self::RefreshReused(Session { user, id }) => {
+                stats::record_reused_refresh();
                 warn!(event = "refresh.reused", user_id = %user, session_id = %id);
+            }
+            Self::RefreshThrottled { session: Session { user, id }, wait } => {
+                stats::record_throttled();
+                warn!(event = "refresh.throttled", user_id = %user, session_id = %id, wait_seconds = wait.as_secs());
+            }
+            Self::RegistrationThrottled { wait } => {
+                stats::record_throttled();
+                warn!(event = "registration.throttled", wait_seconds = wait.as_secs());
             }
             Self::RefreshUnknown => info!(event = "refresh.unknown"),
             Self::SessionRevoked(session) => record_for(session, "session.revoked"),

@@ -21,10 +21,28 @@ pub struct Settings {
     /// `SESSION_IDLE_DAYS` (1–365, default: 30), `SESSION_MAX_DAYS` (1–3650, default: 180), and `REFRESH_RETRY_SECONDS`
     /// (10–600, default: 120).
     pub sessions: SessionPolicy,
+    /// `FAILED_SIGN_INS_PER_HOUR` (default: 100) and `REGISTRATIONS_PER_HOUR` (default: 60) of a network. 0 does not limit.
+    pub limits: Limits,
     /// `DATA_MAX_KEYS` (default: 100 000) and `DATA_MAX_BYTES` (default: 256 MiB) for each user.
     pub quota: Quota,
 }
 
+/// How often something may happen from one network in an hour, and at once. 0 does not limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Failed password checks.
+    pub failed_sign_ins: u32,
+    /// Registrations.
+    pub registrations: u32,
+}
+
+/// People in an office or a household share an address, and few of them mistype a password in an hour. A client that sends 20
+/// guesses a second is throttled after five seconds.
+const FAILED_SIGN_INS_PER_HOUR: u32 = 100;
+/// A class or a workshop of 60 people can register at once.
+const REGISTRATIONS_PER_HOUR: u32 = 60;
+/// A limit above one in a millisecond is none.
+const HIGHEST_PER_HOUR: u32 = 3_600_000;
 /// An app that is opened once a month stays signed in.
 const IDLE_DAYS: u64 = 30;
 /// A stolen device that stays in use is signed out.
@@ -62,6 +80,15 @@ impl Settings {
                     600,
                     RETRY_SECONDS,
                 )?),
+            },
+            limits: Limits {
+                failed_sign_ins: env::integer(
+                    "FAILED_SIGN_INS_PER_HOUR",
+                    0,
+                    HIGHEST_PER_HOUR,
+                    FAILED_SIGN_INS_PER_HOUR,
+                )?,
+                registrations: env::integer("REGISTRATIONS_PER_HOUR", 0, HIGHEST_PER_HOUR, REGISTRATIONS_PER_HOUR)?,
             },
             quota: Quota {
                 keys: env::integer("DATA_MAX_KEYS", 1, i64::MAX, 100_000)?,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::App;
 use shared::db::data::PageRequest;
 use shared::db::{self, Role};
-use shared::domain::{Account, Entry, KeyPrefix, Lifetime, Limit, SessionInfo, cursor};
+use shared::domain::{Account, Entry, KeyPrefix, KnownNetwork, Lifetime, Limit, SessionInfo, cursor};
 use shared::error::ApiError;
 use shared::http::{Query, Reply, Request, Route};
 
@@ -15,7 +15,7 @@ pub const ROUTE: Route = Route::get("/api/account/export");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Exporter;
 
-/// A page of the export. Only the first page has the account and its sessions. The page is a valid body of
+/// A page of the export. Only the first page has the account, its sessions, and its networks. The page is a valid body of
 /// `POST /api/data/batch`.
 #[derive(Serialize)]
 struct Export {
@@ -23,6 +23,8 @@ struct Export {
     account: Option<Account>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Vec<SessionInfo>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_networks: Option<Vec<KnownNetwork>>,
     operations: Vec<Restore>,
     next_cursor: Option<String>,
 }
@@ -45,17 +47,18 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let query = Query::of(&request);
     let limit = query.get("limit")?.unwrap_or(Limit::BATCH).at_most(Limit::BATCH);
     let after = query.get_by("cursor", |text| cursor::read(text, session.user, &prefix))?;
-    let (account, sessions) = if after.is_some() {
-        (None, None)
+    let (account, sessions, known_networks) = if after.is_some() {
+        (None, None, None)
     } else {
         let account = db::users::find(app.db(), session, now).await?;
-        (Some(account), Some(db::sessions::list(app.db(), session, now).await?))
+        let sessions = db::sessions::list(app.db(), session, now).await?;
+        (Some(account), Some(sessions), Some(db::sessions::known_networks(app.db(), session, now).await?))
     };
     let page = PageRequest { prefix: &prefix, after: after.as_ref(), limit, values: true };
     let page = db::data::list(app.db(), session, page, now).await?;
     let next_cursor = page.next.map(|key| cursor::write(session.user, &prefix, &key));
     let operations = page.entries.into_iter().map(|entry| restore(entry, now)).collect();
-    Ok(Reply::data(&Export { account, sessions, operations, next_cursor }))
+    Ok(Reply::data(&Export { account, sessions, known_networks, operations, next_cursor }))
 }
 
 fn restore(entry: Entry, now: SystemTime) -> Restore {

@@ -1,4 +1,4 @@
-//! Removes all that has expired: values, sessions, and counters of failed password checks; and orphans. A schedule invokes this function; it has no route.
+//! Removes all that has expired: values, sessions, counters of failed password checks, and unused networks; and orphans. A schedule invokes this function; it has no route.
 
 use serde::Serialize;
 use shared::App;
@@ -30,6 +30,12 @@ pub struct Report {
     /// Outdated counters of failed password checks that were removed.
     #[serde(skip_serializing_if = "is_zero")]
     pub sign_in_failures: i64,
+    /// Full buckets of rate limits whose rows were removed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rate_limits: i64,
+    /// Networks of users that were removed because they were not used for 90 days.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub known_networks: i64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
@@ -45,8 +51,11 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let (db, now) = (app.db(), app.now());
     let sessions = db::sweep::remove_expired_sessions(db, now).await?;
     let sign_in_failures = db::sweep::remove_outdated_failures(db, now).await?;
+    let rate_limits = db::sweep::remove_full_buckets(db, now).await?;
+    let known_networks = db::sweep::remove_unused_networks(db, now).await?;
     let orphans = db::data::remove_orphans(db, now).await?;
-    let mut report = Report { removed: 0, finished: false, orphans, sessions, sign_in_failures };
+    let mut report =
+        Report { removed: 0, finished: false, orphans, sessions, sign_in_failures, rate_limits, known_networks };
     for _ in 0..MAX_STEPS {
         let removed = db::data::purge_expired(db, now).await?;
         report.removed += removed;

@@ -23,7 +23,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let (current, new) = read(&request, app.settings().password_policy)?;
     let device = request.device();
     let change = |verified| change(&app, session, verified, &new, &device);
-    let (refresh_token, expires_at) = app.reauthenticate(session, &current, change).await?;
+    let (refresh_token, expires_at) = app.reauthenticate(session, device.network.as_ref(), &current, change).await?;
     Event::PasswordChanged(session).record();
     Event::SessionStarted(refresh_token.session()).record();
     let tokens = app.tokens(&refresh_token, expires_at).await?;

@@ -1,9 +1,8 @@
 //! `POST /api/register`: create an account.
 
 use shared::App;
-use shared::audit::Event;
-use shared::db::{self, Role};
-use shared::domain::{Email, Password, PasswordPolicy, Profile, UserId, Username};
+use shared::db::Role;
+use shared::domain::{Email, Password, PasswordPolicy, Profile, Username};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 use shared::secrets::NoKeys;
@@ -16,11 +15,7 @@ pub const ROLE: Role = Role::Register;
 /// Creates the account and returns 201 with it.
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     let (profile, password) = read(&request, app.settings().password_policy)?;
-    let hash = app.hash_password(password).await?;
-    let now = app.now();
-    let id = UserId::new(now);
-    let account = db::users::insert(app.db(), id, &profile, &hash, now).await?;
-    Event::AccountCreated(id).record();
+    let account = app.register(&profile, password, request.network().as_ref()).await?;
     Ok(Reply::message_and_data("Account created", &account).created())
 }
 

@@ -3,6 +3,7 @@
 use shared::App;
 use shared::audit::Event;
 use shared::auth::refresh_token::RefreshToken;
+use shared::auth::throttle;
 use shared::db::sessions::Refreshed;
 use shared::db::{self, Role};
 use shared::error::ApiError;
@@ -31,6 +32,11 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
         Refreshed::Repeated { successor, expires_at } => {
             Event::RefreshRepeated(session).record();
             (presented.unseal(&successor), expires_at)
+        }
+        Refreshed::Throttled { until } => {
+            let wait = throttle::wait(until, app.now());
+            Event::RefreshThrottled { session, wait }.record();
+            return Err(ApiError::TooManyAttempts(wait));
         }
         Refreshed::Superseded => return Err(rejected(Event::RefreshSuperseded(session))),
         Refreshed::Reused => return Err(rejected(Event::RefreshReused(session))),

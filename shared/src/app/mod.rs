@@ -1,12 +1,14 @@
 //! The context of a handler: everything that a function prepares at its start. Clones are cheap.
 
 mod password_check;
+mod registration;
 mod session;
 mod tokens;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use self::registration::ThrottledNetworks;
 pub use self::tokens::Tokens;
 use crate::auth::key_ring::KeyRing;
 use crate::clock::Clock;
@@ -23,6 +25,7 @@ struct Parts<K> {
     settings: Settings,
     secrets: Arc<Secrets<K>>,
     clock: Arc<dyn Clock>,
+    throttled_networks: ThrottledNetworks,
 }
 
 impl<K: Keys> Clone for App<K> {
@@ -45,7 +48,7 @@ impl<K: Keys> App<K> {
         secrets: Arc<Secrets<K>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self(Arc::new(Parts { database, settings, secrets, clock }))
+        Self(Arc::new(Parts { database, settings, secrets, clock, throttled_networks: ThrottledNetworks::default() }))
     }
 
     /// Returns the database.

@@ -8,12 +8,14 @@ use tracing::Instrument;
 
 use super::App;
 use crate::audit::Event;
+use crate::auth::key_ring::KeyRing;
 use crate::auth::password_check::PasswordCheck;
-use crate::auth::password_hash::{self, Verdict};
+use crate::auth::password_hash::{self, PasswordHash, Verdict};
+use crate::auth::rate_limit::RateLimit;
 use crate::auth::throttle;
 use crate::db;
-use crate::db::sign_in::{Failure, PasswordCandidate, VerifiedPassword};
-use crate::domain::{Network, Password, PasswordAttempt, Session, UserId};
+use crate::db::sign_in::{Failure, Origin, PasswordCandidate, VerifiedPassword};
+use crate::domain::{Network, Password, PasswordAttempt, Session, UserId, canonical_name};
 use crate::error::ApiError;
 use crate::secrets::Keys;
 use crate::telemetry::spans;
@@ -21,8 +23,8 @@ use crate::telemetry::spans;
 /// The account whose password is checked.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
-    /// The account with this username or email address, and the network of the attempt.
-    Name(&'a str, Option<&'a Network>),
+    /// The account with this username or email address in canonical form, and the text under which failures are counted.
+    Name(&'a str, &'a str),
     /// The account of a session.
     Session(Session),
 }
@@ -43,7 +45,7 @@ impl Subject<'_> {
     }
 }
 
-impl<K: Keys> App<K> {
+impl App<KeyRing> {
     /// Checks a password at sign-in and then calls `complete`. `network` is the origin of the attempt.
     ///
     /// `complete` acts on the verified password only if it is still the stored one, and returns `None` if it is not.
@@ -61,9 +63,13 @@ impl<K: Keys> App<K> {
     where
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
-        self.with_password(Subject::Name(name, network), password, complete).await
+        let name = canonical_name(name);
+        let failures = self.0.secrets.keys().await.throttle_subject(&name, network);
+        self.with_password(Subject::Name(&name, &failures), network, password, complete).await
     }
+}
 
+impl<K: Keys> App<K> {
     /// Checks the password of a signed-in user and then calls `complete`, as [`App::sign_in`] does.
     ///
     /// # Errors
@@ -71,28 +77,35 @@ impl<K: Keys> App<K> {
     pub async fn reauthenticate<T, F>(
         &self,
         session: Session,
+        network: Option<&Network>,
         password: &PasswordAttempt,
         complete: impl Fn(VerifiedPassword) -> F,
     ) -> Result<T, ApiError>
     where
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
-        self.with_password(Subject::Session(session), password, complete).await
+        self.with_password(Subject::Session(session), network, password, complete).await
     }
 
     async fn with_password<T, F>(
         &self,
         subject: Subject<'_>,
+        network: Option<&Network>,
         password: &PasswordAttempt,
         complete: impl Fn(VerifiedPassword) -> F,
     ) -> Result<T, ApiError>
     where
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
+        let origin = Origin { network, limit: RateLimit::per_hour(self.settings().limits.failed_sign_ins) };
         for _ in 0..PasswordCheck::MAX_ATTEMPTS {
             let candidate = match subject {
-                Subject::Name(name, network) => db::sign_in::find_by_name(self.db(), name, network, self.now()).await?,
-                Subject::Session(session) => db::sign_in::find_by_session(self.db(), session, self.now()).await?,
+                Subject::Name(name, failures) => {
+                    db::sign_in::find_by_name(self.db(), name, failures.to_owned(), origin, self.now()).await?
+                }
+                Subject::Session(session) => {
+                    db::sign_in::find_by_session(self.db(), session, origin, self.now()).await?
+                }
             };
             let verified = self.verify(subject, candidate, password).await?;
             if let Some(completed) = complete(verified).await? {
@@ -108,16 +121,17 @@ impl<K: Keys> App<K> {
         candidate: PasswordCandidate,
         password: &PasswordAttempt,
     ) -> Result<VerifiedPassword, ApiError> {
-        let PasswordCandidate { credentials, counter, throttled_until } = candidate;
+        let PasswordCandidate { credentials, highest_cost, counters, throttled_until, account_limit_reached } =
+            candidate;
         let (user, purpose) = (credentials.as_ref().map(|credentials| credentials.user), subject.check());
         if let Some(until) = throttled_until {
             return Err(self.throttled(user, purpose, until));
         }
         let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
-        let verdict = self.verify_hash(password.clone(), stored).await?;
+        let verdict = self.verify_hash(password.clone(), stored, highest_cost).await?;
         let now = self.now();
-        if let (Some(credentials), Verdict::Right { outdated }) = (credentials, verdict) {
-            if let Some(until) = db::sign_in::record_success(self.db(), &counter, now).await? {
+        if let (Some(credentials), Verdict::Right { outdated }, false) = (credentials, verdict, account_limit_reached) {
+            if let Some(until) = db::sign_in::record_success(self.db(), &counters, now).await? {
                 return Err(self.throttled(user, purpose, until));
             }
             // Not before `record_success`: a throttled attempt with the right password would take longer, and so reveal
@@ -128,10 +142,10 @@ impl<K: Keys> App<K> {
             };
             return Ok(VerifiedPassword { credentials, renewed_hash });
         }
-        match db::sign_in::record_failure(self.db(), &counter, now).await? {
+        match db::sign_in::record_failure(self.db(), &counters, now).await? {
             Failure::Throttled(until) => Err(self.throttled(user, purpose, until)),
             Failure::Counted { failures, throttled_until } => {
-                Event::PasswordWrong { user, purpose, failures }.record();
+                Event::PasswordWrong { user, purpose, failures, account_limit_reached }.record();
                 let wait = throttle::wait(throttled_until, now);
                 if !wait.is_zero() {
                     Event::ThrottleStarted { user, wait }.record();
@@ -151,17 +165,23 @@ impl<K: Keys> App<K> {
     ///
     /// # Errors
     /// The system has no randomness.
-    pub async fn hash_password(&self, password: Password) -> Result<String, ApiError> {
+    pub async fn hash_password(&self, password: Password) -> Result<PasswordHash, ApiError> {
         let cost = self.settings().bcrypt_cost;
         hashing("password.hash", move || password_hash::hash(&password, cost)).await
     }
 
-    async fn verify_hash(&self, password: PasswordAttempt, stored: Option<String>) -> Result<Verdict, ApiError> {
+    async fn verify_hash(
+        &self,
+        password: PasswordAttempt,
+        stored: Option<String>,
+        highest_cost: u32,
+    ) -> Result<Verdict, ApiError> {
         let cost = self.settings().bcrypt_cost;
-        hashing("password.verify", move || password_hash::verify(&password, stored.as_deref(), cost)).await
+        let verify = move || password_hash::verify(&password, stored.as_deref(), cost, highest_cost);
+        hashing("password.verify", verify).await
     }
 
-    async fn renew_hash(&self, password: PasswordAttempt) -> Result<String, ApiError> {
+    async fn renew_hash(&self, password: PasswordAttempt) -> Result<PasswordHash, ApiError> {
         let cost = self.settings().bcrypt_cost;
         hashing("password.renew", move || password_hash::renew(&password, cost)).await
     }

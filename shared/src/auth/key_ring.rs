@@ -6,14 +6,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use ring::digest;
 use ring::signature::KeyPair;
+use ring::{digest, hmac};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::jwt_crypto::{self, VerifyingKey};
+use crate::domain::Network;
 
 /// Keys in order: the first one signs, all of them verify. At least one.
 pub struct KeyRing(Vec<Key>);
@@ -25,6 +26,8 @@ pub(super) struct Key {
     pub(super) signing: EncodingKey,
     pub(super) verifying: VerifyingKey,
     public: Option<PublicKey>,
+    /// Makes the subjects of the throttle.
+    subjects: hmac::Key,
 }
 
 /// The public keys of a ring as a JWK Set (RFC 7517 §5).
@@ -164,6 +167,18 @@ impl KeyRing {
         PublicKeys { keys: self.0.iter().filter_map(|key| key.public.as_ref()).collect() }
     }
 
+    /// Returns the text under which failed sign-ins for a name from a network are counted: a digest whose key is outside the
+    /// database, because users type passwords into the name field by mistake. It does not tell whether the name has an
+    /// account. A rotation of the keys starts the counts anew.
+    pub fn throttle_subject(&self, canonical_name: &str, network: Option<&Network>) -> String {
+        let mut digest = hmac::Context::with_key(&self.signing().subjects);
+        // The network goes first, because a name may contain any separator.
+        digest.update(network.map_or("", Network::as_str).as_bytes());
+        digest.update(b"\n");
+        digest.update(canonical_name.as_bytes());
+        URL_SAFE_NO_PAD.encode(digest.sign())
+    }
+
     /// Whether this ring verifies tokens that another ring signs.
     pub(crate) fn verifies_tokens_of(&self, other: &Self) -> bool {
         let (signing, message) = (other.signing(), b"a token");
@@ -196,7 +211,8 @@ impl Key {
         }
         let (signing, verifying) =
             (EncodingKey::from_secret(secret.as_bytes()), VerifyingKey::from_secret(secret.as_bytes()));
-        Ok(Self { id, algorithm: Algorithm::HS256, signing, verifying, public: None })
+        let subjects = subjects_key(secret.as_bytes());
+        Ok(Self { id, algorithm: Algorithm::HS256, signing, verifying, public: None, subjects })
     }
 
     /// Parses a P-256 key pair. Without an `id`, the key's thumbprint (RFC 7638) becomes its id.
@@ -214,10 +230,17 @@ impl Key {
             algorithm: Algorithm::ES256,
             signing: EncodingKey::from_ec_der(der.secret_pkcs8_der()),
             verifying: VerifyingKey::from_point(point),
+            subjects: subjects_key(der.secret_pkcs8_der()),
             public: Some(PublicKey { kid: id.clone(), kty: "EC", usage: "sig", alg: "ES256", crv: "P-256", x, y }),
             id,
         })
     }
+}
+
+/// Derives the key for the subjects of the throttle from a signing key.
+fn subjects_key(signing: &[u8]) -> hmac::Key {
+    let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, signing), b"subjects of the throttle");
+    hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
 }
 
 /// Returns the position of a JSON fault. The library's own message would quote the secret.

@@ -6,5 +6,6 @@ pub mod key_ring;
 pub mod key_rotation;
 pub mod password_check;
 pub mod password_hash;
+pub mod rate_limit;
 pub mod refresh_token;
 pub mod throttle;

@@ -39,6 +39,22 @@ pub enum Verdict {
     },
 }
 
+/// A hash of a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash {
+    /// 60 to 80 ASCII characters that include the method, the cost, and the salt.
+    pub text: String,
+    /// The cost of bcrypt: 2^`cost` rounds.
+    pub cost: u32,
+}
+
+/// When a stored hash whose password was right is outdated.
+enum Renewal {
+    Always,
+    IfCostDiffers,
+    Never,
+}
+
 /// The reason why a password could not be hashed or compared.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
@@ -53,22 +69,22 @@ pub enum HashError {
     Malformed,
 }
 
-/// Hashes a new password. Returns 60 to 80 ASCII characters that include the method, the cost, and the salt.
+/// Hashes a new password.
 ///
 /// Takes 2^`cost` rounds on one core: call it on a thread that may block.
 ///
 /// # Errors
 /// The system has no randomness, or `cost` is outside bcrypt's 4–31.
-pub fn hash(password: &Password, cost: u32) -> Result<String, HashError> {
-    hash_bytes(password.as_bytes(), cost)
+pub fn hash(password: &Password, cost: u32) -> Result<PasswordHash, HashError> {
+    Ok(PasswordHash { text: hash_bytes(password.as_bytes(), cost)?, cost })
 }
 
 /// Hashes a verified password again, as [`hash`] does.
 ///
 /// # Errors
 /// As for [`hash`].
-pub fn renew(attempt: &PasswordAttempt, cost: u32) -> Result<String, HashError> {
-    hash_bytes(attempt.as_bytes(), cost)
+pub fn renew(attempt: &PasswordAttempt, cost: u32) -> Result<PasswordHash, HashError> {
+    Ok(PasswordHash { text: hash_bytes(attempt.as_bytes(), cost)?, cost })
 }
 
 fn hash_bytes(password: &[u8], cost: u32) -> Result<String, HashError> {
@@ -84,42 +100,58 @@ fn hash_bytes(password: &[u8], cost: u32) -> Result<String, HashError> {
     Ok(format!("{PREHASHED}{cost}${salt}${digest}"))
 }
 
-/// Compares a password with a stored hash, or with nothing if the account does not exist.
+/// Compares a password with a stored hash, or with nothing if the account does not exist. `cost` is that of new hashes, and
+/// `highest_cost` is the highest of all stored ones.
 ///
-/// Both take 2^`cost` rounds on one core, also if the stored hash has a lower cost, so that the response time does not
-/// reveal whether an account exists (OWASP Authentication Cheat Sheet). A hash of a higher cost takes longer until its
-/// owner signs in, which renews it.
+/// Both take as many rounds on one core as a hash of the higher cost, for any cost of the stored hash, so that the
+/// response time does not reveal whether an account exists (OWASP Authentication Cheat Sheet). Stored costs above
+/// [`HIGHEST_COST`] are not imitated: one imported hash could otherwise make every sign-in time out.
 ///
 /// # Errors
 /// `stored` is not a bcrypt hash.
-pub fn verify(attempt: &PasswordAttempt, stored: Option<&str>, cost: u32) -> Result<Verdict, HashError> {
+pub fn verify(
+    attempt: &PasswordAttempt,
+    stored: Option<&str>,
+    cost: u32,
+    highest_cost: u32,
+) -> Result<Verdict, HashError> {
     let attempt = attempt.as_bytes();
+    let equal_cost = cost.max(highest_cost.min(HIGHEST_COST));
     let Some(stored) = stored else {
-        spend(attempt, cost)?;
+        spend(attempt, equal_cost)?;
         return Ok(Verdict::Wrong);
     };
-    let (right, stored_cost, current_method) = if let Some(rest) = stored.strip_prefix(PREHASHED) {
+    let (right, stored_cost, renewal) = if let Some(rest) = stored.strip_prefix(PREHASHED) {
         let (stored_cost, rest) = rest.split_once('$').ok_or(HashError::Malformed)?;
         let (salt, digest) = rest.split_once('$').ok_or(HashError::Malformed)?;
         let stored_cost: u32 = stored_cost.parse().map_err(|_| HashError::Malformed)?;
         let right = bcrypt::verify(prehash(attempt, salt), &format!("$2b${stored_cost:02}${salt}{digest}"))?;
-        (right, stored_cost, !fits_bcrypt(attempt))
+        (right, stored_cost, if fits_bcrypt(attempt) { Renewal::Always } else { Renewal::IfCostDiffers })
     } else {
         let stored_cost = parts(stored)?.cost;
         // An imported hash of a long password covers its first 72 bytes only. A password with a NUL never matches,
         // because bcrypt would accept other texts for it.
         let bytes = &attempt[..attempt.len().min(LEGACY_BYTES)];
         let right = bcrypt::verify(bytes, stored)? && !attempt.contains(&0);
-        (right, stored_cost, fits_bcrypt(attempt))
+        // Of a longer password, or a beginning of it with 72 bytes, only the covered part was compared. A new hash would make
+        // what was typed the password.
+        let covered = attempt.len() < LEGACY_BYTES;
+        (right, stored_cost, if covered { Renewal::IfCostDiffers } else { Renewal::Never })
     };
-    for missing in stored_cost..cost {
+    for missing in stored_cost..equal_cost {
         // 2^a + (2^a + … + 2^(b-1)) = 2^b: the cheaper hash and this padding take as long as a hash of `cost`.
         spend(attempt, missing)?;
     }
     if !right {
         return Ok(Verdict::Wrong);
     }
-    Ok(Verdict::Right { outdated: stored_cost != cost || !current_method })
+    Ok(Verdict::Right {
+        outdated: match renewal {
+            Renewal::Always => true,
+            Renewal::IfCostDiffers => stored_cost != cost,
+            Renewal::Never => false,
+        },
+    })
 }
 
 /// Takes as long as one comparison and discards the result.
@@ -161,7 +193,7 @@ mod tests {
     const COST: u32 = 4;
 
     fn new_hash(password: &str, cost: u32) -> Result<String, Box<dyn std::error::Error>> {
-        Ok(hash(&crate::domain::PasswordPolicy::default().accept(password)?, cost)?)
+        Ok(hash(&crate::domain::PasswordPolicy::default().accept(password)?, cost)?.text)
     }
 
     fn attempt(text: &str) -> PasswordAttempt {
@@ -170,16 +202,16 @@ mod tests {
     }
 
     fn is_right(text: &str, stored: &str, cost: u32) -> Result<bool, HashError> {
-        Ok(verify(&attempt(text), Some(stored), cost)? != Verdict::Wrong)
+        Ok(verify(&attempt(text), Some(stored), cost, cost)? != Verdict::Wrong)
     }
 
     /// Returns the renewed hash if the stored one is outdated, and checks that it is current.
     fn renewed(text: &str, stored: &str, cost: u32) -> Result<Option<String>, HashError> {
-        if verify(&attempt(text), Some(stored), cost)? != (Verdict::Right { outdated: true }) {
+        if verify(&attempt(text), Some(stored), cost, cost)? != (Verdict::Right { outdated: true }) {
             return Ok(None);
         }
-        let renewed = renew(&attempt(text), cost)?;
-        assert_eq!(verify(&attempt(text), Some(&renewed), cost)?, Verdict::Right { outdated: false });
+        let renewed = renew(&attempt(text), cost)?.text;
+        assert_eq!(verify(&attempt(text), Some(&renewed), cost, cost)?, Verdict::Right { outdated: false });
         Ok(Some(renewed))
     }
 
@@ -188,7 +220,7 @@ mod tests {
         for password in ["correct horse", &"x".repeat(71), &"x".repeat(72), &"x".repeat(1000), "with\0nul-inside"] {
             let hash = new_hash(password, COST)?;
             assert_eq!(
-                verify(&attempt(password), Some(&hash), COST)?,
+                verify(&attempt(password), Some(&hash), COST, COST)?,
                 Verdict::Right { outdated: false },
                 "{password:?}"
             );
@@ -210,7 +242,7 @@ mod tests {
     #[test]
     fn every_password_of_an_unknown_account_is_wrong() -> Outcome {
         for text in ["", "anything", &"x".repeat(5000), "a\0b"] {
-            assert_eq!(verify(&attempt(text), None, COST)?, Verdict::Wrong);
+            assert_eq!(verify(&attempt(text), None, COST, COST)?, Verdict::Wrong);
         }
         Ok(())
     }
@@ -224,13 +256,18 @@ mod tests {
         Ok(())
     }
 
+    /// An imported hash covers 72 bytes of a longer password, so the typed text need not be the password.
     #[test]
-    fn an_imported_hash_of_a_long_password_is_right_and_renewed() -> Outcome {
+    fn an_imported_hash_that_may_cover_a_part_of_the_password_is_not_renewed() -> Outcome {
         let password = "x".repeat(100);
         let imported = bcrypt::hash_with_salt(&password[..72], COST, [7; 16])?.to_string();
-        let whole = renewed(&password, &imported, COST)?.ok_or("no new hash")?;
-        assert!(is_right(&password[..72], &imported, COST)? && !is_right(&password[..72], &whole, COST)?);
+        for typed in [password.as_str(), &password[..72], &password[..73], &format!("{}typo", &password[..96])] {
+            assert!(is_right(typed, &imported, COST)?, "{typed}");
+            assert_eq!(renewed(typed, &imported, COST + 1)?, None, "{typed}");
+        }
         assert!(!is_right(&password[..71], &imported, COST)?);
+        let shorter = bcrypt::hash_with_salt(&password[..71], COST, [7; 16])?.to_string();
+        assert!(renewed(&password[..71], &shorter, COST + 1)?.is_some());
         Ok(())
     }
 
@@ -244,7 +281,10 @@ mod tests {
 
     /// Compares medians of interleaved runs, so that other load on the machine affects all of them equally.
     #[test]
-    fn an_unknown_account_a_new_hash_and_a_cheap_hash_take_the_same_time() -> Outcome {
+    fn an_unknown_account_and_hashes_of_all_costs_take_the_same_time() -> Outcome {
+        /// The cost of new hashes.
+        const LOWER: u32 = 7;
+        /// The highest cost in use.
         const COST: u32 = 8;
         let (new, cheap) = (new_hash("correct horse", COST)?, new_hash("correct horse", COST - 2)?);
         let kinds = [None, Some(new.as_str()), Some(cheap.as_str())];
@@ -253,7 +293,7 @@ mod tests {
             for (stored, times) in kinds.iter().zip(&mut times) {
                 #[expect(clippy::disallowed_methods, reason = "the test measures real time")]
                 let started = std::time::Instant::now();
-                verify(&attempt("wrong horse"), *stored, COST)?;
+                verify(&attempt("wrong horse"), *stored, LOWER, COST)?;
                 times.push(started.elapsed());
             }
         }
@@ -270,7 +310,7 @@ mod tests {
     #[test]
     fn a_text_that_is_not_a_hash_is_an_error() {
         for stored in ["", "plain text", "$2b$12$short", "$bcrypt-sha256$v=2,t=2b,r=12$x", &"é".repeat(30)] {
-            assert!(verify(&attempt("anything"), Some(stored), COST).is_err(), "{stored:?}");
+            assert!(verify(&attempt("anything"), Some(stored), COST, COST).is_err(), "{stored:?}");
         }
     }
 }

@@ -1,19 +1,19 @@
 //! Throttling of password guesses: the limits and the waits. [`crate::db::sign_in`] counts the failures.
 //!
-//! Consecutive failures are counted for each account, whether it exists or not. From the fifth on, each failure
-//! throttles the account: for one second, then twice as long each time, up to 15 minutes. Attempts during that time are
-//! rejected unchecked and do not prolong it. An attacker gets some 20 guesses in the first hour and 100 a day, where
-//! NIST SP 800-63B-4 §3.2.2 allows 100 consecutive failures, and the owner waits at most 15 minutes.
+//! Three counters limit guesses. `functions/README.md` has a table of what each of them means for the owner and for attackers.
 //!
-//! An attacker who keeps guessing would also throttle the owner. So two groups of attempts have separate counters,
-//! which failures elsewhere do not change: attempts from a network in which the account has a session, and
-//! re-authentication in each session.
+//! - *Name and network.* Consecutive failures for a name, as it was typed, from a network. From the fifth on, each failure
+//!   throttles this name and network: for one second, then twice as long each time, up to 15 minutes. Attempts during that
+//!   time are rejected unchecked and do not prolong it. The same happens whether or not the name has an account.
+//! - *Network.* All failures from a network, for all names together, against guesses over many names. The limit is a setting.
+//! - *Account.* Failures from networks that the account does not know, against guesses from many networks
+//!   ([`ACCOUNT_FAILURES`](super::rate_limit::ACCOUNT_FAILURES)). Beyond the limit, every attempt from such a network fails like
+//!   one with a wrong password. Known networks are not limited by it, so that no attacker can keep the owner out.
+//!
+//! Re-authentication has a counter for each session instead of the first, so that guesses at sign-in do not keep a signed-in
+//! user from changing the password.
 
 use std::time::{Duration, SystemTime};
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 
 /// Consecutive failures that do not throttle.
 pub const FREE_ATTEMPTS: i32 = 4;
@@ -24,15 +24,11 @@ pub const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// Time without a failure after which the count starts anew. An attacker who waits for it gets fewer guesses a day than
 /// one who guesses after each wait.
 pub const FORGET_AFTER: Duration = Duration::from_hours(4);
+/// Time for which an account knows a network after the last sign-in or refresh from it.
+pub const KNOWN_NETWORK_LIFETIME: Duration = Duration::from_hours(90 * 24);
 
 /// Returns the time from `now` until `throttled_until`, rounded up to whole seconds.
 pub fn wait(throttled_until: SystemTime, now: SystemTime) -> Duration {
     let wait = throttled_until.duration_since(now).unwrap_or_default();
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
-}
-
-/// Returns the text under which failures of an unknown account are counted. It is a digest, because users type
-/// passwords into the name field by mistake.
-pub fn unknown_account_subject(canonical_name: &str) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, canonical_name.as_bytes()))
 }

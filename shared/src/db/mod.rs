@@ -10,6 +10,7 @@ pub mod data;
 mod dialect;
 mod pool;
 mod pooler;
+mod rate_limits;
 mod role;
 pub mod sessions;
 pub mod sign_in;

@@ -6,6 +6,7 @@
 //! | presented token | stored as | accepted until | response |
 //! |---|---|---|---|
 //! | current | `current_digest` | `expires_at` | a new successor: the token is rotated |
+//! | current, refreshed too often | `refreshes_full_at` | `expires_at` | throttled: the token stays the current one |
 //! | previous: rotated last | `previous_digest`, `successor`, `refreshed_at` | the retry window has passed, or the next rotation | the same successor |
 //! | older: rotated before that, within [`RACE_WINDOW`] of it | `older_digest`, `older_successor`, `older_rotated_at` | `RACE_WINDOW` has passed, or the next rotation | the same successor |
 //! | any other that the service has issued, in a burst | – | – | rejected, because it may have been rotated just before |
@@ -24,11 +25,12 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::sign_in::VerifiedPassword;
+use super::sign_in::{VerifiedPassword, stored_cost};
 use super::{Database, Effect, Parameters, column};
+use crate::auth::rate_limit::SESSION_REFRESHES;
 use crate::auth::refresh_token::{RACE_WINDOW, RefreshToken, SealedSecret};
 use crate::db;
-use crate::domain::{Device, Network, Session, SessionId, SessionInfo, SessionPolicy, UserAgent};
+use crate::domain::{Device, KnownNetwork, Network, Session, SessionId, SessionInfo, SessionPolicy, UserAgent};
 
 const TABLE: &str = "sessions";
 
@@ -38,6 +40,9 @@ const MAX_SESSIONS: i64 = 1000;
 /// Maximum number of sessions that one sign-in ends. Concurrent sign-ins can exceed [`MAX_SESSIONS`], and later ones
 /// correct that.
 const MAX_ENDED: i64 = 10;
+
+/// Maximum number of networks that a user is known to use. A further one replaces the one that was seen least recently.
+const MAX_KNOWN_NETWORKS: i64 = 50;
 
 /// Why a session was not ended.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +76,7 @@ pub struct NewSession<'a> {
 pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPassword) -> Result<bool, db::Error> {
     const SQL: &str = "
         with verified as (
-            update users set password = coalesce($7, password)
+            update users set password = coalesce($7, password), password_cost = coalesce($13, password_cost)
             where id = $1 and password = $6
             returning id
         ), started as (
@@ -79,6 +84,14 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
                 (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
             select id, $2, $10, $3, $4, $4, $5, $8, $9 from verified
             returning user_id
+        ), known as (
+            insert into known_networks (user_id, network, seen_at) select user_id, $9, $4 from started where $9 is not null
+            on conflict (user_id, network) do update set seen_at = excluded.seen_at
+        ), forgotten as (
+            delete from known_networks k using started, (
+                select network from known_networks where user_id = $1 and network <> $9 order by seen_at desc offset $14
+            ) oldest
+            where k.user_id = started.user_id and k.network = oldest.network
         ), surplus as (
             select id from sessions where user_id = $1 order by expires_at > $4, refreshed_at
             limit least(greatest((select count(*) from sessions where user_id = $1) - $11, 0), $12)
@@ -95,12 +108,14 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
         (&new.started_at, Type::TIMESTAMPTZ),
         (&new.expires_at, Type::TIMESTAMPTZ),
         (&verified.credentials.password_hash, Type::TEXT),
-        (&verified.renewed_hash, Type::TEXT),
+        (&verified.renewed_hash.as_ref().map(|hash| &hash.text), Type::TEXT),
         (&new.device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
         (&new.device.network.as_ref().map(Network::as_str), Type::TEXT),
         (&family.as_bytes(), Type::BYTEA),
         (&(MAX_SESSIONS - 1), Type::INT8),
         (&MAX_ENDED, Type::INT8),
+        (&verified.renewed_hash.as_ref().map(stored_cost), Type::INT2),
+        (&(MAX_KNOWN_NETWORKS - 1), Type::INT8),
     ];
     match db.query_opt(Effect::Write, SQL, parameters).await {
         Ok(row) => Ok(row.is_some()),
@@ -130,6 +145,11 @@ pub enum Refreshed {
     Superseded,
     /// The token was rotated longer ago, which is treated as theft. Its session has been ended.
     Reused,
+    /// The token is the current one, and the session was refreshed too often. It stays the current one.
+    Throttled {
+        /// Time at which it can be rotated.
+        until: SystemTime,
+    },
     /// The token is not one of this service, or its session has ended.
     Unknown,
 }
@@ -160,9 +180,12 @@ pub async fn refresh(
             burst_at = case when s.refreshed_at > $9 then coalesce(s.burst_at, s.refreshed_at) end,
             refreshed_at = $7,
             expires_at = least($8, s.created_at + $10 * interval '1 second'),
-            network = coalesce($11, s.network)
+            refreshes_full_at = greatest(s.refreshes_full_at, $7) + $12 * interval '1 second',
+            network = coalesce($11, s.network),
+            network_since = case when $11 is not null and s.network is distinct from $11 then $7 else s.network_since end
         where s.user_id = $1 and s.id = $2 and s.family_digest = $3 and s.current_digest = $4 and s.expires_at > $7
-        returning s.expires_at";
+            and coalesce(s.refreshes_full_at, $7) <= $7 + $13 * interval '1 second'
+        returning s.expires_at, s.network_since";
     let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
     let (successor_digest, sealed) = (successor.digest(), presented.seal(successor));
     let parameters: &Parameters<'_> = &[
@@ -177,10 +200,50 @@ pub async fn refresh(
         (&(now - RACE_WINDOW), Type::TIMESTAMPTZ),
         (&policy.max_lifetime.as_secs_f64(), Type::FLOAT8),
         (&network.map(Network::as_str), Type::TEXT),
+        (&SESSION_REFRESHES.interval.as_secs_f64(), Type::FLOAT8),
+        (&SESSION_REFRESHES.slack().as_secs_f64(), Type::FLOAT8),
     ];
-    match db.query_opt(Effect::Write, SQL, parameters).await? {
-        Some(row) => Ok(Refreshed::Rotated { expires_at: column(&row, TABLE, "expires_at")? }),
-        None => present_again(db, presented, policy.retry_window, now).await,
+    let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
+        return present_again(db, presented, policy.retry_window, now).await;
+    };
+    // The clock is compared as the database stores it, in microseconds.
+    let since: Option<SystemTime> = column(&row, TABLE, "network_since")?;
+    if let Some((network, since)) = network.zip(since)
+        && now.duration_since(since).is_ok_and(|age| age < Duration::from_micros(1))
+    {
+        remember_network(db, session, network, now).await?;
+    }
+    Ok(Refreshed::Rotated { expires_at: column(&row, TABLE, "expires_at")? })
+}
+
+/// Adds a network from which a session was refreshed to those that its user is known to use.
+async fn remember_network(
+    db: &Database,
+    session: Session,
+    network: &Network,
+    now: SystemTime,
+) -> Result<(), db::Error> {
+    const SQL: &str = "
+        with known as (
+            insert into known_networks (user_id, network, seen_at)
+            select user_id, $2, $3 from sessions where user_id = $1 and id = $5
+            on conflict (user_id, network) do update set seen_at = excluded.seen_at
+        )
+        delete from known_networks k using (
+            select network from known_networks where user_id = $1 and network <> $2 order by seen_at desc offset $4
+        ) oldest
+        where k.user_id = $1 and k.network = oldest.network";
+    let parameters: &Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&network.as_str(), Type::TEXT),
+        (&now, Type::TIMESTAMPTZ),
+        (&(MAX_KNOWN_NETWORKS - 1), Type::INT8),
+        (&session.id.uuid(), Type::UUID),
+    ];
+    match db.query(Effect::Write, SQL, parameters).await.map_err(db::Error::or_session_ended) {
+        // A concurrent request has deleted the user.
+        Ok(_) | Err(db::Error::SessionEnded) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -196,8 +259,9 @@ async fn present_again(
 ) -> Result<Refreshed, db::Error> {
     const SQL: &str = "
         with presented as (
-            select user_id, id, expires_at, successor, older_successor,
-                case when previous_digest = $4 and refreshed_at > $6 then 'previous'
+            select user_id, id, expires_at, successor, older_successor, refreshes_full_at,
+                case when current_digest = $4 then 'throttled'
+                     when previous_digest = $4 and refreshed_at > $6 then 'previous'
                      when older_digest = $4 and older_rotated_at > $7 then 'older'
                      when older_rotated_at > $7 and burst_at > $8 then 'superseded'
                      else 'reused' end as state
@@ -208,7 +272,7 @@ async fn present_again(
             delete from sessions s using presented
             where s.user_id = presented.user_id and s.id = presented.id and presented.state = 'reused'
         )
-        select state, expires_at, case state when 'previous' then successor else older_successor end as successor
+        select state, expires_at, refreshes_full_at, case state when 'previous' then successor else older_successor end as successor
         from presented";
     let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
     let parameters: &Parameters<'_> = &[
@@ -231,6 +295,10 @@ async fn present_again(
                 .map_err(|error| corrupt(error.into()))?,
             expires_at: column(&row, TABLE, "expires_at")?,
         }),
+        "throttled" => {
+            let full_at: SystemTime = column(&row, TABLE, "refreshes_full_at")?;
+            Ok(Refreshed::Throttled { until: full_at - SESSION_REFRESHES.slack() })
+        }
         "superseded" => Ok(Refreshed::Superseded),
         "reused" => Ok(Refreshed::Reused),
         state => Err(corrupt(format!("state {state}").into())),
@@ -283,6 +351,35 @@ pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Ve
             })
         })
         .collect()
+}
+
+/// Lists the networks that the session's user is known to use, the last one first.
+///
+/// # Errors
+/// The session has ended, or the database is unavailable.
+pub async fn known_networks(db: &Database, session: Session, now: SystemTime) -> Result<Vec<KnownNetwork>, db::Error> {
+    const TABLE: &str = "known_networks";
+    const SQL: &str = "
+        with session as (
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
+        )
+        select k.network, k.seen_at
+        from session left join known_networks k on k.user_id = session.user_id
+        order by k.seen_at desc, k.network";
+    let parameters: &Parameters<'_> =
+        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
+    let rows = db.query(Effect::Read, SQL, parameters).await?;
+    if rows.is_empty() {
+        return Err(db::Error::SessionEnded);
+    }
+    let mut networks = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // The row of a session without networks has none.
+        if let Some(network) = column(row, TABLE, "network")? {
+            networks.push(KnownNetwork { network, seen_at: column(row, TABLE, "seen_at")? });
+        }
+    }
+    Ok(networks)
 }
 
 /// Ends one session of the session's user, which may be the session itself.

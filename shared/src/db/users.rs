@@ -1,6 +1,6 @@
 //! Accounts: the table `users`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join4;
 use tokio_postgres::Row;
@@ -10,9 +10,11 @@ use uuid::Uuid;
 use super::data::delete_all_of;
 use super::dialect::{Sql, sql};
 use super::sessions::NewSession;
-use super::sign_in::VerifiedPassword;
+use super::sign_in::{VerifiedPassword, stored_cost};
 use super::statement::{Connection, Statement, Work};
-use super::{Database, Dialect, Effect, Parameters, column};
+use super::{Database, Dialect, Effect, Parameters, column, rate_limits};
+use crate::auth::password_hash::PasswordHash;
+use crate::auth::rate_limit::RateLimit;
 use crate::db;
 use crate::domain::{Account, Network, Profile, ProfileChange, Session, UserAgent, UserId};
 use crate::report;
@@ -31,6 +33,9 @@ pub enum Error {
     /// Another account has this email address, ignoring case.
     #[error("the email address is taken")]
     EmailTaken,
+    /// The network has registered too many accounts. The next one is possible at this time.
+    #[error("the network has registered too many accounts")]
+    TooManyRegistrations(SystemTime),
     /// Any other error of the statement.
     #[error(transparent)]
     Database(db::Error),
@@ -46,38 +51,75 @@ impl From<db::Error> for Error {
     }
 }
 
-/// Inserts a user and the counters of the user's values. Of concurrent registrations with the same name, the unique constraints accept one.
+/// A user to insert.
+#[derive(Clone, Copy)]
+pub struct NewUser<'a> {
+    /// The id.
+    pub id: UserId,
+    /// The profile.
+    pub profile: &'a Profile,
+    /// The password.
+    pub password: &'a PasswordHash,
+    /// Time of the registration.
+    pub created_at: SystemTime,
+}
+
+/// Inserts a user and the counters of the user's values, and counts the registration of the network. Of concurrent
+/// registrations with the same name, the unique constraints accept one.
 ///
 /// # Errors
-/// `UsernameTaken`, `EmailTaken`, or the database is unavailable.
+/// `UsernameTaken`, `EmailTaken`, `TooManyRegistrations`, or the database is unavailable.
 pub async fn insert(
     db: &Database,
-    id: UserId,
-    profile: &Profile,
-    password_hash: &str,
-    now: SystemTime,
+    user: NewUser<'_>,
+    registrations: Option<(&Network, RateLimit)>,
 ) -> Result<Account, Error> {
     const SQL: &str = "
-        with created as (
+        with counted as (
+            insert into rate_limits as r (subject, full_at)
+            select $12, $10 + $13 * interval '1 second' where $12 is not null
+            on conflict (subject) do update
+                set full_at = greatest(r.full_at, $10) + $13 * interval '1 second'
+                where r.full_at <= $10 + $14 * interval '1 second'
+            returning subject
+        ), allowed as (
+            select from (select) one where $12 is null or exists (select from counted)
+        ), created as (
             insert into users
-                (id, username, username_canonical, email, email_canonical, password, full_name, age, gender, created_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                (id, username, username_canonical, email, email_canonical, password, password_cost, full_name, age, gender,
+                created_at)
+            select $1, $2, $3, $4, $5, $6, $11, $7, $8, $9, $10 from allowed
+        ), counters as (
+            insert into user_counters (user_id, version, keys, bytes, keys_allowed, bytes_allowed)
+            select $1, 0, 0, 0, 0, 0 from allowed
         )
-        insert into user_counters (user_id, version, keys, bytes, keys_allowed, bytes_allowed) values ($1, 0, 0, 0, 0, 0)";
+        select exists (select from allowed) as created, (select full_at from rate_limits where subject = $12) as full_at";
+    let NewUser { id, profile, password, created_at } = user;
+    let (subject, limit) =
+        registrations.map(|(network, limit)| (rate_limits::registrations_of_network(network), limit)).unzip();
+    let limit = limit.unwrap_or(RateLimit { burst: 1, interval: Duration::ZERO });
     let parameters: &Parameters<'_> = &[
         (&id.uuid(), Type::UUID),
         (&profile.username.as_str(), Type::TEXT),
         (&profile.username.canonical(), Type::TEXT),
         (&profile.email.as_str(), Type::TEXT),
         (&profile.email.canonical(), Type::TEXT),
-        (&password_hash, Type::TEXT),
+        (&password.text, Type::TEXT),
         (&profile.full_name.as_str(), Type::TEXT),
         (&profile.age.years(), Type::INT2),
         (&profile.gender.as_str(), Type::TEXT),
-        (&now, Type::TIMESTAMPTZ),
+        (&created_at, Type::TIMESTAMPTZ),
+        (&stored_cost(password), Type::INT2),
+        (&subject, Type::TEXT),
+        (&limit.interval.as_secs_f64(), Type::FLOAT8),
+        (&limit.slack().as_secs_f64(), Type::FLOAT8),
     ];
-    db.query(Effect::Write, SQL, parameters).await?;
-    // The row is not read back because the role of `register` cannot read.
+    let row = db.query_one(Effect::Write, SQL, parameters).await?;
+    if !column::<bool>(&row, TABLE, "created")? {
+        let full_at = column::<Option<SystemTime>>(&row, "rate_limits", "full_at")?;
+        return Err(Error::TooManyRegistrations(full_at.unwrap_or(created_at) - limit.slack()));
+    }
+    // The row is not read back because the role of `register` cannot read accounts.
     Ok(Account {
         user_id: id,
         username: profile.username.as_str().to_owned(),
@@ -85,8 +127,33 @@ pub async fn insert(
         full_name: profile.full_name.as_str().to_owned(),
         age: profile.age.years(),
         gender: profile.gender.as_str().to_owned(),
-        created_at: now,
+        created_at,
     })
+}
+
+/// Counts a registration that failed because a name is taken. It was hashed like one that succeeds, and its statement was
+/// rolled back.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn count_failed_registration(
+    db: &Database,
+    network: &Network,
+    limit: RateLimit,
+    now: SystemTime,
+) -> Result<(), db::Error> {
+    const SQL: &str = "
+        insert into rate_limits as r (subject, full_at) values ($1, $2 + $3 * interval '1 second')
+        on conflict (subject) do update set full_at =
+            least(greatest(r.full_at, $2) + $3 * interval '1 second', $2 + $4 * interval '1 second')";
+    let parameters: &Parameters<'_> = &[
+        (&rate_limits::registrations_of_network(network), Type::TEXT),
+        (&now, Type::TIMESTAMPTZ),
+        (&limit.interval.as_secs_f64(), Type::FLOAT8),
+        (&limit.refill().as_secs_f64(), Type::FLOAT8),
+    ];
+    db.query(Effect::Write, SQL, parameters).await?;
+    Ok(())
 }
 
 /// Returns the account of a session.
@@ -151,10 +218,10 @@ pub async fn set_password(
     db: &Database,
     session: Session,
     verified: &VerifiedPassword,
-    password_hash: &str,
+    password: &PasswordHash,
     new: NewSession<'_>,
 ) -> Result<bool, db::Error> {
-    let change = PasswordChange { dialect: db.dialect(), session, verified, password_hash, new };
+    let change = PasswordChange { dialect: db.dialect(), session, verified, password, new };
     let row = db.run(Effect::Write, &change).await?.pop().ok_or(db::Error::SessionEnded)?;
     column(&row, TABLE, "changed")
 }
@@ -167,7 +234,7 @@ struct PasswordChange<'a> {
     dialect: Dialect,
     session: Session,
     verified: &'a VerifiedPassword,
-    password_hash: &'a str,
+    password: &'a PasswordHash,
     new: NewSession<'a>,
 }
 
@@ -182,7 +249,7 @@ impl Work for PasswordChange<'_> {
             with session as (
                 select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
             ), changed as (
-                update users as u set password = $5
+                update users as u set password = $5, password_cost = $12
                 from session where u.id = session.user_id and u.password = $4
                 returning u.id
             ), ended as (
@@ -202,13 +269,14 @@ impl Work for PasswordChange<'_> {
             (&self.session.id.uuid(), Type::UUID),
             (&started_at, Type::TIMESTAMPTZ),
             (&self.verified.credentials.password_hash, Type::TEXT),
-            (&self.password_hash, Type::TEXT),
+            (&self.password.text, Type::TEXT),
             (&refresh_token.session().id.uuid(), Type::UUID),
             (&family.as_bytes(), Type::BYTEA),
             (&digest.as_bytes(), Type::BYTEA),
             (&expires_at, Type::TIMESTAMPTZ),
             (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
             (&device.network.as_ref().map(Network::as_str), Type::TEXT),
+            (&stored_cost(self.password), Type::INT2),
         ];
         let change = Statement { sql: CHANGE, parameters };
         // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
@@ -252,22 +320,19 @@ pub async fn delete(
             delete from users u using session, writers
             where u.id = session.user_id and u.password = $4 and writers.waited_for >= 0
             returning u.id
-        ), deleted_failures as (
-            delete from sign_in_failures f using deleted where f.subject = deleted.id::text
-        )")
-        // Counters beyond the limit stay until they are outdated. Then `record_failure` deletes them.
+        ")
         dsql("
         ), deleted as (
             delete from users u using session where u.id = session.user_id and u.password = $4
             returning u.id
         ), ended as (
             delete from sessions s using deleted where s.user_id = deleted.id
-        ), failures as (
-            select f.subject, f.origin from deleted join sign_in_failures f on f.subject = deleted.id::text limit 500
-        ), deleted_failures as (
-            delete from sign_in_failures f using failures c where f.subject = c.subject and f.origin = c.origin
-        )")
-        "
+        ), forgotten as (
+            delete from known_networks k using deleted where k.user_id = deleted.id
+        ")
+        "), unlimited as (
+            delete from rate_limits r using deleted where r.subject in ($5, $6)
+        )
         select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
     );
     let parameters: &Parameters<'_> = &[
@@ -275,6 +340,8 @@ pub async fn delete(
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&verified.credentials.password_hash, Type::TEXT),
+        (&rate_limits::failures_of_account(session.user), Type::TEXT),
+        (&rate_limits::changes_of_account(session.user), Type::TEXT),
     ];
     let row =
         db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await?.ok_or(db::Error::SessionEnded)?;

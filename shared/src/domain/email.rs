@@ -26,6 +26,11 @@ impl Email {
     }
 }
 
+/// Returns the form in which the username or email address that a user types is compared, without outer white space.
+pub fn canonical_name(text: &str) -> String {
+    canonical(text.trim())
+}
+
 fn canonical(address: &str) -> String {
     address.to_lowercase()
 }

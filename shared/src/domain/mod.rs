@@ -23,7 +23,7 @@ mod version;
 
 pub use account::{Account, Profile, ProfileChange};
 pub use device::{Device, Network, UserAgent};
-pub use email::{Email, InvalidEmail};
+pub use email::{Email, InvalidEmail, canonical_name};
 pub use entry::{Condition, Entry, InvalidLifetime, Lifetime};
 pub(crate) use ids::uuid_v7;
 pub use ids::{InvalidId, SessionId, UserId};
@@ -33,7 +33,7 @@ pub use operation::{Action, Content, InvalidVerb, Operation, Verb};
 pub use password::{InvalidPassword, Password, PasswordAttempt, PasswordPolicy};
 pub use profile::{Age, FullName, Gender, InvalidAge, InvalidFullName, InvalidGender};
 pub use quota::Quota;
-pub use session::{Session, SessionInfo, SessionPolicy};
+pub use session::{KnownNetwork, Session, SessionInfo, SessionPolicy};
 pub use username::{InvalidUsername, Username};
 pub use value::{InvalidValue, Value};
 pub use version::{InvalidVersion, Version, VersionMatch};

@@ -63,3 +63,13 @@ pub struct SessionInfo {
     /// The network of the last sign-in or refresh.
     pub network: Option<String>,
 }
+
+/// A network that a user is known to use.
+#[derive(Clone, Debug, Serialize)]
+pub struct KnownNetwork {
+    /// An IPv4 address or an IPv6 /64 network.
+    pub network: String,
+    /// Time of the last sign-in from it, or of the first refresh of a session that came from another one before.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub seen_at: SystemTime,
+}

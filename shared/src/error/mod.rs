@@ -115,7 +115,7 @@ impl ApiError {
             }
             Self::TooManyAttempts(wait) => {
                 let (seconds, plural) = (wait.as_secs(), if wait.as_secs() == 1 { "" } else { "s" });
-                return format!("Too many failed attempts. Try again in {seconds} second{plural}.");
+                return format!("Too many attempts. Try again in {seconds} second{plural}.");
             }
             Self::InvalidCredentials => "The username or password is wrong.",
             Self::WrongPassword => "The password is wrong.",

@@ -34,7 +34,7 @@ pub(super) async fn report_start_failure(error: &BoxError) {
         match timeout(TIME_LIMIT, send(&reason)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!("the failure was not reported to Lambda: {}", report::chain(error.as_ref()))
+                tracing::warn!("the failure was not reported to Lambda: {}", report::chain(error.as_ref()));
             }
             Err(_) => tracing::warn!("the failure was not reported to Lambda within {TIME_LIMIT:?}"),
         }

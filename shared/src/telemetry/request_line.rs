@@ -27,7 +27,13 @@ const ALWAYS: [Metric; 5] = [
     count("cold_starts"),
 ];
 /// The metrics of some requests.
-const SOMETIMES: [Metric; 3] = [milliseconds("db_connect_ms"), milliseconds("init_ms"), count("failed_sign_ins")];
+const SOMETIMES: [Metric; 5] = [
+    milliseconds("db_connect_ms"),
+    milliseconds("init_ms"),
+    count("failed_sign_ins"),
+    count("throttled"),
+    count("refresh_reused"),
+];
 /// Metrics with the dimension `route`. `requests` is not one of them, because CloudWatch charges each combination and
 /// the `SampleCount` of `duration_ms` is the number of requests of a route.
 const BY_ROUTE: [Metric; 3] = [count("server_errors"), milliseconds("duration_ms"), milliseconds("db_ms")];
@@ -92,6 +98,10 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_sign_ins: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    throttled: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_reused: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<u32>,
     #[serde(rename = "_aws")]
     metadata: Metadata<'a>,
@@ -114,8 +124,16 @@ fn json(info: &RequestInfo, outcome: Outcome, stats: &RequestStats) -> Vec<u8> {
     let (user_id, session_id) = stats.session().map(|Session { user, id }| (user, id)).unzip();
     let db_connect_ms = stats.connect_time(cold_start).map(in_milliseconds);
     let init_ms = stats::init_time().filter(|_| cold_start).map(in_milliseconds);
-    let failed_sign_ins = Some(stats.failed_sign_ins()).filter(|count| *count > 0);
-    let present = [db_connect_ms.is_some(), init_ms.is_some(), failed_sign_ins.is_some()];
+    let [failed_sign_ins, throttled, refresh_reused] =
+        [stats.failed_sign_ins(), stats.throttled(), stats.reused_refreshes()]
+            .map(|count| Some(count).filter(|count| *count > 0));
+    let present = [
+        db_connect_ms.is_some(),
+        init_ms.is_some(),
+        failed_sign_ins.is_some(),
+        throttled.is_some(),
+        refresh_reused.is_some(),
+    ];
     let line = Line {
         timestamp: &rfc3339::text(now),
         level: if outcome.is_server_error() { "ERROR" } else { "INFO" },
@@ -136,6 +154,8 @@ fn json(info: &RequestInfo, outcome: Outcome, stats: &RequestStats) -> Vec<u8> {
         db_connect_ms,
         init_ms,
         failed_sign_ins,
+        throttled,
+        refresh_reused,
         errors: outcome.code.map(|_| 1),
         metadata: Metadata {
             timestamp: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),

@@ -49,6 +49,8 @@ pub(crate) struct RequestStats {
     database: Cell<Duration>,
     connecting: Cell<Option<Duration>>,
     failed_sign_ins: Cell<u32>,
+    throttled: Cell<u32>,
+    reused_refreshes: Cell<u32>,
 }
 
 tokio::task_local! {
@@ -101,7 +103,17 @@ pub(crate) fn record_connect_time(time: Duration) {
     }
 }
 
-/// Counts a wrong password.
+/// Counts a request that a limit has rejected.
+pub(crate) fn record_throttled() {
+    with_current(|stats| stats.throttled.set(stats.throttled.get() + 1));
+}
+
+/// Counts a refresh token that was reused.
+pub(crate) fn record_reused_refresh() {
+    with_current(|stats| stats.reused_refreshes.set(stats.reused_refreshes.get() + 1));
+}
+
+/// Counts a wrong or throttled password.
 pub(crate) fn record_failed_sign_in() {
     with_current(|stats| stats.failed_sign_ins.set(stats.failed_sign_ins.get() + 1));
 }
@@ -137,8 +149,18 @@ impl RequestStats {
         self.connecting.get().or_else(|| CONNECT_TIME_AT_INIT.get().copied().filter(|_| cold_start))
     }
 
-    /// Returns the number of wrong passwords.
+    /// Returns the number of wrong and throttled passwords.
     pub(super) fn failed_sign_ins(&self) -> u32 {
         self.failed_sign_ins.get()
+    }
+
+    /// Returns the number of rejections by a limit.
+    pub(super) fn throttled(&self) -> u32 {
+        self.throttled.get()
+    }
+
+    /// Returns the number of refresh tokens that were reused.
+    pub(super) fn reused_refreshes(&self) -> u32 {
+        self.reused_refreshes.get()
     }
 }

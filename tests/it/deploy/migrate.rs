@@ -36,6 +36,9 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
     let schema_18 = schema(&database()).await?;
     expect![[r#"
         CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
+        CREATE INDEX rate_limits_full_at ON public.rate_limits USING btree (full_at)
+        CREATE INDEX sign_in_failures_failed_at ON public.sign_in_failures USING btree (failed_at)
+        CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
         data_store created_at timestamp with time zone not null
         data_store data_store_pkey PRIMARY KEY (user_id, key)
         data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
@@ -46,6 +49,14 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         data_store user_id uuid not null
         data_store value text not null
         data_store version bigint not null
+        known_networks known_networks_pkey PRIMARY KEY (user_id, network)
+        known_networks known_networks_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        known_networks network text not null
+        known_networks seen_at timestamp with time zone not null
+        known_networks user_id uuid not null
+        rate_limits full_at timestamp with time zone not null
+        rate_limits rate_limits_pkey PRIMARY KEY (subject)
+        rate_limits subject text not null
         sessions burst_at timestamp with time zone
         sessions created_at timestamp with time zone not null
         sessions current_digest bytea not null
@@ -53,11 +64,13 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         sessions family_digest bytea not null
         sessions id uuid not null
         sessions network text
+        sessions network_since timestamp with time zone
         sessions older_digest bytea
         sessions older_rotated_at timestamp with time zone
         sessions older_successor bytea
         sessions previous_digest bytea
         sessions refreshed_at timestamp with time zone not null
+        sessions refreshes_full_at timestamp with time zone
         sessions sessions_pkey PRIMARY KEY (user_id, id)
         sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         sessions successor bytea
@@ -65,11 +78,8 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         sessions user_id uuid not null
         sign_in_failures failed_at timestamp with time zone not null
         sign_in_failures failures integer not null
-        sign_in_failures id uuid not null
-        sign_in_failures origin text not null
         sign_in_failures refused boolean not null
-        sign_in_failures sign_in_failures_failed_at_key UNIQUE (failed_at, id)
-        sign_in_failures sign_in_failures_pkey PRIMARY KEY (subject, origin)
+        sign_in_failures sign_in_failures_pkey PRIMARY KEY (subject)
         sign_in_failures subject text not null
         sign_in_failures throttled_until timestamp with time zone not null
         user_counters bytes bigint not null
@@ -89,6 +99,7 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         users gender text not null
         users id uuid not null
         users password text not null
+        users password_cost smallint not null
         users username text not null
         users username_canonical text not null
         users users_email_key UNIQUE (email_canonical)
@@ -108,11 +119,18 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
     let added = on_dsql.difference(&on_postgresql).map(|line| format!("+ {line}\n"));
     expect![[r#"
         - CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
+        - CREATE INDEX rate_limits_full_at ON public.rate_limits USING btree (full_at)
+        - CREATE INDEX sign_in_failures_failed_at ON public.sign_in_failures USING btree (failed_at)
+        - CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
         - data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - data_store key text C not null
+        - known_networks known_networks_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - user_counters user_counters_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         + CREATE INDEX data_store_expiry ON keyhold.data_store USING btree (expires_at, user_id)
+        + CREATE INDEX rate_limits_full_at ON keyhold.rate_limits USING btree (full_at)
+        + CREATE INDEX sign_in_failures_failed_at ON keyhold.sign_in_failures USING btree (failed_at)
+        + CREATE INDEX users_password_cost ON keyhold.users USING btree (password_cost)
         + data_store key text not null
     "#]].assert_eq(&removed.chain(added).collect::<String>());
     Ok(())

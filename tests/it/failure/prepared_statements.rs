@@ -104,9 +104,9 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
     bob.store("key", json!(1)).await;
     loader
         .batch_execute(
-            "insert into users (id, username, username_canonical, email, email_canonical, password, full_name, age, gender,
-                 created_at)
-             select gen_random_uuid(), n, n, n || '@example.com', n || '@example.com', password, full_name, age, gender, created_at
+            "insert into users (id, username, username_canonical, email, email_canonical, password, password_cost, full_name, age,
+                 gender, created_at)
+             select gen_random_uuid(), n, n, n || '@example.com', n || '@example.com', password, 4, full_name, age, gender, created_at
              from users, generate_series(1, 5000) n;
              insert into sessions (user_id, id, created_at, refreshed_at, expires_at, family_digest, current_digest)
              select u.id, gen_random_uuid(), s.created_at, s.refreshed_at, s.expires_at, s.family_digest, s.current_digest
@@ -114,6 +114,10 @@ async fn generic_plans_read_tables_by_index_only() -> Outcome {
              on conflict do nothing;
              insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
              select u.id, 'key-' || n, '1', 1, 1, u.created_at, u.created_at from users u, generate_series(1, 4) n;
+             insert into known_networks (user_id, network, seen_at)
+             select id, '192.0.2.' || n, created_at from users, generate_series(1, 4) n;
+             insert into rate_limits (subject, full_at)
+             select 'failures ' || id, created_at + interval '1 minute' from users;
              insert into user_counters (user_id, version, keys, bytes, keys_allowed, bytes_allowed)
              select id, 4, 4, 24, 1000, 1000000 from users on conflict do nothing;
              analyze users; analyze sessions; analyze data_store; analyze user_counters;",

@@ -28,6 +28,12 @@ async fn an_export_contains_the_account_the_values_and_the_sessions_of_the_calle
               "user_id": "[UUIDv7]",
               "username": "ada"
             },
+            "known_networks": [
+              {
+                "network": "203.0.113.1",
+                "seen_at": "2026-01-01T00:00:00.000Z"
+              }
+            ],
             "next_cursor": null,
             "operations": [
               {

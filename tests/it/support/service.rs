@@ -13,7 +13,7 @@ use shared::db::{PoolSettings, Preparation};
 use shared::domain::{PasswordPolicy, Quota, SessionPolicy};
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets};
-use shared::settings::Settings;
+use shared::settings::{Limits, Settings};
 
 use super::endpoints::{Apps, invoke, roles};
 use super::keys::{KEY_ID, SECRET};
@@ -68,6 +68,8 @@ pub fn settings() -> Settings {
             max_lifetime: Duration::from_hours(180 * 24),
             retry_window: Duration::from_mins(2),
         },
+        // The tests of a limit set it.
+        limits: Limits { failed_sign_ins: 0, registrations: 0 },
         quota: Quota { keys: 1000, bytes: 10 * 1024 * 1024 },
     }
 }

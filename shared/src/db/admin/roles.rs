@@ -51,24 +51,45 @@ const SESSION: &[&str] = &["user_id", "id", "expires_at"];
 const SESSION_INFO: &[&str] = &["user_id", "id", "created_at", "refreshed_at", "expires_at", "user_agent", "network"];
 /// The columns of an account that its owner sees: neither the password hash nor the canonical names.
 const ACCOUNT: &[&str] = &["id", "username", "email", "full_name", "age", "gender", "created_at"];
-/// All columns of `sign_in_failures`.
+/// All columns of a table of counters.
 const COUNTS: &[&str] = &[];
 
 /// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
-    Grants { role: Role::Register, privileges: &[insert("users"), insert("user_counters")], dsql: &[] },
+    Grants {
+        role: Role::Register,
+        privileges: &[
+            insert("users"),
+            insert("user_counters"),
+            select("rate_limits", &[]),
+            insert("rate_limits"),
+            update("rate_limits", &["full_at"]),
+        ],
+        dsql: &[],
+    },
     Grants {
         role: Role::Passwords,
         privileges: &[
-            select("users", &["id", "username", "username_canonical", "email", "email_canonical", "password"]),
-            update("users", &["password"]),
+            select(
+                "users",
+                &["id", "username", "username_canonical", "email", "email_canonical", "password", "password_cost"],
+            ),
+            update("users", &["password", "password_cost"]),
             select("sessions", &["user_id", "id", "refreshed_at", "expires_at", "network"]),
             insert("sessions"),
             delete("sessions"),
+            select("known_networks", &[]),
+            insert("known_networks"),
+            update("known_networks", &["seen_at"]),
+            delete("known_networks"),
             select("sign_in_failures", COUNTS),
             insert("sign_in_failures"),
             update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
             delete("sign_in_failures"),
+            select("rate_limits", COUNTS),
+            insert("rate_limits"),
+            update("rate_limits", &["full_at"]),
+            delete("rate_limits"),
         ],
         dsql: &[],
     },
@@ -93,10 +114,16 @@ pub const GRANTS: &[Grants] = &[
                     "older_successor",
                     "older_rotated_at",
                     "burst_at",
+                    "refreshes_full_at",
                     "network",
+                    "network_since",
                 ],
             ),
             delete("sessions"),
+            select("known_networks", &[]),
+            insert("known_networks"),
+            update("known_networks", &["seen_at"]),
+            delete("known_networks"),
         ],
         dsql: &[],
     },
@@ -113,9 +140,15 @@ pub const GRANTS: &[Grants] = &[
             insert("sign_in_failures"),
             update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
             delete("sign_in_failures"),
+            select("rate_limits", COUNTS),
+            insert("rate_limits"),
+            update("rate_limits", &["full_at"]),
+            delete("rate_limits"),
         ],
         dsql: &[
             delete("sessions"),
+            select("known_networks", &["user_id"]),
+            delete("known_networks"),
             select("data_store", &["user_id", "key", "value"]),
             delete("data_store"),
             delete("user_counters"),
@@ -124,7 +157,12 @@ pub const GRANTS: &[Grants] = &[
     Grants { role: Role::Reader, privileges: &[select("sessions", SESSION), select("data_store", &[])], dsql: &[] },
     Grants {
         role: Role::Exporter,
-        privileges: &[select("users", ACCOUNT), select("sessions", SESSION_INFO), select("data_store", &[])],
+        privileges: &[
+            select("users", ACCOUNT),
+            select("sessions", SESSION_INFO),
+            select("known_networks", &[]),
+            select("data_store", &[]),
+        ],
         dsql: &[],
     },
     Grants {
@@ -153,10 +191,16 @@ pub const GRANTS: &[Grants] = &[
             // For `for update`.
             update("sessions", &["network"]),
             delete("sessions"),
-            select("sign_in_failures", &["subject", "origin", "failed_at", "id"]),
+            select("sign_in_failures", &["subject", "failed_at"]),
             // For `for update`.
             update("sign_in_failures", &["refused"]),
             delete("sign_in_failures"),
+            select("rate_limits", COUNTS),
+            // For `for update`.
+            update("rate_limits", &["full_at"]),
+            delete("rate_limits"),
+            select("known_networks", &[]),
+            delete("known_networks"),
         ],
         dsql: &[select("users", &["id"]), delete("user_counters")],
     },

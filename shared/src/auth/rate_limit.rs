@@ -1,0 +1,73 @@
+//! Token buckets: limits of how often something may happen. [`crate::db::rate_limits`] stores them.
+//!
+//! A bucket holds at most `burst` tokens, and one is added each `interval`. It is stored as one time, at which it is full
+//! again (the generic cell rate algorithm, ITU-T I.371): taking a token moves that time by an interval, and a bucket without a
+//! row is full. So a bucket never has to be refilled, and a row is outdated as soon as its time has passed.
+
+use std::time::{Duration, SystemTime};
+
+/// The capacity and the refill of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The tokens of a full bucket. At least 1.
+    pub burst: u32,
+    /// The time after which a token is added.
+    pub interval: Duration,
+}
+
+/// Failed password checks of an account from unknown networks. NIST SP 800-63B-4 §3.2.2 allows 100 consecutive failures.
+/// Later ones become possible every 15 minutes, 96 a day.
+pub const ACCOUNT_FAILURES: RateLimit = RateLimit { burst: 100, interval: Duration::from_mins(15) };
+/// Changes of an account that take its password, each of which hashes twice: 10 at once, and 10 an hour.
+pub const ACCOUNT_CHANGES: RateLimit = RateLimit { burst: 10, interval: Duration::from_mins(6) };
+/// Refreshes of a session: 120 at once, and 120 an hour. A client that refreshes an access token when it expires needs one
+/// an hour, and one that refreshes at each start or in each tab has as many as its user opens.
+pub const SESSION_REFRESHES: RateLimit = RateLimit { burst: 120, interval: Duration::from_secs(30) };
+
+impl RateLimit {
+    /// Returns a limit with this number of tokens at once and in an hour, or none for 0.
+    pub fn per_hour(number: u32) -> Option<Self> {
+        (number > 0).then(|| Self { burst: number, interval: Duration::from_hours(1) / number })
+    }
+
+    /// Returns the time for which a bucket without tokens has none, or none if it has a token.
+    pub fn wait(self, full_at: Option<SystemTime>, now: SystemTime) -> Option<Duration> {
+        let wait = full_at?.duration_since(now).ok()?.checked_sub(self.slack())?;
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Returns how far in the future a bucket may be full that has a token: the time in which all other tokens are added.
+    pub fn slack(self) -> Duration {
+        self.interval * (self.burst - 1)
+    }
+
+    /// Returns the time after which an empty bucket is full.
+    pub fn refill(self) -> Duration {
+        self.interval * self.burst
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    #[test]
+    fn a_bucket_without_tokens_has_one_after_the_interval() {
+        let limit = RateLimit { burst: 3, interval: Duration::from_secs(10) };
+        for (tokens_taken, wait) in [(0, None), (1, None), (2, None), (3, Some(10))] {
+            let full_at = NOW + limit.interval * tokens_taken;
+            assert_eq!(limit.wait(Some(full_at), NOW), wait.map(Duration::from_secs), "{tokens_taken}");
+        }
+        assert_eq!(limit.wait(None, NOW), None);
+        assert_eq!(limit.wait(Some(NOW + limit.refill()), NOW + Duration::from_secs(9)), Some(Duration::from_secs(1)));
+        assert_eq!(limit.wait(Some(NOW + limit.refill()), NOW + Duration::from_secs(10)), None);
+    }
+
+    #[test]
+    fn a_limit_of_zero_does_not_limit() {
+        assert_eq!(RateLimit::per_hour(0), None);
+        assert_eq!(RateLimit::per_hour(60), Some(RateLimit { burst: 60, interval: Duration::from_mins(1) }));
+    }
+}
