@@ -73,3 +73,14 @@ where
         EnvError::Invalid { name, expected, given }
     })
 }
+
+/// Parses a variable; the default value if it is not set. `expected` describes the accepted values.
+///
+/// # Errors
+/// `Invalid`, if the text cannot be parsed.
+pub fn parsed<T: FromStr + Default>(name: &'static str, expected: &str) -> Result<T, EnvError> {
+    let Some(given) = optional(name) else {
+        return Ok(T::default());
+    };
+    given.parse().map_err(|_| EnvError::Invalid { name, expected: expected.to_owned(), given })
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::auth::access_token::{self, TokenPolicy};
 use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
 use crate::auth::refresh_token::RACE_WINDOW;
-use crate::domain::{PasswordPolicy, Quota, SessionPolicy};
+use crate::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
 use crate::env::{self, EnvError};
 
 /// The settings that a deployment can choose.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub sessions: SessionPolicy,
     /// `FAILED_SIGN_INS_PER_HOUR` (default: 100) and `REGISTRATIONS_PER_HOUR` (default: 60) of a network. 0 does not limit.
     pub limits: Limits,
+    /// `TRUSTED_PROXIES`: the proxies whose forwarding headers count. Default: none.
+    pub trusted_proxies: TrustedProxies,
     /// `DATA_MAX_KEYS` (default: 100 000) and `DATA_MAX_BYTES` (default: 256 MiB) for each user.
     pub quota: Quota,
 }
@@ -90,6 +92,10 @@ impl Settings {
                 )?,
                 registrations: env::integer("REGISTRATIONS_PER_HOUR", 0, HIGHEST_PER_HOUR, REGISTRATIONS_PER_HOUR)?,
             },
+            trusted_proxies: env::parsed(
+                "TRUSTED_PROXIES",
+                "ranges of addresses such as 203.0.113.0/24,2001:db8::/32",
+            )?,
             quota: Quota {
                 keys: env::integer("DATA_MAX_KEYS", 1, i64::MAX, 100_000)?,
                 bytes: env::integer("DATA_MAX_BYTES", 1, i64::MAX, 256 * 1024 * 1024)?,

@@ -373,14 +373,35 @@ def test_the_gateway_does_not_verify_tokens():
     assert all(has_auth for _, has_auth in auth_per_resource(stacks))
 
 
-def test_routes_that_hash_passwords_have_a_lower_limit(stack):
+# The functions of the library that hash a password.
+HASHING = re.compile(r"\bapp\s*\.(?:sign_in|reauthenticate|hash_password|register)\(")
+
+
+def functions_that_hash():
+    sources = {function: (ROOT / function.source).read_text() for function in FUNCTIONS.values()}
+    return [function for function, text in sources.items() if HASHING.search(text)]
+
+
+def test_routes_that_hash_passwords_have_a_whole_core_and_a_limit_of_their_own(stack):
     (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 100
-    assert set(stage["RouteSettings"]) == {"POST /api/register", "POST /api/token"}
+    assert {"token", "register", "password-update"} <= {function.name for function in functions_that_hash()}
+    assert set(stage["RouteSettings"]) == {function.route for function in functions_that_hash()}
     for settings in stage["RouteSettings"].values():
-        assert settings == {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 10}
+        assert settings == {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 50}
+    hashing = {function.name for function in functions_that_hash()}
+    for name, function in source_functions().items():
+        binary = function["Metadata"]["BuildProperties"]["Binary"]
+        assert (function["Properties"].get("MemorySize") == 1769) == (binary in hashing), name
     assert "$context.path" not in stage["AccessLogSettings"]["Format"], "a path contains the key of a user"
     json.loads(stage["AccessLogSettings"]["Format"])
+
+
+def test_the_api_gateway_endpoint_can_be_closed_beside_a_domain(stack):
+    domain = {"DomainName": "api.example.com", "CertificateArn": "arn:aws:acm:eu-central-1:1:certificate/1"}
+    for parameters, closed in [({}, False), (domain, False), ({**domain, "ExecuteApiEndpoint": "false"}, True)]:
+        body = Stack(**parameters).resources["HttpApi"]["Properties"]
+        assert body["DisableExecuteApiEndpoint"] == closed, parameters
 
 
 def test_browsers_may_call_the_api_only_from_given_origins():

@@ -21,7 +21,7 @@ pub const ROLE: Role = Role::Passwords;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (current, new) = read(&request, app.settings().password_policy)?;
-    let device = request.device();
+    let device = request.device(&app.settings().trusted_proxies);
     let change = |verified| change(&app, session, verified, &new, &device);
     let (refresh_token, expires_at) = app.reauthenticate(session, device.network.as_ref(), &current, change).await?;
     Event::PasswordChanged(session).record();

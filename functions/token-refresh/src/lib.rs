@@ -21,7 +21,7 @@ pub const ROLE: Role = Role::Accounts;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let presented: RefreshToken = read(&request)?;
     let (session, successor) = (presented.session(), presented.successor()?);
-    let (network, policy) = (request.network(), &app.settings().sessions);
+    let (network, policy) = (request.network(&app.settings().trusted_proxies), &app.settings().sessions);
     let refreshed =
         db::sessions::refresh(app.db(), &presented, &successor, network.as_ref(), policy, app.now()).await?;
     let (successor, expires_at) = match refreshed {

@@ -20,7 +20,7 @@ pub const ROLE: Role = Role::Passwords;
 /// Checks the username or email address and the password, starts a session, and returns 200 with its tokens.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let (name, password) = read(&request)?;
-    let device = &request.device();
+    let device = &request.device(&app.settings().trusted_proxies);
     let (refresh_token, expires_at) =
         app.sign_in(&name, device.network.as_ref(), &password, |verified| start(&app, verified, device)).await?;
     Event::SessionStarted(refresh_token.session()).record();

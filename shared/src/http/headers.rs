@@ -13,7 +13,7 @@ pub(crate) struct Headers(Vec<(&'static str, String)>);
 
 impl Headers {
     /// The names in lower case.
-    const NAMES: [&'static str; 10] = [
+    const NAMES: [&'static str; 12] = [
         "accept",
         "accept-encoding",
         "authorization",
@@ -24,6 +24,8 @@ impl Headers {
         "tracestate",
         "user-agent",
         "x-amzn-trace-id",
+        "x-forwarded-for",
+        "x-forwarded-proto",
     ];
 
     /// Returns the values of all headers with a name in lower case, which must be one of [`Self::NAMES`]. A value that is

@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::headers::Headers;
-use crate::domain::{Device, Network, UserAgent};
+use crate::domain::{Device, Network, TrustedProxies, UserAgent};
 use crate::error::ApiError;
 
 /// An HTTP request from API Gateway (payload format 2.0), reduced to the parts that handlers use.
@@ -119,13 +119,18 @@ impl Request {
     }
 
     /// Returns the network that the request came from, if its address is valid.
-    pub fn network(&self) -> Option<Network> {
-        self.source_address.as_deref().and_then(|address| address.parse().ok())
+    pub fn network(&self, proxies: &TrustedProxies) -> Option<Network> {
+        proxies.client(self.source_address.as_deref()?, self.header("x-forwarded-for"))
     }
 
     /// Returns the device that sent the request.
-    pub fn device(&self) -> Device {
-        Device { network: self.network(), user_agent: self.header("user-agent").map(UserAgent::from) }
+    pub fn device(&self, proxies: &TrustedProxies) -> Device {
+        Device { network: self.network(proxies), user_agent: self.header("user-agent").map(UserAgent::from) }
+    }
+
+    /// Whether the client has used HTTPS, according to the gateway.
+    pub(crate) fn is_https(&self) -> bool {
+        self.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
     }
 }
 

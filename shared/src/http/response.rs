@@ -71,6 +71,13 @@ struct Problem<'a> {
     errors: &'a [Fault],
 }
 
+impl Response {
+    /// Makes browsers use HTTPS only for two years (RFC 6797). Not for subdomains, which may belong to other services.
+    pub(crate) fn require_https(&mut self) {
+        self.headers.set("strict-transport-security", "max-age=63072000");
+    }
+}
+
 /// Makes the response to a successful request.
 ///
 /// # Errors
@@ -118,6 +125,8 @@ fn response(
         headers.set_default("content-type", "application/json; charset=utf-8");
     }
     headers.set("x-content-type-options", "nosniff");
+    // For a browser that shows JSON as a document (OWASP REST Security Cheat Sheet).
+    headers.set_default("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
     headers.set_default("cache-control", "no-store");
     Response { status_code: status.as_u16(), headers, body, is_base64_encoded, cookies: [] }
 }

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod bad_input;
+mod edge;
 mod events;
 mod forms;
 mod journey;

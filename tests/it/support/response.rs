@@ -108,13 +108,15 @@ impl fmt::Display for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(self.header("cache-control"), Some("no-store"));
+        let policy = self.header("content-security-policy");
+        assert_eq!(policy, Some("default-src 'none'; frame-ancestors 'none'"));
         let expected_type = (!self.body.is_empty()).then_some("application/json; charset=utf-8");
         assert_eq!(self.header("content-type"), expected_type);
         writeln!(f, "{}", self.status)?;
         let mut names: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
         for name in names {
-            if !["x-content-type-options", "cache-control", "content-type"].contains(&name) {
+            if !["x-content-type-options", "cache-control", "content-type", "content-security-policy"].contains(&name) {
                 writeln!(f, "{name}: {}", self.header(name).unwrap_or_default())?;
             }
         }

@@ -10,7 +10,7 @@ use shared::auth::key_ring::KeyRing;
 use shared::clock::Clock;
 use shared::db::admin::roles::GRANTS;
 use shared::db::{PoolSettings, Preparation};
-use shared::domain::{PasswordPolicy, Quota, SessionPolicy};
+use shared::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets};
 use shared::settings::{Limits, Settings};
@@ -70,6 +70,7 @@ pub fn settings() -> Settings {
         },
         // The tests of a limit set it.
         limits: Limits { failed_sign_ins: 0, registrations: 0 },
+        trusted_proxies: TrustedProxies::default(),
         quota: Quota { keys: 1000, bytes: 10 * 1024 * 1024 },
     }
 }
