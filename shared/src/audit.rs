@@ -15,7 +15,7 @@ use crate::telemetry::stats;
 pub enum Event {
     /// A user registered.
     AccountCreated(UserId),
-    /// A user changed the profile or the email address.
+    /// A user changed the profile.
     AccountUpdated(Session),
     /// A user deleted the account and all its data.
     AccountDeleted(Session),
@@ -29,6 +29,8 @@ pub enum Event {
     PasswordThrottled { user: Option<UserId>, purpose: PasswordCheck, wait: Duration },
     /// A user changed the password, which ended all sessions. The one that follows has replaced them.
     PasswordChanged(Session),
+    /// A user changed the email address, which ended all sessions. The one that follows has replaced them.
+    EmailChanged(Session),
     /// A refresh token was rotated.
     RefreshRotated(Session),
     /// A refresh token was presented again shortly after its rotation: a response was lost, or requests raced.
@@ -80,6 +82,7 @@ impl Event {
                 warn!(event = "password.throttled", user_id = user.map(display), purpose, wait_seconds);
             }
             Self::PasswordChanged(session) => record_for(session, "password.changed"),
+            Self::EmailChanged(session) => record_for(session, "email.changed"),
             Self::RefreshRotated(session) => record_for(session, "refresh.rotated"),
             Self::RefreshRepeated(session) => record_for(session, "refresh.repeated"),
             Self::RefreshSuperseded(session) => record_for(session, "refresh.superseded"),

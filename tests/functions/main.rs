@@ -5,45 +5,49 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shared::App;
-use shared::auth::key_ring::KeyRing;
+use shared::auth::key_ring::{KeyRing, VerifyingKeys};
 use shared::db::Role;
 use shared::http::{Request, Route};
 use shared::secrets::{NoKeys, Secrets};
 
 /// A context that the `handle` of some function takes.
 trait Context {
-    /// Whether functions with this context read the signing keys.
-    const KEYS: bool;
+    /// The use of functions with this context for keys: `none`, `verify`, or `sign`.
+    const KEYS: &str;
 }
 
 impl Context for () {
-    const KEYS: bool = false;
+    const KEYS: &str = "none";
 }
 
 impl Context for App<NoKeys> {
-    const KEYS: bool = false;
+    const KEYS: &str = "none";
 }
 
 impl Context for App<KeyRing> {
-    const KEYS: bool = true;
+    const KEYS: &str = "sign";
 }
 
-impl Context for Arc<Secrets<KeyRing>> {
-    const KEYS: bool = true;
+impl Context for App {
+    const KEYS: &str = "verify";
 }
 
-fn reads_keys<C: Context, F>(_: impl Fn(C, Request) -> F) -> bool {
+impl Context for Arc<Secrets<VerifyingKeys>> {
+    const KEYS: &str = "verify";
+}
+
+fn use_of_keys<C: Context, F>(_: impl Fn(C, Request) -> F) -> &'static str {
     C::KEYS
 }
 
-fn describe(name: &str, route: Option<Route>, role: Option<Role>, keys: bool) -> Value {
+fn describe(name: &str, route: Option<Route>, role: Option<Role>, keys: &str) -> Value {
     json!({ "name": name, "route": route.map(|route| route.to_string()), "role": role.map(Role::name), "keys": keys })
 }
 
 macro_rules! endpoints {
     ($($name:literal $function:ident ($role:expr))*) => {
         fn endpoints() -> Vec<Value> {
-            vec![$(describe($name, Some($function::ROUTE), $role, reads_keys($function::handle))),*]
+            vec![$(describe($name, Some($function::ROUTE), $role, use_of_keys($function::handle))),*]
         }
     };
 }
@@ -52,7 +56,7 @@ macro_rules! tasks {
     ($($name:literal ($role:expr))*) => {
         fn tasks() -> Vec<Value> {
             // A task takes an `App<NoKeys>` or creates its own context.
-            vec![$(describe($name, None, $role, false)),*]
+            vec![$(describe($name, None, $role, "none")),*]
         }
     };
 }

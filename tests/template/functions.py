@@ -1,4 +1,4 @@
-"""The functions as their code declares them: route, database role, and whether they get signing keys."""
+"""The functions as their code declares them: route, database role, and use of keys."""
 
 import json
 import os
@@ -12,12 +12,12 @@ COMMAND = ["cargo", "run", "--quiet", "--package", "tests", "--example", "functi
 
 @dataclass(frozen=True)
 class Function:
-    """A function. `route` and `role` are None if it has none."""
+    """A function. `route` and `role` are None if it has none. `keys` is none, verify, or sign."""
 
     name: str
     route: str | None
     role: str | None
-    keys: bool
+    keys: str
 
     @property
     def source(self):

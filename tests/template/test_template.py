@@ -144,6 +144,7 @@ def test_every_function_has_its_own_role_log_and_settings(stack):
         assert "DATABASE_URL" in function["Environment"]["Variables"], f"`sam local` does not pass DATABASE_URL to {name}"
         assert function["Environment"]["Variables"]["DATABASE_URL"] == "", name
         assert function["Environment"]["Variables"]["JWT_SECRET"] == "", name
+        assert function["Environment"]["Variables"]["JWT_PUBLIC_KEYS"] == "", name
         roles.append(function["Role"]["Fn::GetAtt"][0])
     assert len(set(roles)) == len(roles), "two functions share a role"
 
@@ -156,8 +157,10 @@ def test_a_function_has_exactly_the_permissions_that_its_code_needs(stack, deplo
     expected = {action: {f"«{log_group_of(logical_id)}.Arn»"} for action in LOGS}
     expected |= {action: {"*"} for action in TRACES}
     secrets = set()
-    if needs.keys:
+    if needs.keys == "sign":
         secrets.add(stack.text(variables["JWT_SECRET_ARN"]))
+    if needs.keys == "verify":
+        secrets.add(stack.text(variables["JWT_PUBLIC_KEYS_ARN"]) or stack.text(variables["JWT_SECRET_ARN"]))
     if needs.role:
         assert variables["DATABASE_USER"] == needs.role, f"{needs.source} declares another ROLE"
         if "VpcConfig" in function:
@@ -187,12 +190,19 @@ def test_migrate_signs_in_as_the_owner(stack, deployment):
     if deployment.startswith("dsql"):
         assert (variables["DATABASE_AUTH"], variables["DATABASE_USER"]) == ("dsql", "admin")
         assert actions.pop("dsql:DbConnectAdmin") == {"«DsqlCluster.ResourceArn»"}
+        secrets = set()
     else:
         secret = stack.text(variables["DATABASE_SECRET_ARN"])
         assert secret == ("«DatabaseCluster.MasterUserSecret.SecretArn»" if deployment.startswith("aurora") else SECRET)
         assert variables["DATABASE_AUTH"] == ""
-        assert actions.pop("secretsmanager:GetSecretValue") == {secret}
         assert actions.pop("secretsmanager:BatchGetSecretValue") == {"*"}
+        secrets = {secret}
+    if not stack.parameters["JwtSecretArn"]:
+        assert variables["JWT_KEYS"] == "create", "CloudFormation cannot create a key pair"
+        keys = {"«JwtSecret»", "«JwtPublicKeys»"}
+        secrets |= keys
+        assert actions.pop("secretsmanager:PutSecretValue") == keys
+    assert actions.pop("secretsmanager:GetSecretValue", set()) == secrets
     network = NETWORK if "VpcConfig" in function else set()
     assert set(actions) == LOGS | TRACES | network
     assert "Proxy" not in stack.text(variables["DATABASE_HOST"]), "the owner cannot sign in through the proxy"
@@ -207,9 +217,34 @@ def test_only_signing_keys_that_the_stack_creates_are_rotated(stack):
     assert stack.text(schedule["SecretId"]) == "«JwtSecret»"
     assert schedule["RotationRules"] == {"AutomaticallyAfterDays": 30}
     resources = allowed(stack, role_of(stack, "jwt-rotate"))
-    changes = {f"secretsmanager:{action}" for action in ["GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]}
-    assert set(resources) == LOGS | TRACES | changes
-    assert all(resources[action] == {"«JwtSecret»"} for action in changes)
+    both = {"«JwtSecret»", "«JwtPublicKeys»"}
+    changes = {"GetSecretValue": both, "PutSecretValue": both, "UpdateSecretVersionStage": {"«JwtSecret»"}}
+    changes = {f"secretsmanager:{action}": secrets for action, secrets in changes.items()}
+    assert set(resources) == LOGS | TRACES | set(changes)
+    assert {action: resources[action] for action in changes} == changes
+    assert "Migration" in stack.raw["Resources"]["JwtSecretRotation"]["DependsOn"], "the first rotation needs a key pair"
+
+
+def test_only_functions_that_issue_tokens_can_read_the_signing_keys():
+    signing = {name for name, function in FUNCTIONS.items() if function.keys == "sign"}
+    assert signing == {"token", "token-refresh", "password-update", "account-email-request"}
+    stack = Stack()
+    readers = {
+        name
+        for name in FUNCTIONS
+        if "«JwtSecret»" in allowed(stack, role_of(stack, name)).get("secretsmanager:GetSecretValue", set())
+    }
+    assert readers == signing | {"migrate", "jwt-rotate"}
+    assert json.loads(stack.resources["JwtPublicKeys"]["Properties"]["SecretString"]) == {"keys": []}
+
+
+def test_signing_keys_of_your_own_are_split_if_their_public_keys_are_given():
+    public = SECRET[:-1] + "x"
+    for parameters, expected in [({}, SECRET), ({"JwtPublicKeysArn": public}, public)]:
+        stack = Stack(JwtSecretArn=SECRET, **parameters)
+        assert "JwtPublicKeys" not in stack.resources
+        reads = allowed(stack, role_of(stack, "data-get"))["secretsmanager:GetSecretValue"]
+        assert reads == {expected}, parameters
     permission = stack.resources["JwtRotatePermission"]["Properties"]
     assert stack.text(permission["SourceArn"]) == "«JwtSecret»" and permission["Principal"] == "secretsmanager.amazonaws.com"
 
@@ -397,11 +432,12 @@ def test_routes_that_hash_passwords_have_a_whole_core_and_a_limit_of_their_own(s
     json.loads(stage["AccessLogSettings"]["Format"])
 
 
-def test_the_api_gateway_endpoint_can_be_closed_beside_a_domain(stack):
+def test_the_api_gateway_endpoint_can_be_closed_beside_a_domain():
     domain = {"DomainName": "api.example.com", "CertificateArn": "arn:aws:acm:eu-central-1:1:certificate/1"}
     for parameters, closed in [({}, False), (domain, False), ({**domain, "ExecuteApiEndpoint": "false"}, True)]:
-        body = Stack(**parameters).resources["HttpApi"]["Properties"]
-        assert body["DisableExecuteApiEndpoint"] == closed, parameters
+        body = Stack(**parameters).resources["HttpApi"]["Properties"]["Body"]
+        settings = body["x-amazon-apigateway-endpoint-configuration"]
+        assert settings == {"disableExecuteApiEndpoint": closed}, parameters
 
 
 def test_browsers_may_call_the_api_only_from_given_origins():
@@ -557,8 +593,9 @@ def test_the_dashboard_shows_every_metric_of_the_functions(stack, deployment):
     assert len(metrics) > 8
     for metric in metrics:
         assert f'"{metric}"' in shown or f'\\"{metric}\\"' in shown, f"the dashboard in template.yaml does not show {metric}"
-    (failed,) = [a for a in stack.of_type("AWS::CloudWatch::Alarm").values() if a.get("Namespace") == "Keyhold"]
-    assert failed["MetricName"] == "failed_sign_ins" and "Dimensions" not in failed and "failed_sign_ins" in metrics
+    alarms = [a for a in stack.of_type("AWS::CloudWatch::Alarm").values() if a.get("Namespace") == "Keyhold"]
+    assert {alarm["MetricName"] for alarm in alarms} == {"failed_sign_ins", "throttled", "refresh_reused"} <= set(metrics)
+    assert all("Dimensions" not in alarm for alarm in alarms)
 
 
 def test_the_connection_alarm_supports_every_capacity():

@@ -1,4 +1,4 @@
-//! `PATCH /api/account`: change the caller's email address, name, age, or gender.
+//! `PATCH /api/account`: change the caller's name, age, or gender.
 
 use shared::App;
 use shared::audit::Event;
@@ -10,7 +10,7 @@ use shared::http::{Body, Reply, Request, Route};
 /// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::patch("/api/account");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
-pub const ROLE: Role = Role::Accounts;
+pub const ROLE: Role = Role::Profiles;
 
 /// Changes the given fields and returns 200 with the account.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
@@ -23,12 +23,9 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
 
 /// Reads the changes. `null` is rejected, because no field of an account can be removed.
 fn read(request: &Request) -> Result<ProfileChange, ApiError> {
-    const CHANGEABLE: [&str; 4] = ["email", "full_name", "age", "gender"];
+    const CHANGEABLE: [&str; 3] = ["full_name", "age", "gender"];
     let mut body = Body::read(request)?;
     let mut change = ProfileChange::default();
-    if body.has("email") {
-        change.email = body.text("email", Code::InvalidRequest);
-    }
     if body.has("full_name") {
         change.full_name = body.text("full_name", Code::InvalidRequest);
     }
@@ -40,6 +37,9 @@ fn read(request: &Request) -> Result<ProfileChange, ApiError> {
     }
     if body.has("username") {
         body.fault("username", Code::InvalidRequest, "username cannot be changed");
+    }
+    if body.has("email") {
+        body.fault("email", Code::InvalidRequest, "email must be changed by POST /api/account/email");
     }
     if body.has("password") {
         body.fault("password", Code::InvalidRequest, "password must be changed by PUT /api/account/password");

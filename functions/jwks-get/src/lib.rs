@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::auth::key_ring::KeyRing;
+use shared::auth::key_ring::VerifyingKeys;
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 use shared::secrets::{self, Secrets};
@@ -12,6 +12,6 @@ pub const ROUTE: Route = Route::get("/.well-known/jwks.json");
 
 /// Returns 200 with the key set, which is empty if tokens are signed with a shared secret. Caches may keep it for
 /// five minutes.
-pub async fn handle(secrets: Arc<Secrets<KeyRing>>, _: Request) -> Result<Reply, ApiError> {
+pub async fn handle(secrets: Arc<Secrets<VerifyingKeys>>, _: Request) -> Result<Reply, ApiError> {
     Ok(Reply::document(&secrets.keys().await.public_keys(), secrets::REFRESH_AGE))
 }

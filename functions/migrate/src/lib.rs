@@ -1,4 +1,4 @@
-//! Migrates the database: applies the missing migrations and synchronizes the database roles. Not a route: CloudFormation
+//! Migrates the database: applies the missing migrations, synchronizes the database roles, and creates the first signing keys. Not a route: CloudFormation
 //! invokes it in a deployment, an operator invokes it by hand, and on a development machine it runs as a program.
 
 mod cloudformation;
@@ -13,12 +13,16 @@ use shared::db::admin::reconcile::{IamRoles, RoleManagement};
 use shared::report::BoxError;
 use shared::runtime::{Context, Invocation};
 use shared::secrets::NoKeys;
+use shared::secrets::rotation::create_keys;
 
 /// The result of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// The migrations that this run applied, in order. Empty if the schema was current.
     pub applied: Vec<String>,
+    /// Whether the first signing keys were created or their public keys published.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keys_created: bool,
     /// The statements that changed the database roles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
@@ -75,5 +79,6 @@ pub async fn run_with_iam_roles(app: App<NoKeys>, iam_roles: &IamRoles) -> Resul
     let applied = schema::migrate(&mut connection, app.now()).await?;
     let roles = connection.sync_roles(management, iam_roles).await?;
     connection.close().await?;
-    Ok(Report { applied, roles: roles.changes, problems: roles.problems })
+    let keys_created = create_keys(app.now()).await?;
+    Ok(Report { applied, keys_created, roles: roles.changes, problems: roles.problems })
 }

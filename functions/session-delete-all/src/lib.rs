@@ -9,7 +9,7 @@ use shared::http::{Reply, Request, Route};
 /// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::delete("/api/sessions");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
-pub const ROLE: Role = Role::Accounts;
+pub const ROLE: Role = Role::Sessions;
 
 /// Ends all sessions, including that of the request, and returns 200.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {

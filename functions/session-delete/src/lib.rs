@@ -10,7 +10,7 @@ use shared::http::{self, Reply, Request, Route};
 /// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::delete("/api/sessions/{id}");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
-pub const ROLE: Role = Role::Accounts;
+pub const ROLE: Role = Role::Sessions;
 
 /// Ends the session and returns 200. It may be the session of the request.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {

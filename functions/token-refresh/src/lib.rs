@@ -2,6 +2,7 @@
 
 use shared::App;
 use shared::audit::Event;
+use shared::auth::key_ring::KeyRing;
 use shared::auth::refresh_token::RefreshToken;
 use shared::auth::throttle;
 use shared::db::sessions::Refreshed;
@@ -12,13 +13,13 @@ use shared::http::{Body, Reply, Request, Route};
 /// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/token/refresh");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
-pub const ROLE: Role = Role::Accounts;
+pub const ROLE: Role = Role::Refresh;
 
 /// Rotates the refresh token and returns 200 with new tokens.
 ///
 /// If the token is presented again within the retry window, the response contains the same refresh token. Reuse after
 /// that ends the session.
-pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
+pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
     let presented: RefreshToken = read(&request)?;
     let (session, successor) = (presented.session(), presented.successor()?);
     let (network, policy) = (request.network(&app.settings().trusted_proxies), &app.settings().sessions);

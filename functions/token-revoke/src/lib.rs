@@ -11,7 +11,7 @@ use shared::secrets::NoKeys;
 /// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::post("/api/token/revoke");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
-pub const ROLE: Role = Role::Accounts;
+pub const ROLE: Role = Role::Sessions;
 
 /// Returns 200 whether or not the token was valid (RFC 7009 §2.2).
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::registration::ThrottledNetworks;
-pub use self::tokens::Tokens;
-use crate::auth::key_ring::KeyRing;
+pub use self::tokens::{SessionStart, Tokens};
+use crate::auth::key_ring::VerifyingKeys;
+use crate::auth::token_cache::TokenCache;
 use crate::clock::Clock;
 use crate::db::{Database, PoolSettings};
 use crate::secrets::{Keys, Secrets};
 use crate::settings::Settings;
 
-/// The database, the settings, the clock, and the signing keys of a function. `K` is [`NoKeys`](crate::secrets::NoKeys)
-/// for a function that handles no tokens.
-pub struct App<K: Keys = KeyRing>(Arc<Parts<K>>);
+/// The database, the settings, the clock, and the keys of a function: [`VerifyingKeys`] for a function that verifies access
+/// tokens, [`KeyRing`](crate::auth::key_ring::KeyRing) for one that issues them, and [`NoKeys`](crate::secrets::NoKeys) for
+/// one that does neither.
+pub struct App<K: Keys = VerifyingKeys>(Arc<Parts<K>>);
 
 struct Parts<K> {
     database: Database,
@@ -26,6 +28,7 @@ struct Parts<K> {
     secrets: Arc<Secrets<K>>,
     clock: Arc<dyn Clock>,
     throttled_networks: ThrottledNetworks,
+    tokens: TokenCache<K>,
 }
 
 impl<K: Keys> Clone for App<K> {
@@ -48,7 +51,14 @@ impl<K: Keys> App<K> {
         secrets: Arc<Secrets<K>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self(Arc::new(Parts { database, settings, secrets, clock, throttled_networks: ThrottledNetworks::default() }))
+        Self(Arc::new(Parts {
+            database,
+            settings,
+            secrets,
+            clock,
+            throttled_networks: ThrottledNetworks::default(),
+            tokens: TokenCache::default(),
+        }))
     }
 
     /// Returns the database.

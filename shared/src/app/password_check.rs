@@ -107,7 +107,7 @@ impl<K: Keys> App<K> {
                     db::sign_in::find_by_session(self.db(), session, origin, self.now()).await?
                 }
             };
-            let verified = self.verify(subject, candidate, password).await?;
+            let verified = self.verify_password(subject, candidate, password).await?;
             if let Some(completed) = complete(verified).await? {
                 return Ok(completed);
             }
@@ -115,7 +115,7 @@ impl<K: Keys> App<K> {
         Err(subject.wrong_password())
     }
 
-    async fn verify(
+    async fn verify_password(
         &self,
         subject: Subject<'_>,
         candidate: PasswordCandidate,

@@ -9,6 +9,8 @@ use super::App;
 use crate::auth::access_token;
 use crate::auth::key_ring::KeyRing;
 use crate::auth::refresh_token::RefreshToken;
+use crate::db::sessions::NewSession;
+use crate::domain::{Device, Session, UserId};
 use crate::error::ApiError;
 
 /// An access token and a refresh token, with the member names of RFC 6749 §5.1.
@@ -23,7 +25,35 @@ pub struct Tokens {
     refresh_expires_in: u64,
 }
 
+/// A session that a handler is about to start.
+pub struct SessionStart {
+    /// Its first refresh token.
+    pub refresh_token: RefreshToken,
+    started_at: SystemTime,
+    /// Time at which it ends unless it is refreshed before.
+    pub expires_at: SystemTime,
+}
+
+impl SessionStart {
+    /// Returns the session to store, for a device.
+    pub fn on<'a>(&'a self, device: &'a Device) -> NewSession<'a> {
+        let Self { refresh_token, started_at, expires_at } = self;
+        NewSession { refresh_token, device, started_at: *started_at, expires_at: *expires_at }
+    }
+}
+
 impl App<KeyRing> {
+    /// Makes a session of a user that starts now.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn new_session(&self, user: UserId) -> Result<SessionStart, ApiError> {
+        let started_at = self.now();
+        let refresh_token = RefreshToken::first(Session::new(user, started_at))?;
+        let expires_at = self.settings().sessions.first_expiry(started_at);
+        Ok(SessionStart { refresh_token, started_at, expires_at })
+    }
+
     /// Makes the tokens for the client: `refresh_token`, and a new access token of its session, which ends at
     /// `expires_at` unless it is refreshed before.
     ///

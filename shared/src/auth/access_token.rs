@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::key_ring::KeyRing;
+use super::key_ring::{KeyRing, VerifyingKeys};
 use crate::domain::{Session, SessionId, UserId, uuid_v7};
 
 /// The `typ` header (RFC 9068 §2.1). It keeps other JWTs that are signed with the same key from being accepted.
@@ -135,7 +135,7 @@ pub fn issue(ring: &KeyRing, policy: &TokenPolicy, session: Session, now: System
     Ok(jsonwebtoken::encode(&header, &claims, &key.signing)?)
 }
 
-/// Verifies a token and returns the session that it was issued for.
+/// Verifies a token.
 ///
 /// `kid` selects the key, and the key determines the algorithm; the token's `alg` cannot (RFC 8725 §3.1). Headers that
 /// contain or refer to keys (`jwk`, `jku`, `x5u`, `x5c`) are ignored.
@@ -143,11 +143,11 @@ pub fn issue(ring: &KeyRing, policy: &TokenPolicy, session: Session, now: System
 /// # Errors
 /// [`InvalidAccessToken`].
 pub fn verify(
-    ring: &KeyRing,
+    keys: &VerifyingKeys,
     policy: &TokenPolicy,
     token: &str,
     now: SystemTime,
-) -> Result<Session, InvalidAccessToken> {
+) -> Result<VerifiedToken, InvalidAccessToken> {
     if token.len() > MAX_BYTES {
         return Err(InvalidAccessToken::TooLong);
     }
@@ -161,7 +161,7 @@ pub fn verify(
     if header.crit.is_some() {
         return Err(InvalidAccessToken::Critical);
     }
-    let key = header.kid.as_ref().and_then(|id| ring.find(&id.0)).ok_or(InvalidAccessToken::UnknownKey)?;
+    let key = header.kid.as_ref().and_then(|id| keys.find(&id.0)).ok_or(InvalidAccessToken::UnknownKey)?;
     if header.alg.0 != key.verifying.algorithm() {
         return Err(InvalidAccessToken::Algorithm);
     }
@@ -173,14 +173,41 @@ pub fn verify(
     if claims.iss != policy.issuer || claims.aud != policy.audience {
         return Err(InvalidAccessToken::Audience);
     }
-    let now = unix_seconds(now);
-    if claims.exp.saturating_add(LEEWAY_SECONDS) <= now {
-        return Err(InvalidAccessToken::Expired);
+    let verified = VerifiedToken {
+        session: Session { id: claims.sid, user: claims.sub },
+        not_before: claims.nbf.max(claims.iat),
+        expires_at: claims.exp,
+    };
+    verified.check_time(now)?;
+    Ok(verified)
+}
+
+/// A token whose signature, issuer, and audience were verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedToken {
+    /// The session that it was issued for.
+    pub session: Session,
+    /// The later one of `nbf` and `iat`, in seconds since 1970.
+    not_before: u64,
+    /// `exp`, in seconds since 1970.
+    expires_at: u64,
+}
+
+impl VerifiedToken {
+    /// Checks that the token is valid at a time.
+    ///
+    /// # Errors
+    /// `Expired` or `NotYetValid`.
+    pub fn check_time(&self, now: SystemTime) -> Result<(), InvalidAccessToken> {
+        let now = unix_seconds(now);
+        if self.expires_at.saturating_add(LEEWAY_SECONDS) <= now {
+            return Err(InvalidAccessToken::Expired);
+        }
+        if self.not_before > now + LEEWAY_SECONDS {
+            return Err(InvalidAccessToken::NotYetValid);
+        }
+        Ok(())
     }
-    if claims.nbf.max(claims.iat) > now + LEEWAY_SECONDS {
-        return Err(InvalidAccessToken::NotYetValid);
-    }
-    Ok(Session { id: claims.sid, user: claims.sub })
 }
 
 /// Decodes a part of a token. Padding, other characters, and unused bits that are not zero are rejected, so that each part

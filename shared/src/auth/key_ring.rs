@@ -3,6 +3,8 @@
 //! A ring may contain secrets (HS256), which every verifier must have, and key pairs (ES256), whose public keys may be
 //! published. It may contain both, so that a deployment can change from one to the other.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -16,18 +18,29 @@ use zeroize::Zeroizing;
 use super::jwt_crypto::{self, VerifyingKey};
 use crate::domain::Network;
 
-/// Keys in order: the first one signs, all of them verify. At least one.
-pub struct KeyRing(Vec<Key>);
+/// Keys that sign and verify access tokens: the first one signs, all of them verify.
+pub struct KeyRing {
+    signing: SigningKey,
+    verifying: VerifyingKeys,
+}
 
-/// A key with its id in token headers (`kid`, RFC 7515 §4.1.4) and its only algorithm (RFC 8725 §3.1).
-pub(super) struct Key {
+/// Keys that verify access tokens. They sign nothing if all of them are public keys.
+pub struct VerifyingKeys(Vec<Key>);
+
+/// The key that signs.
+pub(super) struct SigningKey {
     pub(super) id: String,
     pub(super) algorithm: Algorithm,
     pub(super) signing: EncodingKey,
-    pub(super) verifying: VerifyingKey,
-    public: Option<PublicKey>,
     /// Makes the subjects of the throttle.
     subjects: hmac::Key,
+}
+
+/// A key with its id in token headers (`kid`, RFC 7515 §4.1.4). It has only one algorithm (RFC 8725 §3.1).
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) verifying: VerifyingKey,
+    public: Option<PublicKey>,
 }
 
 /// The public keys of a ring as a JWK Set (RFC 7517 §5).
@@ -37,14 +50,14 @@ pub struct PublicKeys<'a> {
 }
 
 /// A public key as a JWK (RFC 7518 §6.2).
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 struct PublicKey {
     kid: String,
-    kty: &'static str,
+    kty: Cow<'static, str>,
     #[serde(rename = "use")]
-    usage: &'static str,
-    alg: &'static str,
-    crv: &'static str,
+    usage: Cow<'static, str>,
+    alg: Cow<'static, str>,
+    crv: Cow<'static, str>,
     x: String,
     y: String,
 }
@@ -68,6 +81,12 @@ pub enum InvalidKeyRing {
         r#"the JWT secret is neither plain text nor JSON such as {{"keys":[{{"kid":"2026-11","secret":"…"}}]}} or {{"keys":[{{"kid":"2026-11","private_key":"…"}}]}}: {0}"#
     )]
     Malformed(String),
+    /// The text is a JWK Set with a key that is not a P-256 key for signatures.
+    #[error(
+        "the public key {0:?} is not a JWK with kid, kty EC, crv P-256, alg ES256, use sig, and the coordinates x and y. Copy the \
+         response of GET /.well-known/jwks.json"
+    )]
+    PublicKey(String),
     /// Two keys have the same id.
     #[error("two keys of the ring have the id {0:?}. Give each key its own id")]
     Repeated(String),
@@ -80,6 +99,8 @@ const MAX_ID_CHARS: usize = 64;
 const ADVICE: &str = "Create one with `openssl rand -hex 32`";
 /// The start of a private key in PEM.
 const PEM: &str = "-----BEGIN";
+/// `kty`, `use`, `alg`, and `crv` of a public key.
+const EC_P256: [&str; 4] = ["EC", "sig", "ES256", "P-256"];
 /// Bytes of a coordinate of P-256.
 const COORDINATE_BYTES: usize = 32;
 
@@ -109,6 +130,24 @@ pub(super) struct KeyText {
     pub(super) private_key: Option<Zeroizing<String>>,
 }
 
+/// The keys of a function that verifies access tokens.
+pub trait Verifies {
+    /// Returns the keys that verify.
+    fn verifying(&self) -> &VerifyingKeys;
+}
+
+impl Verifies for KeyRing {
+    fn verifying(&self) -> &VerifyingKeys {
+        &self.verifying
+    }
+}
+
+impl Verifies for VerifyingKeys {
+    fn verifying(&self) -> &VerifyingKeys {
+        self
+    }
+}
+
 impl KeyRing {
     /// Parses a ring: one secret, one private key in PEM, or JSON such as `{"keys":[{"kid":"…","secret":"…"}]}`, where
     /// `private_key` (PEM) may replace `secret`.
@@ -119,23 +158,18 @@ impl KeyRing {
         jwt_crypto::install();
         let text = text.trim();
         if text.starts_with(PEM) {
-            return Ok(Self(vec![Key::from_private_key(None, text)?]));
+            return Ok(Self::of(vec![from_private_key(None, text)?]));
         }
         if !text.starts_with('{') {
-            return Ok(Self(vec![Key::from_secret(thumbprint(&format!("kid:{text}")), text)?]));
+            return Ok(Self::of(vec![from_secret(thumbprint(&format!("kid:{text}")), text)?]));
         }
         let ring: RingText = serde_json::from_str(text).map_err(|error| InvalidKeyRing::Malformed(place_of(&error)))?;
-        let mut keys: Vec<Key> = Vec::with_capacity(ring.keys.len());
+        let mut keys: Vec<(SigningKey, Key)> = Vec::with_capacity(ring.keys.len());
         for KeyText { kid, secret, private_key } in ring.keys {
-            if kid.is_empty() || kid.chars().count() > MAX_ID_CHARS {
-                return Err(InvalidKeyRing::Malformed(format!("a kid must have 1 to {MAX_ID_CHARS} characters")));
-            }
-            if keys.iter().any(|key| key.id == kid) {
-                return Err(InvalidKeyRing::Repeated(kid));
-            }
+            check_id(&kid, keys.iter().map(|(_, key)| key))?;
             keys.push(match (secret, private_key) {
-                (Some(secret), None) => Key::from_secret(kid, &secret)?,
-                (None, Some(private_key)) => Key::from_private_key(Some(kid), &private_key)?,
+                (Some(secret), None) => from_secret(kid, &secret)?,
+                (None, Some(private_key)) => from_private_key(Some(kid), &private_key)?,
                 _ => {
                     let fault = format!("the key {kid:?} must have either a secret or a private_key");
                     return Err(InvalidKeyRing::Malformed(fault));
@@ -145,7 +179,14 @@ impl KeyRing {
         if keys.is_empty() {
             return Err(InvalidKeyRing::Malformed("it has no key".to_owned()));
         }
-        Ok(Self(keys))
+        Ok(Self::of(keys))
+    }
+
+    /// Makes a ring of keys, at least one.
+    fn of(mut keys: Vec<(SigningKey, Key)>) -> Self {
+        let (signing, first) = keys.remove(0);
+        let verifying = [first].into_iter().chain(keys.into_iter().map(|(_, key)| key)).collect();
+        Self { signing, verifying: VerifyingKeys(verifying) }
     }
 
     /// Returns the keys of a ring in its JSON form, at least one. A single key without an id gets one.
@@ -159,19 +200,25 @@ impl KeyRing {
         }
         let key = Some(Zeroizing::new(text.to_owned()));
         let (secret, private_key) = if text.starts_with(PEM) { (None, key) } else { (key, None) };
-        Ok(vec![KeyText { kid: ring.signing().id.clone(), secret, private_key }])
+        Ok(vec![KeyText { kid: ring.signing.id, secret, private_key }])
     }
 
-    /// Returns the public keys. A ring of secrets has none.
-    pub fn public_keys(&self) -> PublicKeys<'_> {
-        PublicKeys { keys: self.0.iter().filter_map(|key| key.public.as_ref()).collect() }
+    /// Returns the public keys as the text of a JWK Set, which [`VerifyingKeys::parse`] reads.
+    ///
+    /// # Errors
+    /// A key of the ring is a secret, which has no public key.
+    pub fn public_text(&self) -> Result<String, SecretInRing> {
+        let keys: Option<Vec<&PublicKey>> = self.verifying.0.iter().map(|key| key.public.as_ref()).collect();
+        let keys = keys.ok_or(SecretInRing)?;
+        // The serialization of strings cannot fail.
+        Ok(serde_json::to_string(&PublicKeys { keys }).unwrap_or_default())
     }
 
     /// Returns the text under which failed sign-ins for a name from a network are counted: a digest whose key is outside the
     /// database, because users type passwords into the name field by mistake. It does not tell whether the name has an
     /// account. A rotation of the keys starts the counts anew.
     pub fn throttle_subject(&self, canonical_name: &str, network: Option<&Network>) -> String {
-        let mut digest = hmac::Context::with_key(&self.signing().subjects);
+        let mut digest = hmac::Context::with_key(&self.signing.subjects);
         // The network goes first, because a name may contain any separator.
         digest.update(network.map_or("", Network::as_str).as_bytes());
         digest.update(b"\n");
@@ -179,19 +226,54 @@ impl KeyRing {
         URL_SAFE_NO_PAD.encode(digest.sign())
     }
 
-    /// Whether this ring verifies tokens that another ring signs.
-    pub(crate) fn verifies_tokens_of(&self, other: &Self) -> bool {
-        let (signing, message) = (other.signing(), b"a token");
-        let signature = jsonwebtoken::crypto::sign(message, &signing.signing, signing.algorithm);
-        let signature = signature.ok().and_then(|signature| URL_SAFE_NO_PAD.decode(signature).ok());
-        let (key, signature) = (self.find(&signing.id), signature.unwrap_or_default());
-        key.is_some_and(|key| key.algorithm == signing.algorithm && key.verifying.verifies(message, &signature))
+    /// Whether the key that signs is a secret, which every verifier must have.
+    pub(crate) fn signs_with_secret(&self) -> bool {
+        self.signing.algorithm == Algorithm::HS256
     }
 
     /// Returns the key that signs.
-    pub(super) fn signing(&self) -> &Key {
-        // `parse` rejects an empty ring.
-        &self.0[0]
+    pub(super) fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+}
+
+impl VerifyingKeys {
+    /// Parses public keys, a JWK Set, which may be empty: then no token is valid. Or a ring ([`KeyRing::parse`]), of which only
+    /// what verifies is kept.
+    ///
+    /// # Errors
+    /// A key is not a P-256 key for signatures, or two keys have the same id. Or as for [`KeyRing::parse`].
+    pub fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<serde_json::Value>,
+        }
+
+        let set: Result<Set, _> = serde_json::from_str(text);
+        let Some(set) = set.ok().filter(|set| set.keys.iter().all(|key| key.get("kty").is_some())) else {
+            return Ok(KeyRing::parse(text)?.verifying);
+        };
+        let mut keys = Vec::with_capacity(set.keys.len());
+        for key in set.keys {
+            let name = key.get("kid").and_then(|kid| kid.as_str()).unwrap_or_default().to_owned();
+            let public = serde_json::from_value(key).map_err(|_| InvalidKeyRing::PublicKey(name.clone()))?;
+            check_id(&name, keys.iter())?;
+            keys.push(from_public_key(public).ok_or(InvalidKeyRing::PublicKey(name))?);
+        }
+        Ok(Self(keys))
+    }
+
+    /// Returns the public keys. A ring of secrets has none.
+    pub fn public_keys(&self) -> PublicKeys<'_> {
+        PublicKeys { keys: self.0.iter().filter_map(|key| key.public.as_ref()).collect() }
+    }
+
+    /// Whether these keys verify tokens that a ring signs.
+    pub(crate) fn verify_tokens_of(&self, ring: &KeyRing) -> bool {
+        let (signing, message) = (ring.signing(), b"a token");
+        let signature = jsonwebtoken::crypto::sign(message, &signing.signing, signing.algorithm);
+        let signature = signature.ok().and_then(|signature| URL_SAFE_NO_PAD.decode(signature).ok());
+        self.find(&signing.id).is_some_and(|key| key.verifying.verifies(message, &signature.unwrap_or_default()))
     }
 
     /// Returns the key with an id.
@@ -200,41 +282,69 @@ impl KeyRing {
     }
 }
 
-impl Key {
-    fn from_secret(id: String, secret: &str) -> Result<Self, InvalidKeyRing> {
-        let name = || format!("the JWT secret {id:?}");
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(InvalidKeyRing::Short(name()));
-        }
-        if is_guessable(secret) {
-            return Err(InvalidKeyRing::Guessable(name()));
-        }
-        let (signing, verifying) =
-            (EncodingKey::from_secret(secret.as_bytes()), VerifyingKey::from_secret(secret.as_bytes()));
-        let subjects = subjects_key(secret.as_bytes());
-        Ok(Self { id, algorithm: Algorithm::HS256, signing, verifying, public: None, subjects })
-    }
+/// A ring has a secret, which has no public key.
+#[derive(Debug, thiserror::Error)]
+#[error("the key ring contains a secret, which has no public key")]
+pub struct SecretInRing;
 
-    /// Parses a P-256 key pair. Without an `id`, the key's thumbprint (RFC 7638) becomes its id.
-    fn from_private_key(id: Option<String>, pem: &str) -> Result<Self, InvalidKeyRing> {
-        let invalid =
-            || InvalidKeyRing::PrivateKey(format!("the JWT private key {}", id.as_deref().unwrap_or_default()));
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| invalid())?;
-        let pair = jwt_crypto::key_pair(der.secret_pkcs8_der()).map_err(|_| invalid())?;
-        // The byte 4, then x and y (SEC 1 §2.3.3).
-        let point = pair.public_key().as_ref();
-        let (x, y) = point.get(1..).and_then(|both| both.split_at_checked(COORDINATE_BYTES)).ok_or_else(invalid)?;
-        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        let id = id.unwrap_or_else(|| thumbprint(&format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)));
-        Ok(Self {
-            algorithm: Algorithm::ES256,
-            signing: EncodingKey::from_ec_der(der.secret_pkcs8_der()),
-            verifying: VerifyingKey::from_point(point),
-            subjects: subjects_key(der.secret_pkcs8_der()),
-            public: Some(PublicKey { kid: id.clone(), kty: "EC", usage: "sig", alg: "ES256", crv: "P-256", x, y }),
-            id,
-        })
+/// Checks the id of a key that follows `keys`.
+fn check_id<'a>(id: &str, mut keys: impl Iterator<Item = &'a Key>) -> Result<(), InvalidKeyRing> {
+    if id.is_empty() || id.chars().count() > MAX_ID_CHARS {
+        return Err(InvalidKeyRing::Malformed(format!("a kid must have 1 to {MAX_ID_CHARS} characters")));
     }
+    if keys.any(|key| key.id == id) {
+        return Err(InvalidKeyRing::Repeated(id.to_owned()));
+    }
+    Ok(())
+}
+
+fn from_secret(id: String, secret: &str) -> Result<(SigningKey, Key), InvalidKeyRing> {
+    let name = || format!("the JWT secret {id:?}");
+    if secret.len() < MIN_SECRET_BYTES {
+        return Err(InvalidKeyRing::Short(name()));
+    }
+    if is_guessable(secret) {
+        return Err(InvalidKeyRing::Guessable(name()));
+    }
+    let secret = secret.as_bytes();
+    let (signing, verifying) = (EncodingKey::from_secret(secret), VerifyingKey::from_secret(secret));
+    let signing = SigningKey { id: id.clone(), algorithm: Algorithm::HS256, signing, subjects: subjects_key(secret) };
+    Ok((signing, Key { id, verifying, public: None }))
+}
+
+/// Parses a P-256 key pair. Without an `id`, the key's thumbprint (RFC 7638) becomes its id.
+fn from_private_key(id: Option<String>, pem: &str) -> Result<(SigningKey, Key), InvalidKeyRing> {
+    let invalid = || InvalidKeyRing::PrivateKey(format!("the JWT private key {}", id.as_deref().unwrap_or_default()));
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| invalid())?;
+    let pair = jwt_crypto::key_pair(der.secret_pkcs8_der()).map_err(|_| invalid())?;
+    // The byte 4, then x and y (SEC 1 §2.3.3).
+    let point = pair.public_key().as_ref();
+    let (x, y) = point.get(1..).and_then(|both| both.split_at_checked(COORDINATE_BYTES)).ok_or_else(invalid)?;
+    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+    let id = id.unwrap_or_else(|| thumbprint(&format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)));
+    let signing = SigningKey {
+        id: id.clone(),
+        algorithm: Algorithm::ES256,
+        signing: EncodingKey::from_ec_der(der.secret_pkcs8_der()),
+        subjects: subjects_key(der.secret_pkcs8_der()),
+    };
+    let [kty, usage, alg, crv] = EC_P256.map(Cow::Borrowed);
+    let public = PublicKey { kid: id.clone(), kty, usage, alg, crv, x, y };
+    Ok((signing, Key { id, verifying: VerifyingKey::from_point(point), public: Some(public) }))
+}
+
+/// Reads a public key; none if it has another type or no point. `ring` rejects a point that is not on the curve at each
+/// verification.
+fn from_public_key(public: PublicKey) -> Option<Key> {
+    if [&public.kty, &public.usage, &public.alg, &public.crv].map(AsRef::as_ref) != EC_P256 {
+        return None;
+    }
+    let mut point = vec![4];
+    for coordinate in [&public.x, &public.y] {
+        let coordinate = URL_SAFE_NO_PAD.decode(coordinate).ok().filter(|bytes| bytes.len() == COORDINATE_BYTES)?;
+        point.extend(coordinate);
+    }
+    Some(Key { id: public.kid.clone(), verifying: VerifyingKey::from_point(&point), public: Some(public) })
 }
 
 /// Derives the key for the subjects of the throttle from a signing key.
@@ -270,7 +380,7 @@ mod tests {
     const OTHER: &str = "00b4d1c7e9f2a3856471829304a5b6c7";
 
     fn parse(text: &str) -> Result<Vec<String>, InvalidKeyRing> {
-        KeyRing::parse(text).map(|ring| ring.0.into_iter().map(|key| key.id).collect())
+        KeyRing::parse(text).map(|ring| ring.verifying.0.into_iter().map(|key| key.id).collect())
     }
 
     #[test]
@@ -325,7 +435,7 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
             "x": "rSMmkkppjWSLZqlBQD2-nxAnyH1xo5D4WWLySi2zuoA",
             "y": "A2ed-NJM9oVoKw_y320DB5TxjN88S-jPUZCgDpTP4Cc",
         }] });
-        assert_eq!(serde_json::to_value(ring.public_keys())?, expected);
+        assert_eq!(serde_json::to_value(ring.verifying.public_keys())?, expected);
         Ok(())
     }
 
@@ -336,8 +446,36 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
         ] });
         let ring = KeyRing::parse(&text.to_string())?;
         assert_eq!(ring.signing().algorithm, Algorithm::ES256);
-        assert_eq!(ring.find("secret").map(|key| key.algorithm), Some(Algorithm::HS256));
-        assert_eq!(serde_json::to_value(ring.public_keys())?["keys"].as_array().map(Vec::len), Some(1));
+        assert_eq!(ring.verifying.find("secret").map(|key| key.verifying.algorithm()), Some("HS256"));
+        assert!(ring.public_text().is_err(), "a verifier with public keys only would reject tokens of the secret");
+        assert_eq!(serde_json::to_value(ring.verifying.public_keys())?["keys"].as_array().map(Vec::len), Some(1));
+        Ok(())
+    }
+
+    #[test]
+    fn public_keys_verify_the_tokens_of_their_ring() -> Result<(), Box<dyn std::error::Error>> {
+        let ring = KeyRing::parse(PRIVATE)?;
+        let public = VerifyingKeys::parse(&ring.public_text()?)?;
+        assert!(public.verify_tokens_of(&ring));
+        assert_eq!(serde_json::to_value(public.public_keys())?, serde_json::to_value(ring.verifying.public_keys())?);
+        assert!(!VerifyingKeys::parse(r#"{"keys":[]}"#)?.verify_tokens_of(&ring));
+        assert!(VerifyingKeys::parse(RANDOM)?.verify_tokens_of(&KeyRing::parse(RANDOM)?), "a shared secret");
+        Ok(())
+    }
+
+    #[test]
+    fn a_key_set_with_another_key_is_rejected() -> Result<(), Box<dyn std::error::Error>> {
+        let set: serde_json::Value = serde_json::from_str(&KeyRing::parse(PRIVATE)?.public_text()?)?;
+        for (member, value) in
+            [("kty", "RSA"), ("alg", "ES384"), ("use", "enc"), ("crv", "P-384"), ("x", "AAAA"), ("kid", "")]
+        {
+            let mut set = set.clone();
+            set["keys"][0][member] = value.into();
+            assert!(VerifyingKeys::parse(&set.to_string()).is_err(), "{member}");
+        }
+        let mut twice = set.clone();
+        twice["keys"] = [set["keys"][0].clone(), set["keys"][0].clone()].into_iter().collect();
+        assert!(matches!(VerifyingKeys::parse(&twice.to_string()), Err(InvalidKeyRing::Repeated(_))));
         Ok(())
     }
 

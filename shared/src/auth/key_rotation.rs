@@ -4,7 +4,7 @@
 //! before it signs, while it signs, and after it has signed. So all functions and other verifiers have one interval to
 //! fetch a key before it signs, and its tokens have one interval to expire before it is removed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::json;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::jwt_crypto;
 use super::key_ring::{InvalidKeyRing, KeyRing, KeyText};
+use crate::domain::uuid_v7;
 
 /// Minimum time between two rotations: the lifetime of an access token, plus the time until all functions use the new
 /// ring, plus the time for which caches keep its public keys. [`secrets`](crate::secrets) checks the sum.
@@ -58,6 +59,15 @@ pub fn next_ring(text: &str, age: Duration, id: &str) -> Result<Zeroizing<String
     let next = Zeroizing::new(json!({ "keys": next }).to_string());
     KeyRing::parse(&next)?;
     Ok(next)
+}
+
+/// Makes a ring of one new key pair, as JSON.
+///
+/// # Errors
+/// A key pair could not be generated.
+pub fn first_ring(now: SystemTime) -> Result<Zeroizing<String>, NextRingError> {
+    let key = KeyText { kid: uuid_v7(now).to_string(), secret: None, private_key: Some(new_private_key()?) };
+    Ok(Zeroizing::new(json!({ "keys": [key] }).to_string()))
 }
 
 /// Returns 256 random bits in hexadecimal, like `openssl rand -hex 32`.

@@ -9,3 +9,4 @@ pub mod password_hash;
 pub mod rate_limit;
 pub mod refresh_token;
 pub mod throttle;
+pub mod token_cache;

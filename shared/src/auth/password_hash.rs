@@ -84,7 +84,7 @@ pub fn hash(password: &Password, cost: u32) -> Result<PasswordHash, HashError> {
 /// # Errors
 /// As for [`hash`].
 pub fn renew(attempt: &PasswordAttempt, cost: u32) -> Result<PasswordHash, HashError> {
-    Ok(PasswordHash { text: hash_bytes(attempt.as_bytes(), cost)?, cost })
+    Ok(PasswordHash { text: hash_bytes(attempt.normalized(), cost)?, cost })
 }
 
 fn hash_bytes(password: &[u8], cost: u32) -> Result<String, HashError> {
@@ -104,7 +104,8 @@ fn hash_bytes(password: &[u8], cost: u32) -> Result<String, HashError> {
 /// `highest_cost` is the highest of all stored ones.
 ///
 /// Both take as many rounds on one core as a hash of the higher cost, for any cost of the stored hash, so that the
-/// response time does not reveal whether an account exists (OWASP Authentication Cheat Sheet). Stored costs above
+/// response time does not reveal whether an account exists (OWASP Authentication Cheat Sheet). A text that is not normalized
+/// takes twice as long, because both of its forms are compared. Stored costs above
 /// [`HIGHEST_COST`] are not imitated: one imported hash could otherwise make every sign-in time out.
 ///
 /// # Errors
@@ -115,12 +116,26 @@ pub fn verify(
     cost: u32,
     highest_cost: u32,
 ) -> Result<Verdict, HashError> {
-    let attempt = attempt.as_bytes();
     let equal_cost = cost.max(highest_cost.min(HIGHEST_COST));
-    let Some(stored) = stored else {
-        spend(attempt, equal_cost)?;
-        return Ok(Verdict::Wrong);
-    };
+    for text in attempt.texts() {
+        let Some(stored) = stored else {
+            spend(text, equal_cost)?;
+            continue;
+        };
+        match verify_text(text, stored, cost, equal_cost)? {
+            Verdict::Wrong => {}
+            // The hash is of the text as it was sent, and a new one is of the normalized text.
+            Verdict::Right { outdated } => {
+                let is_normalized = text == attempt.normalized();
+                return Ok(Verdict::Right { outdated: outdated || !is_normalized && text.len() < LEGACY_BYTES });
+            }
+        }
+    }
+    Ok(Verdict::Wrong)
+}
+
+/// Compares a text with a stored hash, in the time of a hash of `equal_cost`.
+fn verify_text(attempt: &[u8], stored: &str, cost: u32, equal_cost: u32) -> Result<Verdict, HashError> {
     let (right, stored_cost, renewal) = if let Some(rest) = stored.strip_prefix(PREHASHED) {
         let (stored_cost, rest) = rest.split_once('$').ok_or(HashError::Malformed)?;
         let (salt, digest) = rest.split_once('$').ok_or(HashError::Malformed)?;

@@ -3,9 +3,19 @@
 pub enum Role {
     /// Creates accounts and cannot read any.
     Register,
-    /// Checks and replaces passwords; besides the eraser, the only role that can read password hashes.
+    /// Checks passwords and starts sessions.
+    SignIn,
+    /// Checks and replaces passwords.
     Passwords,
-    /// Manages sessions and profiles.
+    /// Checks passwords and replaces email addresses.
+    Emails,
+    /// Rotates refresh tokens.
+    Refresh,
+    /// Ends sessions.
+    Sessions,
+    /// Changes profiles.
+    Profiles,
+    /// Reads accounts and sessions.
     Accounts,
     /// Deletes accounts.
     Eraser,
@@ -26,7 +36,12 @@ impl Role {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Register => "keyhold_register",
+            Self::SignIn => "keyhold_sign_in",
             Self::Passwords => "keyhold_passwords",
+            Self::Emails => "keyhold_emails",
+            Self::Refresh => "keyhold_refresh",
+            Self::Sessions => "keyhold_sessions",
+            Self::Profiles => "keyhold_profiles",
             Self::Accounts => "keyhold_accounts",
             Self::Eraser => "keyhold_eraser",
             Self::Reader => "keyhold_reader",

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join4;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::data::delete_all_of;
@@ -16,7 +16,7 @@ use super::{Database, Dialect, Effect, Parameters, column, rate_limits};
 use crate::auth::password_hash::PasswordHash;
 use crate::auth::rate_limit::RateLimit;
 use crate::db;
-use crate::domain::{Account, Network, Profile, ProfileChange, Session, UserAgent, UserId};
+use crate::domain::{Account, Email, Network, Profile, ProfileChange, Session, UserAgent, UserId};
 use crate::report;
 
 const TABLE: &str = "users";
@@ -160,7 +160,7 @@ pub async fn count_failed_registration(
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
-pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Account, Error> {
+pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Account, db::Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
@@ -170,86 +170,90 @@ pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Ac
     let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
     let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
-    Ok(read_account(&row)?)
+    read_account(&row)
 }
 
 /// Changes the fields that `change` names and returns the account.
 ///
 /// # Errors
-/// `EmailTaken`, the session has ended, or the database is unavailable.
+/// The session has ended, or the database is unavailable.
 pub async fn update(
     db: &Database,
     session: Session,
     change: &ProfileChange,
     now: SystemTime,
-) -> Result<Account, Error> {
+) -> Result<Account, db::Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         )
         update users as u set
-            email = coalesce($4, u.email),
-            email_canonical = coalesce($5, u.email_canonical),
-            full_name = coalesce($6, u.full_name),
-            age = coalesce($7, u.age),
-            gender = coalesce($8, u.gender)
+            full_name = coalesce($4, u.full_name),
+            age = coalesce($5, u.age),
+            gender = coalesce($6, u.gender)
         from session where u.id = session.user_id
         returning u.id, u.username, u.email, u.full_name, u.age, u.gender, u.created_at";
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
-        (&change.email.as_ref().map(|email| email.as_str()), Type::TEXT),
-        (&change.email.as_ref().map(|email| email.canonical()), Type::TEXT),
         (&change.full_name.as_ref().map(|name| name.as_str()), Type::TEXT),
         (&change.age.map(|age| age.years()), Type::INT2),
         (&change.gender.as_ref().map(|gender| gender.as_str()), Type::TEXT),
     ];
     let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
-    Ok(read_account(&row)?)
+    read_account(&row)
 }
 
-/// Replaces the verified password, ends all sessions of the user, and starts a new one. Returns false, and changes
+/// A change that takes the password.
+#[derive(Clone, Copy)]
+pub enum CredentialChange<'a> {
+    /// Replaces the password.
+    Password(&'a PasswordHash),
+    /// Replaces the email address.
+    Email(&'a Email),
+}
+
+/// Changes the account of a verified password, ends all sessions of the user, and starts a new one. Returns false, and changes
 /// nothing, if the verified password is no longer the stored one.
 ///
 /// # Errors
-/// The session has ended, or the database is unavailable.
-pub async fn set_password(
+/// `EmailTaken`, the session has ended, or the database is unavailable.
+pub async fn change_credentials(
     db: &Database,
     session: Session,
     verified: &VerifiedPassword,
-    password: &PasswordHash,
+    change: CredentialChange<'_>,
     new: NewSession<'_>,
-) -> Result<bool, db::Error> {
-    let change = PasswordChange { dialect: db.dialect(), session, verified, password, new };
-    let row = db.run(Effect::Write, &change).await?.pop().ok_or(db::Error::SessionEnded)?;
-    column(&row, TABLE, "changed")
+) -> Result<bool, Error> {
+    let work = ChangeWork { dialect: db.dialect(), session, verified, change, new };
+    let row = db.run(Effect::Write, &work).await?.pop().ok_or(db::Error::SessionEnded)?;
+    Ok(column(&row, TABLE, "changed")?)
 }
 
-/// The transaction of [`set_password`], in one round trip.
+/// The transaction of [`change_credentials`], in one round trip.
 ///
 /// Its first statement locks the user's row, which a concurrent sign-in with the old password also locks. So the second
 /// statement sees each session that such a sign-in has started, and ends it.
-struct PasswordChange<'a> {
+struct ChangeWork<'a> {
     dialect: Dialect,
     session: Session,
     verified: &'a VerifiedPassword,
-    password: &'a PasswordHash,
+    change: CredentialChange<'a>,
     new: NewSession<'a>,
 }
 
-impl Work for PasswordChange<'_> {
-    type Output = Vec<Row>;
-
-    const NAME: Option<&'static str> = Some("password change");
-
-    async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
-        const CHANGE: &str = "
+/// Makes the statement that sets columns of the user to `$5` and `$12`.
+macro_rules! change {
+    ($set:literal) => {
+        concat!(
+            "
             with session as (
                 select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
             ), changed as (
-                update users as u set password = $5, password_cost = $12
+                update users as u set ",
+            $set,
+            "
                 from session where u.id = session.user_id and u.password = $4
                 returning u.id
             ), ended as (
@@ -259,26 +263,43 @@ impl Work for PasswordChange<'_> {
                     (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
                 select id, $6, $7, $8, $3, $3, $9, $10, $11 from changed
             )
-            select changed.id is not null as changed from session left join changed on changed.id = session.user_id";
+            select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
+        )
+    };
+}
+
+impl Work for ChangeWork<'_> {
+    type Output = Vec<Row>;
+
+    const NAME: Option<&'static str> = Some("change of credentials");
+
+    async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+        const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
+        const PASSWORD: &str = change!("password = $5, password_cost = $12");
+        const EMAIL: &str = change!("email = $5, email_canonical = $12");
         let user = self.session.user.uuid();
         let lock = Statement { sql: self.dialect.choose(LOCK), parameters: &[(&user, Type::UUID)] };
         let NewSession { refresh_token, device, started_at, expires_at } = self.new;
         let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
+        let (sql, first, second): (_, _, (&(dyn ToSql + Sync), _)) = match self.change {
+            CredentialChange::Password(hash) => (PASSWORD, hash.text.as_str(), (&stored_cost(hash), Type::INT2)),
+            CredentialChange::Email(email) => (EMAIL, email.as_str(), (&email.canonical(), Type::TEXT)),
+        };
         let parameters: &Parameters<'_> = &[
             (&user, Type::UUID),
             (&self.session.id.uuid(), Type::UUID),
             (&started_at, Type::TIMESTAMPTZ),
             (&self.verified.credentials.password_hash, Type::TEXT),
-            (&self.password.text, Type::TEXT),
+            (&first, Type::TEXT),
             (&refresh_token.session().id.uuid(), Type::UUID),
             (&family.as_bytes(), Type::BYTEA),
             (&digest.as_bytes(), Type::BYTEA),
             (&expires_at, Type::TIMESTAMPTZ),
             (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
             (&device.network.as_ref().map(Network::as_str), Type::TEXT),
-            (&stored_cost(self.password), Type::INT2),
+            second,
         ];
-        let change = Statement { sql: CHANGE, parameters };
+        let change = Statement { sql, parameters };
         // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
         let (begin, commit) = (connection.command("begin"), connection.command("commit"));
         let (begun, locked, changed, committed) =

@@ -21,11 +21,10 @@ pub struct Profile {
     pub gender: Gender,
 }
 
-/// The changes to a profile. The username cannot be changed, because other users may know it.
+/// The changes to a profile. The username cannot be changed, because other users may know it. A change of the email address
+/// takes the password.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileChange {
-    /// New email address.
-    pub email: Option<Email>,
     /// New display name.
     pub full_name: Option<FullName>,
     /// New age.

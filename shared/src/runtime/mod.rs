@@ -24,7 +24,7 @@ use self::settle::SettleLayer;
 use self::start_failure::report_start_failure;
 pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
-use crate::auth::key_ring::KeyRing;
+use crate::auth::key_ring::VerifyingKeys;
 use crate::clock::{Stopwatch, SystemClock};
 use crate::db::{Database, PoolSettings, Preparation};
 use crate::env::{self, EnvError};
@@ -75,8 +75,8 @@ impl<K: Keys> Context for App<K> {
     }
 }
 
-/// The context of a function that uses signing keys and no database.
-impl Context for Arc<Secrets<KeyRing>> {
+/// The context of a function that uses keys and no database.
+impl Context for Arc<Secrets<VerifyingKeys>> {
     async fn start() -> Result<Self, BoxError> {
         Ok(Self::new(Secrets::load_keys(Arc::new(SystemClock)).await?))
     }

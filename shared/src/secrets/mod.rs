@@ -37,7 +37,7 @@ use tokio_postgres::Config;
 use self::cache::Cache;
 use self::source::{DatabaseAccess, SecretSource, Sources};
 use crate::auth::access_token;
-use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
+use crate::auth::key_ring::{InvalidKeyRing, KeyRing, VerifyingKeys};
 use crate::auth::key_rotation::MIN_INTERVAL;
 use crate::aws::{AwsCredentials, client};
 use crate::clock::Clock;
@@ -56,21 +56,40 @@ const _: () = assert!(
     "MIN_INTERVAL does not allow for MAX_AGE"
 );
 
-/// The signing keys of a function. They are a type parameter, so that a function without keys does not compile if it
-/// handles tokens.
+/// The keys of a function. They are a type parameter, so that a function without keys does not compile if it handles tokens,
+/// and one that only verifies does not compile if it signs.
 pub trait Keys: Sized + Send + Sync + 'static {
-    /// Whether the secret is required.
-    const REQUIRED: bool;
+    /// The settings that tell where the keys are.
+    const SOURCE: KeySource;
 
-    /// Reads the text of the secret, which is empty unless it is required.
+    /// Reads the text of the keys, which is empty without a source.
     ///
     /// # Errors
-    /// The text is not a key ring.
+    /// The text has no such keys.
     fn parse(text: &str) -> Result<Self, InvalidKeyRing>;
 }
 
+/// The settings that tell where keys are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The function has no keys.
+    None,
+    /// `JWT_SECRET` or `JWT_SECRET_ARN`.
+    Ring,
+    /// `JWT_PUBLIC_KEYS` or `JWT_PUBLIC_KEYS_ARN`; without them those of the ring.
+    PublicKeys,
+}
+
 impl Keys for KeyRing {
-    const REQUIRED: bool = true;
+    const SOURCE: KeySource = KeySource::Ring;
+
+    fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
+        Self::parse(text)
+    }
+}
+
+impl Keys for VerifyingKeys {
+    const SOURCE: KeySource = KeySource::PublicKeys;
 
     fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
         Self::parse(text)
@@ -81,7 +100,7 @@ impl Keys for KeyRing {
 pub struct NoKeys;
 
 impl Keys for NoKeys {
-    const REQUIRED: bool = false;
+    const SOURCE: KeySource = KeySource::None;
 
     fn parse(_: &str) -> Result<Self, InvalidKeyRing> {
         Ok(Self)
@@ -154,7 +173,7 @@ impl Unfetched {
         dialect: Dialect,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SecretsError> {
-        let keys = if K::REQUIRED { Some(SecretSource::keys_from_env()?) } else { None };
+        let keys = SecretSource::keys_from_env(K::SOURCE)?;
         let sources = Sources::new(database, keys, AwsCredentials::from_env)?;
         Ok(Self { sources, dialect, clock })
     }
@@ -211,7 +230,7 @@ impl<K: Keys> Secrets<K> {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SecretsError> {
         let database = Some(SecretSource::SecretsManager(database_arn));
-        let keys = K::REQUIRED.then_some(SecretSource::SecretsManager(keys_arn));
+        let keys = (K::SOURCE != KeySource::None).then_some(SecretSource::SecretsManager(keys_arn));
         let sources = Sources::new(database, keys, || Ok(aws))?;
         Unfetched { sources, dialect: Dialect::default(), clock }.fetch().await
     }

@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use zeroize::Zeroizing;
 
-use super::{SecretsError, secrets_manager};
+use super::{KeySource, SecretsError, secrets_manager};
 use crate::aws::AwsCredentials;
 use crate::aws::iam_token::{IamAuth, IamService};
 use crate::db::Dialect;
@@ -46,9 +46,16 @@ impl SecretSource {
         Ok((source, dialect))
     }
 
-    /// Reads the source of the signing keys.
-    pub(super) fn keys_from_env() -> Result<Self, EnvError> {
-        Self::from_env("JWT_SECRET", "JWT_SECRET_ARN").ok_or(EnvError::Missing {
+    /// Reads the source of the keys.
+    pub(super) fn keys_from_env(source: KeySource) -> Result<Option<Self>, EnvError> {
+        let public = || Self::from_env("JWT_PUBLIC_KEYS", "JWT_PUBLIC_KEYS_ARN");
+        let keys = match source {
+            KeySource::None => return Ok(None),
+            KeySource::Ring => None,
+            KeySource::PublicKeys => public(),
+        };
+        let keys = keys.or_else(|| Self::from_env("JWT_SECRET", "JWT_SECRET_ARN"));
+        keys.map(Some).ok_or(EnvError::Missing {
             name: "JWT_SECRET",
             advice: "set it to at least 32 random bytes, such as the output of `openssl rand -hex 32`, or JWT_SECRET_ARN \
                  to the ARN of a secret",

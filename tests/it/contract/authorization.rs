@@ -35,6 +35,9 @@ async fn call(client: &Client, route: &Route) -> Response {
                 .put(&path, &json!({ "current_password": password(), "new_password": "another password" }).to_string())
                 .await
         }
+        "POST /api/account/email" => {
+            client.post(&path, &json!({ "email": "other@example.com", "password": password() }).to_string()).await
+        }
         "DELETE /api/account" => client.delete_with(&path, &json!({ "password": password() }).to_string()).await,
         "PATCH /api/account" => client.patch(&path, r#"{"age":99}"#).await,
         "POST /api/data" => client.post(&path, r#"{"key":"other","value":1}"#).await,

@@ -10,7 +10,7 @@ use crate::support::workspace::{events_of, functions, root};
 use crate::support::{Forged, Outcome, ResponseUrl, SECRET, SecretsManager, binaries, database, emulate, tools};
 
 /// The functions in the order in which their events are sent: for example, `register` creates the account for `token`.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "migrate",
     "health-get",
     "health-ready",
@@ -35,6 +35,7 @@ const ORDER: [&str; 26] = [
     "session-list",
     "session-delete",
     "session-delete-all",
+    "account-email-request",
     "password-update",
     "account-delete",
 ];

@@ -176,7 +176,7 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     assert_eq!(run.send("data-create", &access, entry)?.status, 409);
     assert_eq!(run.send("data-get", &access, json!({}))?.status, 200);
     assert_eq!(run.send("data-get", "not a token", json!({}))?.status, 401);
-    assert_eq!(run.send("account-update", &access, json!({ "email": "countess@example.com" }))?.status, 200);
+    assert_eq!(run.send("account-update", &access, json!({ "age": 37 }))?.status, 200);
 
     let end_retry_window =
         "update sessions set refreshed_at = refreshed_at - interval '121 seconds', older_rotated_at = null";
@@ -184,7 +184,7 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
     assert_eq!(run.send("token-refresh", "", json!({ "refresh_token": refresh }))?.status, 401);
 
-    let sign_in = |password: &str| json!({ "username": "countess@example.com", "password": password });
+    let sign_in = |password: &str| json!({ "username": "ada@example.com", "password": password });
     let unknown = json!({ "username": "unknown@example.com", "password": "a wrong guess" });
     assert_eq!(run.send("token", "", unknown)?.status, 401);
     for _ in 0..5 {
@@ -203,6 +203,14 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
     let change = json!({ "current_password": password(), "new_password": NEW_PASSWORD });
     let changed = run.send("password-update", &changing, change)?;
     assert_eq!(changed.status, 200);
+    let change = json!({ "email": "countess@example.com", "password": NEW_PASSWORD });
+    secrets.extend([changed.text("access_token"), changed.text("refresh_token")]);
+    let changed = run.send("account-email-request", &changed.text("access_token"), change)?;
+    assert_eq!(changed.status, 200);
+    let sign_in = |password: &str| json!({ "username": "countess@example.com", "password": password });
+    let token = |run: &mut Run, password: &str| {
+        run.send("token", "", sign_in(password)).map(|response| response.text("access_token"))
+    };
     let list = run.send("session-list", &changed.text("access_token"), json!({}))?;
     let id = list.body["data"]["sessions"][0]["id"].clone();
     assert_eq!(run.send("session-delete", &changed.text("access_token"), json!({ "id": id }))?.status, 200);
@@ -267,14 +275,16 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
         INFO session.started user_id session_id request-20
         INFO password.changed user_id session_id request-21
         INFO session.started user_id session_id request-21
-        INFO session.ended user_id session_id ended_session_id request-23
-        INFO session.started user_id session_id request-24
-        INFO session.all_ended user_id session_id request-25
-        INFO session.started user_id session_id request-26
-        INFO session.revoked user_id session_id request-27
-        INFO session.started user_id session_id request-28
-        WARN password.wrong reauthentication wrong_password failures=1 user_id request-29
-        INFO account.deleted user_id session_id request-30"#]]
+        INFO email.changed user_id session_id request-22
+        INFO session.started user_id session_id request-22
+        INFO session.ended user_id session_id ended_session_id request-24
+        INFO session.started user_id session_id request-25
+        INFO session.all_ended user_id session_id request-26
+        INFO session.started user_id session_id request-27
+        INFO session.revoked user_id session_id request-28
+        INFO session.started user_id session_id request-29
+        WARN password.wrong reauthentication wrong_password failures=1 user_id request-30
+        INFO account.deleted user_id session_id request-31"#]]
     .assert_eq(&events.join("\n"));
     Ok(())
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::auth::key_ring::KeyRing;
-use shared::secrets::{MAX_AGE, REFRESH_AGE, Secrets};
+use shared::secrets::{MAX_AGE, REFRESH_AGE};
 use tokio::time::timeout;
 
 use crate::support::deployment::{credentials, ring};
 use crate::support::fake_secrets_manager::{DATABASE_SECRET, FakeSecretsManager, JWT_SECRET};
-use crate::support::{Client, Forged, KEY_ID, ManualClock, Outcome, SECRET, Service, database, settings};
+use crate::support::{Client, Forged, KEY_ID, KeyedSecrets, ManualClock, Outcome, SECRET, Service, database, settings};
 
 const NEW_SECRET: &str = "00b4d1c7e9f2a3856471829304a5b6c7";
 /// Less than the timeout of a call to Secrets Manager.
@@ -21,7 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// An execution environment with a clock that only the test advances.
 struct Environment {
     secrets_manager: FakeSecretsManager,
-    secrets: Arc<Secrets<KeyRing>>,
+    secrets: KeyedSecrets,
     clock: Arc<ManualClock>,
     service: Arc<Service>,
 }
@@ -31,9 +30,9 @@ impl Environment {
         let (database, clock) = (Arc::new(database()), Arc::<ManualClock>::default());
         let secrets_manager =
             FakeSecretsManager::start(credentials(&database, "postgres", "postgres"), ring(&[(KEY_ID, SECRET)]))?;
-        let (aws, database_arn, keys_arn) = (secrets_manager.aws(), DATABASE_SECRET.to_owned(), JWT_SECRET.to_owned());
-        let secrets = Arc::new(Secrets::from_secrets_manager(aws, database_arn, keys_arn, clock.clone()).await?);
-        let service = Service::with_secrets(database, settings(), |_| Arc::clone(&secrets), clock.clone());
+        let aws = || secrets_manager.aws();
+        let secrets = KeyedSecrets::from_secrets_manager(aws, DATABASE_SECRET, [JWT_SECRET; 2], &clock).await?;
+        let service = Service::with_secrets(database, settings(), |_| secrets.clone(), clock.clone());
         Ok(Self { secrets_manager, secrets, clock, service })
     }
 
@@ -44,9 +43,9 @@ impl Environment {
         ada.with_token(&token)
     }
 
-    /// The number of calls after the start.
+    /// The number of calls after the start, which fetches the keys that sign and those that verify.
     fn calls(&self) -> usize {
-        self.secrets_manager.calls() - 1
+        self.secrets_manager.calls() - 2
     }
 
     /// The id of the key that signs.
@@ -90,8 +89,10 @@ async fn a_ring_that_is_fetched_beside_a_request_is_used_by_the_next_one() -> Ou
     assert_eq!(ada.get("/api/account").await.outcome(), "200", "this request does not wait for the new ring");
     environment.secrets.settle().await;
     assert_eq!(ada.get("/api/account").await.outcome(), "401 INVALID_TOKEN");
+    environment.signing_key().await;
+    environment.secrets.settle().await;
     assert_eq!(environment.signing_key().await, "new");
-    assert_eq!(environment.calls(), 1);
+    assert_eq!(environment.calls(), 2, "one for the keys that verify, and one for those that sign");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Tests of single routes, one file per route or group of routes, and of the scheduled task `data-sweep`.
 
 mod account;
+mod account_email;
 mod account_export;
 mod data_batch;
 mod data_create;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lambda_runtime::Context;
 use shared::App;
-use shared::auth::key_ring::KeyRing;
+use shared::auth::key_ring::{KeyRing, VerifyingKeys};
 use shared::db::Role;
 use shared::http::{Response, Route};
 use shared::runtime::respond;
@@ -17,8 +17,9 @@ use shared::secrets::{NoKeys, Secrets};
 #[derive(Clone)]
 pub struct Apps {
     pub without_keys: HashMap<&'static str, App<NoKeys>>,
-    pub with_keys: HashMap<&'static str, App<KeyRing>>,
-    pub keys: Arc<Secrets<KeyRing>>,
+    pub verifying: HashMap<&'static str, App>,
+    pub signing: HashMap<&'static str, App<KeyRing>>,
+    pub public_keys: Arc<Secrets<VerifyingKeys>>,
 }
 
 /// A type of context that a `handle` function takes.
@@ -32,15 +33,21 @@ impl FromApps for App<NoKeys> {
     }
 }
 
-impl FromApps for App<KeyRing> {
+impl FromApps for App {
     fn from_apps(apps: &Apps, function: &str) -> Self {
-        apps.with_keys[function].clone()
+        apps.verifying[function].clone()
     }
 }
 
-impl FromApps for Arc<Secrets<KeyRing>> {
+impl FromApps for App<KeyRing> {
+    fn from_apps(apps: &Apps, function: &str) -> Self {
+        apps.signing[function].clone()
+    }
+}
+
+impl FromApps for Arc<Secrets<VerifyingKeys>> {
     fn from_apps(apps: &Apps, _: &str) -> Self {
-        Self::clone(&apps.keys)
+        Self::clone(&apps.public_keys)
     }
 }
 

@@ -62,7 +62,11 @@ pub async fn run_every_statement(service: &Arc<Service>) -> Outcome {
     let changed = ada.put("/api/account/password", &change).await;
     assert_eq!(changed.outcome(), "200");
     let ada = service.anonymous().with_token(&changed.text("access_token"));
-    let other = service.anonymous().token_for("ada", "another password").await;
+    let address = json!({ "email": "new@example.com", "password": "another password" }).to_string();
+    let changed = ada.post("/api/account/email", &address).await;
+    assert_eq!(changed.outcome(), "200");
+    let ada = service.anonymous().with_token(&changed.text("access_token"));
+    let other = service.anonymous().token_for("new@example.com", "another password").await;
     let other = service.anonymous().with_token(&other.text("access_token"));
     let id = Forged::from(&other.token()).claims()["sid"].as_str().unwrap_or_default().to_owned();
     assert_eq!(ada.delete(&format!("/api/sessions/{id}")).await.outcome(), "200");

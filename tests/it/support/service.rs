@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use shared::App;
 use shared::auth::access_token::TokenPolicy;
-use shared::auth::key_ring::KeyRing;
+use shared::auth::key_ring::{KeyRing, VerifyingKeys};
+use shared::aws::AwsCredentials;
 use shared::clock::Clock;
 use shared::db::admin::roles::GRANTS;
 use shared::db::{PoolSettings, Preparation};
 use shared::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
 use shared::http::Route;
-use shared::secrets::{NoKeys, Secrets};
+use shared::secrets::{NoKeys, Secrets, SecretsError};
 use shared::settings::{Limits, Settings};
 
 use super::endpoints::{Apps, invoke, roles};
@@ -25,6 +26,36 @@ pub struct Service {
     pub database: Arc<Database>,
     pub clock: Arc<ManualClock>,
     apps: Apps,
+}
+
+/// The secrets of a function that signs, and of one that verifies.
+#[derive(Clone)]
+pub struct KeyedSecrets {
+    pub signing: Arc<Secrets<KeyRing>>,
+    pub verifying: Arc<Secrets<VerifyingKeys>>,
+}
+
+impl KeyedSecrets {
+    /// Loads the secrets of an environment. `keys` are the ARNs of the keys that sign and of those that verify.
+    pub async fn from_secrets_manager(
+        aws: impl Fn() -> AwsCredentials,
+        database: &str,
+        keys: [&str; 2],
+        clock: &Arc<ManualClock>,
+    ) -> Result<Self, SecretsError> {
+        let [signing, verifying] = keys.map(str::to_owned);
+        let database = || database.to_owned();
+        Ok(Self {
+            signing: Secrets::from_secrets_manager(aws(), database(), signing, clock.clone()).await?.into(),
+            verifying: Secrets::from_secrets_manager(aws(), database(), verifying, clock.clone()).await?.into(),
+        })
+    }
+
+    /// Lets the fetches end that a request has started.
+    pub async fn settle(&self) {
+        self.signing.settle().await;
+        self.verifying.settle().await;
+    }
 }
 
 /// A clock that only `advance` moves.
@@ -94,21 +125,31 @@ impl Service {
 
     fn with(database: Arc<Database>, settings: Settings, ring: &str) -> Arc<Self> {
         let clock = Arc::new(ManualClock::default());
-        let keys_of = |function: &str| {
-            let keys = KeyRing::parse(ring).expect("the test's own key ring");
-            Arc::new(Secrets::fixed(database.config_of(function), keys, clock.clone()).with_dialect(database.dialect()))
+        let secrets_of = |function: &str| {
+            let (config, dialect) = (|| database.config_of(function), database.dialect());
+            let signing = KeyRing::parse(ring).expect("the test's own key ring");
+            let verifying = VerifyingKeys::parse(ring).expect("the test's own key ring");
+            KeyedSecrets {
+                signing: Arc::new(Secrets::fixed(config(), signing, clock.clone()).with_dialect(dialect)),
+                verifying: Arc::new(Secrets::fixed(config(), verifying, clock.clone()).with_dialect(dialect)),
+            }
         };
-        Self::with_secrets(database.clone(), settings, keys_of, clock.clone())
+        Self::with_secrets(database.clone(), settings, secrets_of, clock.clone())
     }
 
-    /// The service with the given source of signing keys.
+    /// The service with the given source of keys.
     pub fn with_secrets(
         database: Arc<Database>,
         settings: Settings,
-        secrets_of: impl Fn(&str) -> Arc<Secrets<KeyRing>>,
+        secrets_of: impl Fn(&str) -> KeyedSecrets,
         clock: Arc<ManualClock>,
     ) -> Arc<Self> {
-        let mut apps = Apps { without_keys: HashMap::new(), with_keys: HashMap::new(), keys: secrets_of("jwks-get") };
+        let mut apps = Apps {
+            without_keys: HashMap::new(),
+            verifying: HashMap::new(),
+            signing: HashMap::new(),
+            public_keys: secrets_of("jwks-get").verifying,
+        };
         for role in GRANTS.iter().map(|grants| grants.role) {
             let functions: Vec<&str> = roles().filter(|(_, of)| *of == role).map(|(function, _)| function).collect();
             // Functions of a role share connections, to limit the connections of all tests together.
@@ -116,9 +157,12 @@ impl Service {
             let secrets =
                 Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.dialect());
             let without_keys = App::new(settings.clone(), Arc::new(secrets), clock.clone(), pool(1));
-            let with_keys = App::new(settings.clone(), secrets_of(first), clock.clone(), pool(4));
+            let KeyedSecrets { signing, verifying } = secrets_of(first);
+            let signing = App::new(settings.clone(), signing, clock.clone(), pool(4));
+            let verifying = App::new(settings.clone(), verifying, clock.clone(), pool(4));
             apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
-            apps.with_keys.extend(functions.iter().map(|function| (*function, with_keys.clone())));
+            apps.signing.extend(functions.iter().map(|function| (*function, signing.clone())));
+            apps.verifying.extend(functions.iter().map(|function| (*function, verifying.clone())));
         }
         Arc::new(Self { database, clock, apps })
     }

@@ -51,6 +51,10 @@ const SESSION: &[&str] = &["user_id", "id", "expires_at"];
 const SESSION_INFO: &[&str] = &["user_id", "id", "created_at", "refreshed_at", "expires_at", "user_agent", "network"];
 /// The columns of an account that its owner sees: neither the password hash nor the canonical names.
 const ACCOUNT: &[&str] = &["id", "username", "email", "full_name", "age", "gender", "created_at"];
+/// The columns of an account whose password is checked.
+const CREDENTIALS: &[&str] = &["id", "username", "email", "password"];
+/// The columns that a failed password check changes.
+const FAILURE: &[&str] = &["failures", "failed_at", "throttled_until", "refused"];
 /// All columns of a table of counters.
 const COUNTS: &[&str] = &[];
 
@@ -68,12 +72,13 @@ pub const GRANTS: &[Grants] = &[
         dsql: &[],
     },
     Grants {
-        role: Role::Passwords,
+        role: Role::SignIn,
         privileges: &[
             select(
                 "users",
                 &["id", "username", "username_canonical", "email", "email_canonical", "password", "password_cost"],
             ),
+            // To renew outdated hashes.
             update("users", &["password", "password_cost"]),
             select("sessions", &["user_id", "id", "refreshed_at", "expires_at", "network"]),
             insert("sessions"),
@@ -84,7 +89,7 @@ pub const GRANTS: &[Grants] = &[
             delete("known_networks"),
             select("sign_in_failures", COUNTS),
             insert("sign_in_failures"),
-            update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
+            update("sign_in_failures", FAILURE),
             delete("sign_in_failures"),
             select("rate_limits", COUNTS),
             insert("rate_limits"),
@@ -94,13 +99,46 @@ pub const GRANTS: &[Grants] = &[
         dsql: &[],
     },
     Grants {
-        role: Role::Accounts,
+        role: Role::Passwords,
         privileges: &[
-            select(
-                "users",
-                &["id", "username", "email", "email_canonical", "full_name", "age", "gender", "created_at"],
-            ),
-            update("users", &["email", "email_canonical", "full_name", "age", "gender"]),
+            select("users", CREDENTIALS),
+            update("users", &["password", "password_cost"]),
+            select("sessions", SESSION),
+            insert("sessions"),
+            delete("sessions"),
+            select("sign_in_failures", COUNTS),
+            insert("sign_in_failures"),
+            update("sign_in_failures", FAILURE),
+            delete("sign_in_failures"),
+            select("rate_limits", COUNTS),
+            insert("rate_limits"),
+            update("rate_limits", &["full_at"]),
+            delete("rate_limits"),
+        ],
+        dsql: &[],
+    },
+    Grants {
+        role: Role::Emails,
+        privileges: &[
+            select("users", CREDENTIALS),
+            update("users", &["email", "email_canonical"]),
+            select("sessions", SESSION),
+            insert("sessions"),
+            delete("sessions"),
+            select("sign_in_failures", COUNTS),
+            insert("sign_in_failures"),
+            update("sign_in_failures", FAILURE),
+            delete("sign_in_failures"),
+            select("rate_limits", COUNTS),
+            insert("rate_limits"),
+            update("rate_limits", &["full_at"]),
+            delete("rate_limits"),
+        ],
+        dsql: &[],
+    },
+    Grants {
+        role: Role::Refresh,
+        privileges: &[
             select("sessions", &[]),
             update(
                 "sessions",
@@ -128,9 +166,28 @@ pub const GRANTS: &[Grants] = &[
         dsql: &[],
     },
     Grants {
+        role: Role::Sessions,
+        privileges: &[select("sessions", &["user_id", "id", "expires_at", "family_digest"]), delete("sessions")],
+        dsql: &[],
+    },
+    Grants {
+        role: Role::Profiles,
+        privileges: &[
+            select("users", ACCOUNT),
+            update("users", &["full_name", "age", "gender"]),
+            select("sessions", SESSION),
+        ],
+        dsql: &[],
+    },
+    Grants {
+        role: Role::Accounts,
+        privileges: &[select("users", ACCOUNT), select("sessions", SESSION_INFO)],
+        dsql: &[],
+    },
+    Grants {
         role: Role::Eraser,
         privileges: &[
-            select("users", &["id", "username", "email", "password"]),
+            select("users", CREDENTIALS),
             delete("users"),
             select("sessions", SESSION),
             select("user_counters", &["user_id"]),
@@ -138,7 +195,7 @@ pub const GRANTS: &[Grants] = &[
             update("user_counters", &["version"]),
             select("sign_in_failures", COUNTS),
             insert("sign_in_failures"),
-            update("sign_in_failures", &["failures", "failed_at", "throttled_until", "refused"]),
+            update("sign_in_failures", FAILURE),
             delete("sign_in_failures"),
             select("rate_limits", COUNTS),
             insert("rate_limits"),

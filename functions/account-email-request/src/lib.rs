@@ -1,0 +1,54 @@
+//! `POST /api/account/email`: change the caller's email address.
+
+use shared::App;
+use shared::app::SessionStart;
+use shared::audit::Event;
+use shared::auth::key_ring::KeyRing;
+use shared::db::Role;
+use shared::db::sign_in::VerifiedPassword;
+use shared::db::users::{CredentialChange, change_credentials};
+use shared::domain::{Device, Email, PasswordAttempt, Session};
+use shared::error::{ApiError, Code};
+use shared::http::{Body, Reply, Request, Route};
+
+/// The method and path, as in `template.yaml`.
+pub const ROUTE: Route = Route::post("/api/account/email");
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
+pub const ROLE: Role = Role::Emails;
+
+/// Changes the address, ends all sessions of the user, and returns 200 with the tokens of a new one. The user signs in with the
+/// address, so that a stolen access token must not be enough.
+pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
+    let session = app.session(&request).await?;
+    let (email, password) = read(&request)?;
+    let device = request.device(&app.settings().trusted_proxies);
+    let change = |verified| change(&app, session, verified, &email, &device);
+    let started = app.reauthenticate(session, device.network.as_ref(), &password, change).await?;
+    Event::EmailChanged(session).record();
+    Event::SessionStarted(started.refresh_token.session()).record();
+    let tokens = app.tokens(&started.refresh_token, started.expires_at).await?;
+    Ok(Reply::message_and_data("Email address changed. All sessions have ended, and a new one has started.", &tokens))
+}
+
+fn read(request: &Request) -> Result<(Email, PasswordAttempt), ApiError> {
+    let mut body = Body::read(request)?;
+    let email = body.text("email", Code::InvalidRequest);
+    let password = body.text("password", Code::InvalidRequest);
+    body.finish(email.zip(password))
+}
+
+async fn change(
+    app: &App<KeyRing>,
+    session: Session,
+    verified: VerifiedPassword,
+    email: &Email,
+    device: &Device,
+) -> Result<Option<SessionStart>, ApiError> {
+    if verified.credentials.email == email.as_str() {
+        return Err(ApiError::invalid("email", Code::InvalidRequest, "email is the current address. Send another one"));
+    }
+    let started = app.new_session(session.user)?;
+    let change = CredentialChange::Email(email);
+    let changed = change_credentials(app.db(), session, &verified, change, started.on(device)).await?;
+    Ok(changed.then_some(started))
+}
