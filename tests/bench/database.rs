@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use ::tests::{
@@ -20,6 +21,19 @@ use crate::{
 
 /// Signs the access tokens of all candidates.
 pub const JWT_SECRET: &str = "9f8a1c0d5be24f7a8e3b6c1d2f405968";
+
+/// The key ring of the functions, if it is another one.
+static KEY: OnceLock<String> = OnceLock::new();
+
+/// Sets the key ring of the functions.
+pub fn use_key(text: String) {
+    let _ = KEY.set(text);
+}
+
+/// Returns the key ring of the functions.
+pub fn key() -> String {
+    KEY.get().cloned().unwrap_or_else(|| JWT_SECRET.to_owned())
+}
 
 /// Keys of each user whose values only fill the table.
 const KEYS_OF_OTHERS: usize = 1000;
@@ -243,7 +257,7 @@ impl Setup {
             artifact: program.clone(),
             program,
             arguments: Vec::new(),
-            variables: vec![("DATABASE_URL", cluster.url(database, role)), ("JWT_SECRET", JWT_SECRET.to_owned())],
+            variables: vec![("DATABASE_URL", cluster.url(database, role)), ("JWT_SECRET", key())],
             log: self.log.clone(),
         };
         let mut environment = Environment::start(&candidate, None)?;

@@ -47,7 +47,7 @@ use ::tests::{
 
 use builds::{Build, Node, find_on_path};
 use cases::{CASES, Case, Kind};
-use database::{Cluster, Database, JWT_SECRET, Setup};
+use database::{Cluster, Database, Setup, key, use_key};
 use environment::Candidate;
 use measure::{BareBcrypt, Lane, Scale, measure};
 use options::{HELP, Options};
@@ -92,7 +92,10 @@ fn run(options: &Options) -> Result<(), Error> {
         functions.dedup();
         builds::build_current(&tools, &options.profile, &functions)?
     };
-    let node = if options.skip_node || !cases.iter().any(|case| case.node) {
+    if let Some(file) = &options.key {
+        use_key(fs::read_to_string(file).map_err(|error| Error::file(file, error))?);
+    }
+    let node = if options.skip_node || options.key.is_some() || !cases.iter().any(|case| case.node) {
         None
     } else {
         builds::bundle_node(&tools, &folder.join("node"))?
@@ -262,7 +265,7 @@ impl Bench {
             arguments: Vec::new(),
             variables: vec![
                 ("DATABASE_URL", self.cluster.url(database, role)),
-                ("JWT_SECRET", JWT_SECRET.to_owned()),
+                ("JWT_SECRET", key()),
                 ("BENCH_USER_ID", self.subjects[0].database.user_id.clone()),
             ],
             log,

@@ -22,6 +22,8 @@ Options:
   --current FOLDER    Measure the binaries in FOLDER instead of building them
   --profile NAME      Profile to build: release or dev. Default: release
   --skip-node         Leave out the Node peer
+  --key FILE          Key ring of the functions, such as a private key in PEM.
+                      Default: a shared secret. The Node peer has no other
   -h, --help          Print this
 ";
 
@@ -37,6 +39,7 @@ pub struct Options {
     pub current: Option<PathBuf>,
     pub profile: String,
     pub skip_node: bool,
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             current: None,
             profile: "release".to_owned(),
             skip_node: false,
+            key: None,
         }
     }
 }
@@ -69,6 +73,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options
             "--current" => options.current = Some(folder(value()?)?),
             "--profile" => options.profile = value()?,
             "--skip-node" => options.skip_node = true,
+            "--key" => options.key = Some(PathBuf::from(value()?)),
             "-h" | "--help" => return Ok(None),
             _ => return Err(wrong(format!("`{name}` is not an option."))),
         }

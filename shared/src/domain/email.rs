@@ -8,7 +8,7 @@ pub struct Email(String);
 
 /// A text that is not a valid email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("email must be an address such as name@example.com of at most {} characters", Email::MAX)]
+#[error("email must be an address such as name@example.com of at most {} bytes", Email::MAX)]
 pub struct InvalidEmail;
 
 impl Email {
@@ -38,7 +38,9 @@ fn canonical(address: &str) -> String {
 impl FromStr for Email {
     type Err = InvalidEmail;
 
+    /// Ignores outer white space, which input fields of phones append.
     fn from_str(text: &str) -> Result<Self, InvalidEmail> {
+        let text = text.trim();
         let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
         if text.len() > Self::MAX || text.chars().any(char::is_control) {
             return Err(InvalidEmail);
@@ -67,6 +69,7 @@ mod tests {
     fn ordinary_tagged_and_international_addresses_are_accepted() {
         for text in ["ada@example.com", "a.b+tag@sub.example.co.uk", "o'neil@example.org", "jürgen@exämple.de"] {
             assert_eq!(parse(text).map(|email| email.as_str().to_owned()).as_deref(), Ok(text));
+            assert_eq!(parse(&format!("\u{3000}{text}\n")), parse(text));
         }
     }
 
@@ -81,7 +84,7 @@ mod tests {
             "a b@example.com",
             "Ada <ada@example.com>",
             "a@[127.0.0.1]",
-            "a@b.c\n",
+            "a@b\n.c",
             "a\0@example.com",
             "a@b@example.com",
         ] {

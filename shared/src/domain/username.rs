@@ -27,7 +27,9 @@ impl Username {
 impl FromStr for Username {
     type Err = InvalidUsername;
 
+    /// Ignores outer white space, which input fields of phones append.
     fn from_str(text: &str) -> Result<Self, InvalidUsername> {
+        let text = text.trim();
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if (Self::MIN..=Self::MAX).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
@@ -45,12 +47,13 @@ mod tests {
     fn three_to_fifty_characters_are_accepted() {
         for text in ["abc", "A.b_c-9", "...", &"x".repeat(50)] {
             assert_eq!(text.parse::<Username>().map(|name| name.as_str().to_owned()).as_deref(), Ok(text));
+            assert_eq!(format!(" {text}\n").parse::<Username>(), text.parse());
         }
     }
 
     #[test]
     fn shorter_longer_and_other_names_are_rejected() {
-        for text in ["", "ab", &"x".repeat(51), "a b", "abc\0", "naïve", "a/b", "a@b", "abc\n", "ＡＢＣ"] {
+        for text in ["", "ab", &"x".repeat(51), "a b", "abc\0", "naïve", "a/b", "a@b", "ab\nc", "ＡＢＣ"] {
             assert_eq!(text.parse::<Username>(), Err(InvalidUsername), "{text:?}");
         }
     }

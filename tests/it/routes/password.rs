@@ -186,3 +186,47 @@ async fn the_minimum_password_length_is_configurable() {
     assert!(too_short.body.contains("at least 15 characters"), "{}", too_short.body);
     assert_eq!(register(&"y".repeat(15)).await.outcome(), "201");
 }
+
+#[tokio::test]
+async fn the_new_password_must_differ_from_the_current_one() {
+    let ada = in_process().anonymous().sign_up("ada").await;
+    let same = change(&ada, password(), password()).await;
+    assert_eq!(same.outcome(), "400 INVALID_PASSWORD");
+    assert_eq!(same.json()["message"], "new_password must differ from current_password");
+    assert_eq!(ada.get("/api/account").await.status, 200, "the session continues");
+}
+
+/// A keyboard may send é as one character or as e with an accent.
+#[tokio::test]
+async fn a_password_is_accepted_in_every_normalization_form() -> Outcome {
+    const COMPOSED: &str = "caf\u{e9} au lait";
+    const DECOMPOSED: &str = "cafe\u{301} au lait";
+    let service = in_process();
+    for (username, registered) in [("ada", COMPOSED), ("bob", DECOMPOSED)] {
+        let body = registration(username).with("password", registered).body();
+        assert_eq!(service.anonymous().post("/api/register", &body).await.status, 201);
+        for typed in [COMPOSED, DECOMPOSED] {
+            assert_eq!(service.anonymous().token_for(username, typed).await.status, 200, "{registered:?} {typed:?}");
+        }
+        assert_eq!(service.anonymous().token_for(username, "cafe au lait").await.status, 401);
+    }
+    // An imported hash of the text as it was typed, computed by libxcrypt.
+    let imported = "$2b$04$abcdefghijklmnopqrstuu.oMTCQjdCbYvSW3IQEvGWmdb6wOIFXe";
+    let database = service.database.connect().await;
+    database.execute("update users set password = $1 where username = 'ada'", &[&imported]).await?;
+    assert_eq!(service.anonymous().token_for("ada", COMPOSED).await.status, 401);
+    assert_eq!(service.anonymous().token_for("ada", DECOMPOSED).await.status, 200);
+    assert_eq!(service.anonymous().token_for("ada", COMPOSED).await.status, 200, "the hash was renewed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn white_space_around_names_is_ignored() {
+    let service = in_process();
+    let body = registration("ada").with("username", " ada\n").with("email", "ada@example.com ").body();
+    let account = service.anonymous().post("/api/register", &body).await;
+    assert_eq!((account.text("username"), account.text("email")), ("ada".to_owned(), "ada@example.com".to_owned()));
+    for name in ["ada ", "\u{3000}ada", "ada@example.com\n", " ADA@example.com"] {
+        assert_eq!(service.anonymous().token_for(name, password()).await.status, 200, "{name:?}");
+    }
+}

@@ -45,7 +45,7 @@ async fn every_error_in_a_body_is_reported() {
             {
               "code": "INVALID_REQUEST",
               "field": "email",
-              "message": "email must be an address such as name@example.com of at most 254 characters"
+              "message": "email must be an address such as name@example.com of at most 254 bytes"
             },
             {
               "code": "INVALID_PASSWORD",
@@ -68,7 +68,7 @@ async fn every_error_in_a_body_is_reported() {
               "message": "gender is required"
             }
           ],
-          "message": "username must be 3 to 50 characters, each one of A-Z a-z 0-9 . _ -; email must be an address such as name@example.com of at most 254 characters; password must be at least 8 characters; full_name must be 1 to 100 printable characters; age must be a whole number from 1 to 150; gender is required",
+          "message": "username must be 3 to 50 characters, each one of A-Z a-z 0-9 . _ -; email must be an address such as name@example.com of at most 254 bytes; password must be at least 8 characters; full_name must be 1 to 100 printable characters; age must be a whole number from 1 to 150; gender is required",
           "request_id": "request-1",
           "status": "error"
         }

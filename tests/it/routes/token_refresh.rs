@@ -7,8 +7,14 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
+use shared::App;
+use shared::auth::refresh_token::RefreshToken;
+use shared::db::sessions::{self, Refreshed};
+use shared::secrets::{NoKeys, Secrets};
+
 use crate::support::{
-    Client, Forged, Outcome, RefreshTokenParts, Response, Service, in_process, password, race, registration, settings,
+    Client, Forged, Outcome, RefreshTokenParts, Response, Service, in_process, password, pool, race, registration,
+    settings,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -327,25 +333,69 @@ async fn the_lifetimes_and_the_retry_window_are_configurable() {
     assert_eq!(client.refresh(&first.refresh).await.outcome(), "401 INVALID_TOKEN");
 }
 
-/// 100 000 refreshes have the same result and take minutes.
+/// The refreshes of a client in a loop, without HTTP and signatures, which would take minutes.
+async fn refresh_often(service: &Service, first: &str, count: usize) -> Result<String, Box<dyn std::error::Error>> {
+    let config = service.database.config_of("token-refresh");
+    let secrets = Secrets::fixed(config, NoKeys, service.clock.clone());
+    let app = App::new(settings(), secrets.into(), service.clock.clone(), pool(1));
+    let mut newest: RefreshToken = first.parse()?;
+    for _ in 0..count {
+        service.clock.advance(30 * SECOND);
+        let successor = newest.successor()?;
+        let policy = &settings().sessions;
+        let refreshed = sessions::refresh(app.db(), &newest, &successor, None, policy, app.now()).await?;
+        assert!(matches!(refreshed, Refreshed::Rotated { .. }), "{refreshed:?}");
+        newest = successor;
+    }
+    Ok(newest.expose().to_string())
+}
+
+/// A refresh must not leave anything behind that the end of the session has to remove.
 #[tokio::test]
-async fn a_session_that_refreshes_in_a_loop_keeps_its_size() -> Outcome {
+async fn a_session_of_100_000_refreshes_keeps_its_size_and_ends_within_50_ms() -> Outcome {
     let service = in_process();
     let (client, first) = sign_up(&service).await;
-    let mut newest = first.clone();
-    for _ in 0..1000 {
-        service.clock.advance(MINUTE);
-        newest = refresh(&client, &newest.refresh).await;
-    }
+    let other = client.clone().sign_in("ada").await;
+    let newest = refresh_often(&service, &first.refresh, 100_000).await?;
+    let newest = refresh(&client, &newest).await;
     let database = service.database.connect().await;
     let row = database.query_one("select count(*), max(pg_column_size(sessions.*)) from sessions", &[]).await?;
     let (rows, bytes): (i64, i32) = (row.get(0), row.get(1));
-    assert_eq!(rows, 1);
+    assert_eq!(rows, 2);
     assert!(bytes <= 400, "{bytes} bytes for one session");
-    let ended = client.clone().with_token(&newest.access).delete("/api/sessions").await;
-    assert_eq!(ended.outcome(), "200");
+    assert!(!is_accepted(&client, &other.token()).await, "the other session has expired meanwhile");
+    let client = client.with_token(&newest.access);
+    #[expect(clippy::disallowed_methods, reason = "the test measures real time")]
+    let started = std::time::Instant::now();
+    assert_eq!(client.delete("/api/sessions").await.outcome(), "200");
+    let elapsed = started.elapsed();
+    assert!(elapsed < 50 * MILLISECOND, "the end took {elapsed:?}");
     assert_eq!(client.refresh(&newest.refresh).await.outcome(), "401 INVALID_TOKEN");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_session_is_refreshed_120_times_at_once_and_then_every_30_seconds() {
+    let service = in_process();
+    let (client, first) = sign_up(&service).await;
+    let mut newest = first;
+    for _ in 0..120 {
+        newest = refresh(&client, &newest.refresh).await;
+    }
+    for _ in 0..2 {
+        let throttled = client.refresh(&newest.refresh).await;
+        assert_eq!(throttled.outcome(), "429 TOO_MANY_ATTEMPTS");
+        assert_eq!(throttled.header("retry-after"), Some("30"));
+    }
+    assert!(is_accepted(&client, &newest.access).await, "the session continues");
+    service.clock.advance(30 * SECOND);
+    newest = refresh(&client, &newest.refresh).await;
+    assert_eq!(client.refresh(&newest.refresh).await.outcome(), "429 TOO_MANY_ATTEMPTS");
+    service.clock.advance(60 * MINUTE);
+    for _ in 0..120 {
+        newest = refresh(&client, &newest.refresh).await;
+    }
+    assert_eq!(client.refresh(&newest.refresh).await.outcome(), "429 TOO_MANY_ATTEMPTS");
 }
 
 #[tokio::test]

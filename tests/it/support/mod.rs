@@ -39,7 +39,7 @@ pub use refresh_token::RefreshTokenParts;
 pub use response::Response;
 pub use response_url::{Received, ResponseUrl};
 pub use secrets_manager::SecretsManager;
-pub use service::{KeyedSecrets, ManualClock, Service, in_process, settings};
+pub use service::{KeyedSecrets, ManualClock, Service, in_process, pool, settings};
 
 /// The result of a test.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
