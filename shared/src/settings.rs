@@ -29,7 +29,7 @@ pub struct Settings {
     pub quota: Quota,
 }
 
-/// How often something may happen from one network in an hour, and at once. 0 does not limit.
+/// How often something may happen from one network in an hour. 0 does not limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Failed password checks.
@@ -38,8 +38,7 @@ pub struct Limits {
     pub registrations: u32,
 }
 
-/// People in an office or a household share an address, and few of them mistype a password in an hour. A client that sends 20
-/// guesses a second is throttled after five seconds.
+/// Enough for the people of an office, who share an address.
 const FAILED_SIGN_INS_PER_HOUR: u32 = 100;
 /// A class or a workshop of 60 people can register at once.
 const REGISTRATIONS_PER_HOUR: u32 = 60;

@@ -76,7 +76,7 @@ pub const CASES: [Case; 8] = [
     Case {
         name: "refresh",
         function: "token-refresh",
-        role: "keyhold_accounts",
+        role: "keyhold_refresh",
         events: events::refresh,
         kind: Kind::Warm,
         floor: false,
@@ -85,7 +85,7 @@ pub const CASES: [Case; 8] = [
     Case {
         name: "sign-in",
         function: "token",
-        role: "keyhold_passwords",
+        role: "keyhold_sign_in",
         events: events::sign_in,
         kind: Kind::Password,
         floor: false,

@@ -16,7 +16,7 @@ use ::tests::{
 use crate::{
     builds::{Build, NODE_SOURCES},
     environment::{Candidate, Environment},
-    events::{self, Account, OWN_KEYS, PASSWORD, Request, USERNAME},
+    events::{self, Account, OWN_KEYS, PASSWORD, REFRESHES_OF_A_SESSION, Request, USERNAME},
 };
 
 /// Signs the access tokens of all candidates.
@@ -76,7 +76,7 @@ impl Cluster {
     /// Brings the schema up to date, creates the user, and stores the user's values, all by functions.
     pub fn prepare(&self, database: &mut Database, functions: &Setup) -> Result<(), Error> {
         functions.migrate(&self.tools, &self.server.url(&database.name))?;
-        self.execute(&database.name, &[SET_PASSWORDS])?;
+        self.execute(&database.name, &[SET_PASSWORDS, GRANT_TO_NEW_ROLES])?;
         let body = format!(
             r#"{{"username":"{USERNAME}","email":"bench@example.com","password":"{PASSWORD}","full_name":"Ben Marks","age":36,"gender":"male"}}"#
         );
@@ -100,9 +100,18 @@ impl Cluster {
         let body = format!(r#"{{"username":"{USERNAME}","password":"{PASSWORD}"}}"#);
         let event =
             events::event(&Request { method: "POST", route: "/api/token", body: Some(&body), ..Request::default() });
-        let response = functions.call(self, database, "token", "keyhold_passwords", vec![event])?;
+        let response = functions.call(self, database, "token", SIGN_IN_ROLE, vec![event])?;
         let (access_token, refresh_token) = (read(&response, "access_token")?, read(&response, "refresh_token")?);
-        Ok(Account { access_token, refresh_token })
+        Ok(Account { access_token, refresh_tokens: vec![refresh_token] })
+    }
+
+    /// Signs the user in so often that `count` refreshes stay within the limit of each session.
+    pub fn sign_in_for(&self, count: usize, database: &Database, functions: &Setup) -> Result<Account, Error> {
+        let mut account = self.sign_in(database, functions)?;
+        for _ in 0..count / REFRESHES_OF_A_SESSION {
+            account.refresh_tokens.extend(self.sign_in(database, functions)?.refresh_tokens);
+        }
+        Ok(account)
     }
 
     /// Adds values of other users until the table has `rows`, and gathers statistics.
@@ -198,6 +207,13 @@ const SET_PASSWORDS: &str = "
             execute format('alter role %I password %L', role, 'bench');
         end loop;
     end $$";
+
+/// The database role of `token`.
+pub const SIGN_IN_ROLE: &str = "keyhold_sign_in";
+
+/// Lets functions of an older build sign in as roles that its `migrate` does not know.
+const GRANT_TO_NEW_ROLES: &str =
+    "grant select, insert, update, delete on all tables in schema public to keyhold_sign_in, keyhold_refresh";
 
 const INSERT_USERS: &str = "
     insert into users

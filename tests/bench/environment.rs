@@ -11,7 +11,7 @@ use std::{
 use ::tests::Error;
 
 use crate::{
-    events::Given,
+    events::{Any, Given},
     processes,
     runtime_api::{Events, RuntimeApi, Series},
 };
@@ -77,6 +77,14 @@ impl Environment {
     pub fn call(&mut self, events: Vec<String>) -> Result<String, Error> {
         let (response, count) = (Arc::<Mutex<String>>::default(), events.len());
         self.invoke(Box::new(Given { events: events.into_iter(), response: Arc::clone(&response) }), count)?;
+        let text = response.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(text.clone())
+    }
+
+    /// Sends an event; returns the response, which may be an error.
+    pub fn call_any(&mut self, event: String) -> Result<String, Error> {
+        let response = Arc::<Mutex<String>>::default();
+        self.invoke(Box::new(Any { event: Some(event), response: Arc::clone(&response) }), 1)?;
         let text = response.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(text.clone())
     }

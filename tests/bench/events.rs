@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::runtime_api::Events;
 
+/// The address of the client in all other events.
+const ADDRESS: &str = "203.0.113.7";
+
 pub const USERNAME: &str = "bench";
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -15,7 +18,8 @@ const KEYS_IN_USE: usize = 100;
 #[derive(Clone)]
 pub struct Account {
     pub access_token: String,
-    pub refresh_token: String,
+    /// One for each session, at least one.
+    pub refresh_tokens: Vec<String>,
 }
 
 /// The parts of a request that differ.
@@ -50,7 +54,7 @@ pub fn event(request: &Request<'_>) -> String {
         .map_or_else(String::new, |body| format!(r#""body":"{}","#, body.replace('\\', r"\\").replace('"', r#"\""#)));
     let host = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com";
     format!(
-        r#"{{"version":"2.0","routeKey":"{method} {route}","rawPath":"{path}","rawQueryString":"{query}","headers":{{"accept":"application/json",{token}{content}"host":"{host}","user-agent":"curl/8.14.1","x-amzn-trace-id":"Root=1-6ae85818-5f0c3b000000000000000005","x-forwarded-for":"203.0.113.7","x-forwarded-port":"443","x-forwarded-proto":"https"}},{parameters}"requestContext":{{"accountId":"123456789012","apiId":"a1b2c3d4e5","domainName":"{host}","domainPrefix":"a1b2c3d4e5","http":{{"method":"{method}","path":"{path}","protocol":"HTTP/1.1","sourceIp":"203.0.113.7","userAgent":"curl/8.14.1"}},"requestId":"TZ05jgQkliAEJ1w=","routeKey":"{method} {route}","stage":"$default","time":"02/Nov/2026:09:30:00 +0000","timeEpoch":1793611800000}},{key}{body}"isBase64Encoded":false}}"#
+        r#"{{"version":"2.0","routeKey":"{method} {route}","rawPath":"{path}","rawQueryString":"{query}","headers":{{"accept":"application/json",{token}{content}"host":"{host}","user-agent":"curl/8.14.1","x-amzn-trace-id":"Root=1-6ae85818-5f0c3b000000000000000005","x-forwarded-for":"{ADDRESS}","x-forwarded-port":"443","x-forwarded-proto":"https"}},{parameters}"requestContext":{{"accountId":"123456789012","apiId":"a1b2c3d4e5","domainName":"{host}","domainPrefix":"a1b2c3d4e5","http":{{"method":"{method}","path":"{path}","protocol":"HTTP/1.1","sourceIp":"{ADDRESS}","userAgent":"curl/8.14.1"}},"requestId":"TZ05jgQkliAEJ1w=","routeKey":"{method} {route}","stage":"$default","time":"02/Nov/2026:09:30:00 +0000","timeEpoch":1793611800000}},{key}{body}"isBase64Encoded":false}}"#
     )
 }
 
@@ -114,18 +118,48 @@ impl Events for Given {
     }
 }
 
-/// A chain of refreshes: each uses the token that the one before returned.
-struct Refresh(String);
+/// One event, whose response may have any status.
+pub struct Any {
+    pub event: Option<String>,
+    pub response: Arc<Mutex<String>>,
+}
+
+impl Events for Any {
+    fn next(&mut self) -> String {
+        self.event.take().unwrap_or_default()
+    }
+
+    fn check(&mut self, response: &str) -> Result<(), String> {
+        response.clone_into(&mut self.response.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+}
+
+/// The service allows 120 at once.
+pub const REFRESHES_OF_A_SESSION: usize = 100;
+
+/// A chain of refreshes: each uses the token that the one before returned. After some, the next session has its turn.
+struct Refresh {
+    token: String,
+    count: usize,
+    others: Vec<String>,
+}
 
 impl Events for Refresh {
     fn next(&mut self) -> String {
-        let body = format!(r#"{{"refresh_token":"{}"}}"#, self.0);
+        self.count += 1;
+        if self.count.is_multiple_of(REFRESHES_OF_A_SESSION)
+            && let Some(other) = self.others.pop()
+        {
+            self.token = other;
+        }
+        let body = format!(r#"{{"refresh_token":"{}"}}"#, self.token);
         event(&Request { method: "POST", route: "/api/token/refresh", body: Some(&body), ..Request::default() })
     }
 
     fn check(&mut self, response: &str) -> Result<(), String> {
         check_status(response)?;
-        self.0 = text(response, "refresh_token")?;
+        self.token = text(response, "refresh_token")?;
         Ok(())
     }
 }
@@ -166,7 +200,16 @@ pub fn batch(account: &Account) -> Box<dyn Events> {
 }
 
 pub fn refresh(account: &Account) -> Box<dyn Events> {
-    Box::new(Refresh(account.refresh_token.clone()))
+    let mut others = account.refresh_tokens.clone();
+    let token = others.pop().unwrap_or_default();
+    Box::new(Refresh { token, count: 0, others })
+}
+
+/// The event of a sign-in from an address.
+pub fn sign_in_from(address: &str, username: &str, password: &str) -> String {
+    let body = format!(r#"{{"username":"{username}","password":"{password}"}}"#);
+    let event = event(&Request { method: "POST", route: "/api/token", body: Some(&body), ..Request::default() });
+    event.replace(ADDRESS, address)
 }
 
 pub fn sign_in(_: &Account) -> Box<dyn Events> {

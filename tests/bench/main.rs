@@ -26,6 +26,7 @@ mod cases;
 mod database;
 mod environment;
 mod events;
+mod flood;
 mod measure;
 mod options;
 mod processes;
@@ -37,6 +38,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use ::tests::{
@@ -47,9 +49,9 @@ use ::tests::{
 
 use builds::{Build, Node, find_on_path};
 use cases::{CASES, Case, Kind};
-use database::{Cluster, Database, Setup, key, use_key};
+use database::{Cluster, Database, SIGN_IN_ROLE, Setup, key, use_key};
 use environment::Candidate;
-use measure::{BareBcrypt, Lane, Scale, measure};
+use measure::{BareBcrypt, Lane, Scale, WARM_UP, measure};
 use options::{HELP, Options};
 use report::{BASELINE, CURRENT, FLOOR, HELLO, NODE, Row, table};
 use tls::Remote;
@@ -77,7 +79,7 @@ fn start(options: Option<Options>) -> Result<(), Error> {
 }
 
 fn run(options: &Options) -> Result<(), Error> {
-    let cases = chosen(&options.cases)?;
+    let cases = if options.flood.is_some() { Vec::new() } else { chosen(&options.cases)? };
     let guard = Guard::this_binary().map_err(|error| Error::start("the benchmark", error))?;
     let tools = tools::prepare(&guard)?;
     let folder = guard.target().join("bench");
@@ -88,6 +90,7 @@ fn run(options: &Options) -> Result<(), Error> {
         Build::new(folder)
     } else {
         let mut functions: Vec<&str> = cases.iter().map(|case| case.function).collect();
+        functions.extend(options.flood.map(|_| "token"));
         functions.sort_unstable();
         functions.dedup();
         builds::build_current(&tools, &options.profile, &functions)?
@@ -101,6 +104,9 @@ fn run(options: &Options) -> Result<(), Error> {
         builds::bundle_node(&tools, &folder.join("node"))?
     };
     let mut bench = Bench::new(&tools, folder, setup, current, options.baseline.as_deref(), node)?;
+    if let Some(duration) = options.flood {
+        return flood(&bench, duration);
+    }
     let scale = Scale { rounds: options.rounds, invocations: options.invocations };
     for rows in &options.rows {
         bench.fill(*rows)?;
@@ -111,6 +117,19 @@ fn run(options: &Options) -> Result<(), Error> {
             results.extend(bench.measure(case, scale)?);
         }
         println!("{}", table(&results));
+    }
+    Ok(())
+}
+
+/// Floods the sign-in from one address, without and with the limit of failed sign-ins.
+fn flood(bench: &Bench, duration: Duration) -> Result<(), Error> {
+    let subject = &bench.subjects[0];
+    let program = subject.build.function("token")?;
+    println!("{}", flood::HEAD);
+    for (name, limit) in [("none", "0"), ("100 an hour", "")] {
+        let mut candidate = bench.candidate("flood", program.clone(), &subject.database, SIGN_IN_ROLE);
+        candidate.variables.push(("FAILED_SIGN_INS_PER_HOUR", limit.to_owned()));
+        print!("{}", flood::run(&candidate, name, duration)?);
     }
     Ok(())
 }
@@ -198,7 +217,8 @@ impl Bench {
         let mut lanes = Vec::new();
         for subject in &self.subjects {
             let program = subject.build.function(case.function)?;
-            let account = self.cluster.sign_in(&subject.database, &subject.setup)?;
+            let refreshes = if case.name == "refresh" { WARM_UP + scale.rounds * scale.invocations } else { 0 };
+            let account = self.cluster.sign_in_for(refreshes, &subject.database, &subject.setup)?;
             let candidate = self.candidate(subject.name, program, &subject.database, case.role);
             lanes.push(Lane { candidate, account, database: subject.database.name.clone(), variant: None });
         }

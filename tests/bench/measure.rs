@@ -15,7 +15,7 @@ use crate::{
 
 /// Invocations of each process before the first that counts: PostgreSQL decides about a generic plan after five, and Node
 /// compiles hot code after hundreds.
-const WARM_UP: usize = 500;
+pub const WARM_UP: usize = 500;
 
 /// A candidate with the user and the database that it works for.
 pub struct Lane {

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use ::tests::Error;
 
@@ -24,6 +24,8 @@ Options:
   --skip-node         Leave out the Node peer
   --key FILE          Key ring of the functions, such as a private key in PEM.
                       Default: a shared secret. The Node peer has no other
+  --flood SECONDS     Instead of the cases: sign in from several addresses while
+                      one sends wrong passwords
   -h, --help          Print this
 ";
 
@@ -40,6 +42,7 @@ pub struct Options {
     pub profile: String,
     pub skip_node: bool,
     pub key: Option<PathBuf>,
+    pub flood: Option<Duration>,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             profile: "release".to_owned(),
             skip_node: false,
             key: None,
+            flood: None,
         }
     }
 }
@@ -73,6 +77,10 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options
             "--current" => options.current = Some(folder(value()?)?),
             "--profile" => options.profile = value()?,
             "--skip-node" => options.skip_node = true,
+            "--flood" => {
+                let seconds = u32::try_from(number(&value()?)?).unwrap_or(u32::MAX);
+                options.flood = Some(Duration::from_secs(seconds.into()));
+            }
             "--key" => options.key = Some(PathBuf::from(value()?)),
             "-h" | "--help" => return Ok(None),
             _ => return Err(wrong(format!("`{name}` is not an option."))),

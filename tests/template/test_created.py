@@ -137,7 +137,7 @@ def test_a_deployment_with_all_parameters_is_created(account):
     cloudwatch = account("cloudwatch")
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         cloudwatch.put_metric_alarm(**{"AlarmName": name} | with_texts(stack, alarm))
-    assert len(cloudwatch.describe_alarms()["MetricAlarms"]) == len(stack.of_type("AWS::CloudWatch::Alarm")) == 9
+    assert len(cloudwatch.describe_alarms()["MetricAlarms"]) == len(stack.of_type("AWS::CloudWatch::Alarm")) == 10
 
     functions = account("lambda").list_functions()["Functions"]
     assert len(functions) == len(stack.functions())

@@ -223,6 +223,8 @@ def test_only_signing_keys_that_the_stack_creates_are_rotated(stack):
     assert set(resources) == LOGS | TRACES | set(changes)
     assert {action: resources[action] for action in changes} == changes
     assert "Migration" in stack.raw["Resources"]["JwtSecretRotation"]["DependsOn"], "the first rotation needs a key pair"
+    permission = stack.resources["JwtRotatePermission"]["Properties"]
+    assert stack.text(permission["SourceArn"]) == "«JwtSecret»" and permission["Principal"] == "secretsmanager.amazonaws.com"
 
 
 def test_only_functions_that_issue_tokens_can_read_the_signing_keys():
@@ -245,8 +247,6 @@ def test_signing_keys_of_your_own_are_split_if_their_public_keys_are_given():
         assert "JwtPublicKeys" not in stack.resources
         reads = allowed(stack, role_of(stack, "data-get"))["secretsmanager:GetSecretValue"]
         assert reads == {expected}, parameters
-    permission = stack.resources["JwtRotatePermission"]["Properties"]
-    assert stack.text(permission["SourceArn"]) == "«JwtSecret»" and permission["Principal"] == "secretsmanager.amazonaws.com"
 
 
 def test_roles_are_limited_to_named_actions_and_resources(stack):
@@ -436,7 +436,8 @@ def test_the_api_gateway_endpoint_can_be_closed_beside_a_domain():
     domain = {"DomainName": "api.example.com", "CertificateArn": "arn:aws:acm:eu-central-1:1:certificate/1"}
     for parameters, closed in [({}, False), (domain, False), ({**domain, "ExecuteApiEndpoint": "false"}, True)]:
         body = Stack(**parameters).resources["HttpApi"]["Properties"]["Body"]
-        settings = body["x-amazon-apigateway-endpoint-configuration"]
+        (server,) = body["servers"]
+        settings = server["x-amazon-apigateway-endpoint-configuration"]
         assert settings == {"disableExecuteApiEndpoint": closed}, parameters
 
 

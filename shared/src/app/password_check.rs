@@ -11,7 +11,7 @@ use crate::audit::Event;
 use crate::auth::key_ring::KeyRing;
 use crate::auth::password_check::PasswordCheck;
 use crate::auth::password_hash::{self, PasswordHash, Verdict};
-use crate::auth::rate_limit::RateLimit;
+use crate::auth::rate_limit::{FAILED_SIGN_INS_AT_ONCE, RateLimit};
 use crate::auth::throttle;
 use crate::db;
 use crate::db::sign_in::{Failure, Origin, PasswordCandidate, VerifiedPassword};
@@ -97,7 +97,8 @@ impl<K: Keys> App<K> {
     where
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
-        let origin = Origin { network, limit: RateLimit::per_hour(self.settings().limits.failed_sign_ins) };
+        let limit = RateLimit::per_hour(self.settings().limits.failed_sign_ins, FAILED_SIGN_INS_AT_ONCE);
+        let origin = Origin { network, limit };
         for _ in 0..PasswordCheck::MAX_ATTEMPTS {
             let candidate = match subject {
                 Subject::Name(name, failures) => {

@@ -50,7 +50,7 @@ impl<K: Keys> App<K> {
         password: Password,
         network: Option<&Network>,
     ) -> Result<Account, ApiError> {
-        let limited = network.zip(RateLimit::per_hour(self.settings().limits.registrations));
+        let limited = network.zip(RateLimit::per_hour(self.settings().limits.registrations, u32::MAX));
         if let Some(until) = limited.and_then(|(network, _)| self.0.throttled_networks.until(network, self.now())) {
             return Err(self.too_many_registrations(until));
         }

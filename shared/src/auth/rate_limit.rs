@@ -24,10 +24,14 @@ pub const ACCOUNT_CHANGES: RateLimit = RateLimit { burst: 10, interval: Duration
 /// an hour, and one that refreshes at each start or in each tab has as many as its user opens.
 pub const SESSION_REFRESHES: RateLimit = RateLimit { burst: 120, interval: Duration::from_secs(30) };
 
+/// Failed password checks of a network at once. People in an office or a household share an address, and few of them mistype a
+/// password at the same time. A flood is stopped after as many hashes.
+pub const FAILED_SIGN_INS_AT_ONCE: u32 = 30;
+
 impl RateLimit {
-    /// Returns a limit with this number of tokens at once and in an hour, or none for 0.
-    pub fn per_hour(number: u32) -> Option<Self> {
-        (number > 0).then(|| Self { burst: number, interval: Duration::from_hours(1) / number })
+    /// Returns a limit with this number of tokens in an hour, of which at most `burst` at once; none for 0.
+    pub fn per_hour(number: u32, burst: u32) -> Option<Self> {
+        (number > 0).then(|| Self { burst: number.min(burst), interval: Duration::from_hours(1) / number })
     }
 
     /// Returns the time for which a bucket without tokens has none, or none if it has a token.
@@ -67,7 +71,9 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_does_not_limit() {
-        assert_eq!(RateLimit::per_hour(0), None);
-        assert_eq!(RateLimit::per_hour(60), Some(RateLimit { burst: 60, interval: Duration::from_mins(1) }));
+        assert_eq!(RateLimit::per_hour(0, 30), None);
+        let minute = Duration::from_mins(1);
+        assert_eq!(RateLimit::per_hour(60, 30), Some(RateLimit { burst: 30, interval: minute }));
+        assert_eq!(RateLimit::per_hour(60, 100), Some(RateLimit { burst: 60, interval: minute }));
     }
 }

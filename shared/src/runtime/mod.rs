@@ -109,9 +109,10 @@ where
 
 /// Serves an endpoint until the environment ends. If the start fails, reports the reason and returns a failure.
 pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCode {
-    telemetry::init();
+    let telemetry = telemetry::init();
     let stopwatch = Stopwatch::start();
     let served = async {
+        telemetry?;
         let context = C::start().await?;
         let settle = SettleLayer(context.clone());
         stats::record_init_time(stopwatch.elapsed());

@@ -53,8 +53,9 @@ where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
     T: Serialize + Send + 'static,
 {
-    telemetry::init();
+    let telemetry = telemetry::init();
     let served = async {
+        telemetry?;
         let task = start.await?;
         if is_lambda() {
             let service = service_fn(move |event: LambdaEvent<Payload>| {

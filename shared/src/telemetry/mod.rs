@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 
 use self::log::Log;
-use crate::env;
+use crate::env::{self, EnvError};
 
 /// The target of all spans. The log ignores it.
 const SPAN_TARGET: &str = "traces";
@@ -25,12 +25,16 @@ static JSON: OnceLock<bool> = OnceLock::new();
 
 /// Sets up the log on standard output, the export of traces, and the logging of panics. Later calls have no effect.
 ///
-/// Lambda's logging controls set `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`. The level applies to this crate.
-pub fn init() {
-    let level = env::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+/// Lambda sets `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`, above which it drops lines. `LOG_LEVEL` limits the lines of
+/// this crate, except for those of requests, which contain the metrics.
+///
+/// # Errors
+/// A level is unknown. The log is set up nevertheless, so that the error can be logged.
+pub fn init() -> Result<(), EnvError> {
+    let level = level();
     let json = env::optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
     let _ = JSON.set(json);
-    let log = Log { level, json };
+    let log = Log { level: *level.as_ref().unwrap_or(&LevelFilter::INFO), json };
     #[cfg(feature = "otlp")]
     if let Err(error) = otlp::init(log) {
         // Requests are served without traces.
@@ -43,6 +47,21 @@ pub fn init() {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
     }));
+    level.map(|_| ())
+}
+
+/// Reads the level.
+fn level() -> Result<LevelFilter, EnvError> {
+    const LEVELS: [(&str, LevelFilter); 6] = [
+        ("INFO", LevelFilter::INFO),
+        ("TRACE", LevelFilter::TRACE),
+        ("DEBUG", LevelFilter::DEBUG),
+        ("WARN", LevelFilter::WARN),
+        ("ERROR", LevelFilter::ERROR),
+        ("FATAL", LevelFilter::ERROR),
+    ];
+    let of_lambda = env::choice("AWS_LAMBDA_LOG_LEVEL", &LEVELS)?;
+    if env::optional("LOG_LEVEL").is_some() { env::choice("LOG_LEVEL", &LEVELS) } else { Ok(of_lambda) }
 }
 
 /// Whether the log consists of JSON lines.

@@ -19,6 +19,7 @@ use crate::support::{
 struct Run {
     database: Database,
     log: File,
+    level: &'static str,
     functions: BTreeMap<&'static str, Emulator>,
     requests: usize,
 }
@@ -38,11 +39,15 @@ impl Response {
 
 impl Run {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        Self::at_level("TRACE")
+    }
+
+    fn at_level(level: &'static str) -> Result<Self, Box<dyn std::error::Error>> {
         // A removed file exists until its last handle is closed.
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}.log", std::process::id()));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{level}-{}.log", std::process::id()));
         let log = File::options().create_new(true).read(true).append(true).open(&path)?;
         std::fs::remove_file(path)?;
-        Ok(Self { database: database(), log, functions: BTreeMap::new(), requests: 0 })
+        Ok(Self { database: database(), log, level, functions: BTreeMap::new(), requests: 0 })
     }
 
     fn send(
@@ -59,7 +64,7 @@ impl Run {
                     ("JWT_SECRET", SECRET),
                     ("BCRYPT_COST", "10"),
                     ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-                    ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+                    ("LOG_LEVEL", self.level),
                 ];
                 let options =
                     emulator::Options { binary: &binaries().path(function), env: &env, output: Some(&self.log) };
@@ -286,5 +291,22 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
         WARN password.wrong reauthentication wrong_password failures=1 user_id request-30
         INFO account.deleted user_id session_id request-31"#]]
     .assert_eq(&events.join("\n"));
+    Ok(())
+}
+
+/// Otherwise an operator who wants fewer lines would lose the metrics and the alarms.
+#[test]
+fn requests_are_logged_with_their_metrics_at_every_level() -> Outcome {
+    for level in ["WARN", "ERROR"] {
+        let mut run = Run::at_level(level)?;
+        assert_eq!(run.send("token", "", json!({ "username": "ada", "password": "a wrong guess" }))?.status, 401);
+        let log = run.log()?;
+        let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let request = lines.iter().find(|line| line["message"] == "request").ok_or(format!("no line: {log}"))?;
+        assert_eq!(request["failed_sign_ins"], 1);
+        assert!(request["_aws"]["CloudWatchMetrics"].is_array(), "{request}");
+        let warned = lines.iter().any(|line| line["event"] == "password.wrong");
+        assert_eq!(warned, level == "WARN", "{log}");
+    }
     Ok(())
 }

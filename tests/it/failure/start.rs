@@ -173,3 +173,13 @@ fn a_failed_start_is_reported_to_lambda() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn an_unknown_log_level_is_rejected() -> Outcome {
+    for name in ["LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"] {
+        let message = failure_message("health-get", &[(name, "verbose")])?;
+        let expected = format!("{name} must be INFO or TRACE or DEBUG or WARN or ERROR or FATAL, not \"verbose\"\n");
+        assert_eq!(message, expected);
+    }
+    Ok(())
+}
