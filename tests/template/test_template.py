@@ -481,7 +481,7 @@ def test_the_database_is_protected_from_loss_of_data(stack, deployment):
             assert instance["PubliclyAccessible"] is False
         schedule = [s for s in stack.of_type("AWS::SecretsManager::RotationSchedule").values() if "RotationLambdaARN" not in s]
         days = stack.parameters["OwnerPasswordDays"]
-        assert [rotation["RotationRules"]["AutomaticallyAfterDays"] for rotation in schedule] == ([] if days == 7 else [days])
+        assert [rotation["RotationRules"]["AutomaticallyAfterDays"] for rotation in schedule] == [days]
         restored = deployment.startswith("aurora-restored")
         assert ("SnapshotIdentifier" in properties) == restored == ("MasterUsername" not in properties)
     elif deployment.startswith("dsql"):
@@ -550,6 +550,31 @@ def test_functions_can_reach_only_the_database_and_secrets_manager():
     assert flows(Stack(RdsProxy="true")) == (inner | migrate | elsewhere, inner | migrate)
 
 
+def test_the_migration_waits_for_its_network():
+    (migration,) = Stack().of_type("Custom::Migration").values()
+    needed = {"S3Endpoint", "SecretsEndpoint", "DatabaseFromMigrate", "EndpointFromMigrate"}
+    assert needed <= {resource["Ref"] for resource in migration["Network"]}
+
+
+def test_two_stacks_in_a_region_do_not_share_names():
+    stack = Stack()
+    (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
+    assert stack.text(schedule["Name"]) == "keyhold-data-sweep"
+
+
+def test_the_stack_policy_denies_the_replacement_of_data():
+    """A changed parameter that is lost must not replace the database by an empty one."""
+    statements = json.loads((ROOT / "docs/stack-policy.json").read_text())["Statement"]
+    (denied,) = [s for s in statements if s["Effect"] == "Deny"]
+    assert denied["Action"] == ["Update:Replace", "Update:Delete"]
+    data = {"AWS::RDS::DBCluster", "AWS::DSQL::Cluster", "AWS::SecretsManager::Secret"}
+    expected = {f"LogicalResourceId/{name}" for name, r in source()["Resources"].items() if r["Type"] in data}
+    assert set(denied["Resource"]) == expected
+    run = (ROOT / "docs/run.md").read_text()
+    restore = run[run.index("## Restore") : run.index("## Remove")]
+    assert "samconfig.toml" in restore and "--parameter-overrides" not in restore, "a later `sam deploy` would lose the value"
+
+
 def test_sweeps_do_not_prevent_a_database_from_pausing():
     def sweeps(stack):
         (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
@@ -588,13 +613,18 @@ def test_the_dashboard_shows_every_metric_of_the_functions(stack, deployment):
     code = (ROOT / "shared/src/telemetry/request_line.rs").read_text()
     constants = {name: re.findall(r'"(\w+)"', value) for name, value in re.findall(r"const (\w+): [^=]+ = ([^;]+);", code)}
     assert constants["NAMESPACE"] == ["Keyhold"]
-    shown_by_route = re.findall(r"SEARCH\('{Keyhold,route} MetricName=\W+(\w+)", shown)
+    shown_by_route = re.findall(r"SEARCH\('{Keyhold/keyhold,route} MetricName=\W+(\w+)", shown)
     assert sorted(set(shown_by_route)) == sorted(constants["BY_ROUTE"]), "the dashboard shows other metrics by route"
     metrics = constants["ALWAYS"] + constants["SOMETIMES"] + constants["BY_CODE"]
     assert len(metrics) > 8
     for metric in metrics:
         assert f'"{metric}"' in shown or f'\\"{metric}\\"' in shown, f"the dashboard in template.yaml does not show {metric}"
-    alarms = [a for a in stack.of_type("AWS::CloudWatch::Alarm").values() if a.get("Namespace") == "Keyhold"]
+    (namespace,) = {stack.text(f["Environment"]["Variables"]["METRICS_NAMESPACE"]) for f in stack.functions().values()}
+    alarms = [
+        alarm
+        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
+        if stack.text(alarm.get("Namespace", "")) == namespace == "Keyhold/keyhold"
+    ]
     assert {alarm["MetricName"] for alarm in alarms} == {"failed_sign_ins", "throttled", "refresh_reused"} <= set(metrics)
     assert all("Dimensions" not in alarm for alarm in alarms)
 

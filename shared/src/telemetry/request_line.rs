@@ -14,9 +14,16 @@ use super::log;
 use super::stats::{self, Outcome, RequestInfo, RequestStats};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::{Session, SessionId, UserId, rfc3339};
+use crate::env;
 
-/// The namespace of the metrics in CloudWatch.
+/// The namespace of the metrics in CloudWatch, unless `METRICS_NAMESPACE` sets another one.
 const NAMESPACE: &str = "Keyhold";
+
+/// Returns the namespace of the metrics.
+fn namespace() -> &'static str {
+    static CHOSEN: OnceLock<String> = OnceLock::new();
+    CHOSEN.get_or_init(|| env::optional("METRICS_NAMESPACE").unwrap_or_else(|| NAMESPACE.to_owned()))
+}
 
 /// The metrics of every request. To add one, see `shared/README.md`.
 const ALWAYS: [Metric; 5] = [
@@ -204,7 +211,7 @@ fn directives(present: [bool; SOMETIMES.len()], is_error: bool) -> Option<&'stat
     let prepare = || {
         let sometimes = SOMETIMES.into_iter().zip(present).filter_map(|(metric, present)| present.then_some(metric));
         let metrics: Vec<Metric> = ALWAYS.into_iter().chain(sometimes).collect();
-        let by = |dimension, metrics| Directive { namespace: NAMESPACE, dimensions: [dimension], metrics };
+        let by = |dimension, metrics| Directive { namespace: namespace(), dimensions: [dimension], metrics };
         let mut directives = vec![by(&[], &metrics), by(&["route"], &BY_ROUTE)];
         if is_error {
             directives.push(by(&["code"], &BY_CODE));
