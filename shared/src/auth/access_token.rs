@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::key_ring::{KeyRing, VerifyingKeys};
@@ -89,7 +89,13 @@ struct Header<'a> {
     typ: Option<Text<'a>>,
     #[serde(borrow)]
     kid: Option<Text<'a>>,
-    crit: Option<IgnoredAny>,
+    /// Whether the member is there, with any value.
+    #[serde(default, deserialize_with = "is_present")]
+    crit: bool,
+}
+
+fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// A JSON string, which is copied only if it has escapes.
@@ -158,7 +164,7 @@ pub fn verify(
     if !header.typ.as_ref().is_some_and(|typ| is_access_token_type(&typ.0)) {
         return Err(InvalidAccessToken::Type);
     }
-    if header.crit.is_some() {
+    if header.crit {
         return Err(InvalidAccessToken::Critical);
     }
     let key = header.kid.as_ref().and_then(|id| keys.find(&id.0)).ok_or(InvalidAccessToken::UnknownKey)?;

@@ -1,4 +1,4 @@
-//! Token buckets: limits of how often something may happen. [`crate::db::rate_limits`] stores them.
+//! Token buckets: limits of how often something may happen. The table `rate_limits` stores them.
 //!
 //! A bucket holds at most `burst` tokens, and one is added each `interval`. It is stored as one time, at which it is full
 //! again (the generic cell rate algorithm, ITU-T I.371): taking a token moves that time by an interval, and a bucket without a

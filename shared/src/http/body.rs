@@ -30,7 +30,7 @@ impl<'a> Body<'a> {
     /// Reads the body of a request. Without `Content-Type` it is read as JSON.
     ///
     /// # Errors
-    /// The body has another media type, is too large, or is not a JSON object in UTF-8 with distinct members.
+    /// The body has another media type or is compressed, is too large, or is not a JSON object in UTF-8 with distinct members.
     pub fn read(request: &'a Request) -> Result<Self, ApiError> {
         Self::read_at_most(request, MAX_BYTES)
     }
@@ -44,6 +44,10 @@ impl<'a> Body<'a> {
             let message = "send JSON: Content-Type: application/json";
             return Err(ApiError::invalid("content-type", Code::UnsupportedMediaType, message));
         }
+        if let Some(coding) = media_type::content_encoding(&request.headers) {
+            let message = format!("send the body without the content encoding {coding}");
+            return Err(ApiError::invalid("content-encoding", Code::UnsupportedMediaType, message));
+        }
         if request.body.len() > max_bytes {
             let message = format!("the body must be at most {max_bytes} bytes");
             return Err(ApiError::invalid("body", Code::PayloadTooLarge, message));
@@ -51,6 +55,8 @@ impl<'a> Body<'a> {
         let invalid = |message: String| ApiError::invalid("body", Code::InvalidRequest, message);
         let text =
             std::str::from_utf8(&request.body).map_err(|error| invalid(format!("the body must be UTF-8: {error}")))?;
+        // RFC 8259 §8.1 allows to ignore a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let object =
             JsonObject::read(text).map_err(|problem| invalid(format!("the body must be a JSON object{problem}")))?;
         Ok(Self { object, path: String::new(), faults: Vec::new() })

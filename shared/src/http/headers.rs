@@ -13,10 +13,11 @@ pub(crate) struct Headers(Vec<(&'static str, String)>);
 
 impl Headers {
     /// The names in lower case.
-    const NAMES: [&'static str; 12] = [
+    const NAMES: [&'static str; 13] = [
         "accept",
         "accept-encoding",
         "authorization",
+        "content-encoding",
         "content-type",
         "if-match",
         "if-none-match",

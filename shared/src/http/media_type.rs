@@ -4,12 +4,12 @@ use mime::{APPLICATION, CHARSET, JSON, Mime, UTF_8};
 
 use super::headers::Headers;
 
-/// Whether the body is JSON in UTF-8 by its `Content-Type`. A missing header counts as JSON.
+/// Whether the body is JSON in UTF-8 by its `Content-Type`. A missing or empty header counts as JSON. US-ASCII is a part of UTF-8.
 pub(super) fn is_json(headers: &Headers) -> bool {
     let mut types = headers.get_all("content-type");
     let Some(content_type) = types.next() else { return true };
-    // The header of most requests.
-    if content_type == Some("application/json") {
+    // The headers of most requests.
+    if matches!(content_type, Some("application/json" | "")) {
         return types.next().is_none();
     }
     // `mime` rejects white space before a semicolon, which RFC 9110 allows.
@@ -18,8 +18,16 @@ pub(super) fn is_json(headers: &Headers) -> bool {
         return false;
     };
     let is_json = media_type.type_() == APPLICATION && media_type.suffix().unwrap_or(media_type.subtype()) == JSON;
-    let is_utf8 = media_type.params().all(|(name, value)| name != CHARSET || value == UTF_8 || value == "utf8");
+    let is_utf8 = media_type
+        .params()
+        .all(|(name, value)| name != CHARSET || value == UTF_8 || value == "utf8" || value == "us-ascii");
     is_json && is_utf8 && types.next().is_none()
+}
+
+/// Returns the content coding of the body; none if it has none.
+pub(super) fn content_encoding(headers: &Headers) -> Option<&str> {
+    let codings = headers.get_all("content-encoding").map(|coding| coding.unwrap_or("unknown").trim());
+    codings.into_iter().find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
 }
 
 #[cfg(test)]
@@ -46,6 +54,8 @@ mod tests {
             "application/json;",
             "application/json ; charset=utf-8",
             "application/json;\tCharset=\"UTF8\"; profile=\"a; b\"",
+            "application/json; charset=US-ASCII",
+            "",
         ] {
             assert!(accepts(content_type), "{content_type}");
         }
@@ -54,12 +64,12 @@ mod tests {
     #[test]
     fn other_types_and_charsets_are_rejected() {
         for content_type in [
-            "",
             "json",
             "text/json",
             "application/json+xml",
             "application/jsonl",
             "application/json; charset=utf-8; charset=utf-16",
+            "application/json; charset=iso-8859-1",
             "application/json, application/json",
         ] {
             assert!(!accepts(content_type), "{content_type}");

@@ -26,7 +26,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Reads an optional parameter.
+    /// Reads an optional parameter. An empty one counts as absent.
     ///
     /// # Errors
     /// The type rejects it, or it is given more than once.
@@ -43,13 +43,18 @@ impl<'a> Query<'a> {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, ApiError> {
-        self.text(name)?.map(|text| parse(&text).map_err(|error| invalid(name, error))).transpose()
+        self.text(name)?
+            .filter(|text| !text.is_empty())
+            .map(|text| parse(&text).map_err(|error| invalid(name, error)))
+            .transpose()
     }
 
     /// Decodes a parameter. `+` is a space, as in the encoding of HTML forms.
     fn text(&self, name: &'static str) -> Result<Option<String>, ApiError> {
         let pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let mut values = pairs.filter_map(|(given, value)| (given == name).then_some(value));
+        let is_named =
+            |given: &str| given == name || given.contains('%') && decode(given).is_ok_and(|given| given == name);
+        let mut values = pairs.filter_map(|(given, value)| is_named(given).then_some(value));
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             return Err(invalid(name, format!("{name} must be given only once")));

@@ -46,8 +46,11 @@ pub(super) async fn respond_in_scope<C: Context>(
     let request = match Request::from_event(event) {
         Ok(request) => request,
         Err(error) => {
-            let error = ApiError::invalid("body", Code::InvalidRequest, report::chain(&error));
-            return http::failure(&error, "", ErrorForm::Envelope);
+            return reject_event(
+                route,
+                invocation,
+                &ApiError::invalid("event", Code::InvalidRequest, report::chain(&error)),
+            );
         }
     };
     let xray = xray::select(invocation.xray_trace_id.as_deref(), request.header("x-amzn-trace-id"));
@@ -77,6 +80,24 @@ pub(super) async fn respond_in_scope<C: Context>(
         response.body = None;
         response.is_base64_encoded = false;
     }
+    response
+}
+
+/// Responds to an event that is not a request, for example because an integration has another payload format. It is logged and
+/// counted like a request.
+fn reject_event(route: &Route, invocation: &LambdaContext, error: &ApiError) -> Response {
+    let stopwatch = Stopwatch::start();
+    let xray = xray::select(invocation.xray_trace_id.as_deref(), None);
+    stats::record_request(RequestInfo {
+        route: route.to_string(),
+        method: "unknown".to_owned(),
+        request_id: invocation.request_id.clone(),
+        trace_id: xray.and_then(xray::trace_id).map(str::to_owned),
+    });
+    tracing::warn!(cause = error.message(), "the event is not a request of an HTTP API with payload format 2.0");
+    let response = http::failure(error, &invocation.request_id, ErrorForm::Envelope);
+    let (status, code, cold_start) = (response.status_code, Some(error.code().as_str()), request_line::is_cold_start());
+    stats::record_outcome(Outcome { status, code, duration: stopwatch.elapsed(), cold_start });
     response
 }
 

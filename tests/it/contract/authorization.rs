@@ -153,6 +153,7 @@ async fn an_invalid_token_is_rejected_on_every_route() {
         ("kid is a number", good.clone().with_header("kid", 1).sign()),
         ("a kid of 10,000 characters", good.clone().with_header("kid", "x".repeat(10_000)).sign()),
         ("crit", good.clone().with_header("crit", json!(["exp"])).sign()),
+        ("crit null", good.clone().with_header("crit", json!(null)).sign()),
         ("empty crit", good.clone().with_header("crit", json!([])).sign()),
         ("another iss", good.clone().with_claim("iss", "other").sign()),
         ("no iss", good.clone().without_claim("iss").sign()),

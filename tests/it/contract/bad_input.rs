@@ -51,7 +51,6 @@ async fn a_body_that_is_not_a_json_object_is_rejected() {
         "{\"key\":1,}",
         "{'key':1}",
         "{key:1}",
-        "\u{feff}{}",
         "{}{}",
         "{} x",
         "nan",
@@ -152,12 +151,36 @@ async fn media_types_other_than_json_are_rejected() {
         "multipart/form-data; boundary=x",
         "application/json; charset=utf-16",
         "json",
-        "",
+        "application/json; charset=iso-8859-1",
         "application/jsonx",
     ] {
         let response = ada.clone().with_header("content-type", content_type).store("no", json!(1)).await;
         assert_eq!(response.outcome(), "415 UNSUPPORTED_MEDIA_TYPE", "{content_type:?}");
     }
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_rejected_with_the_name_of_the_coding() {
+    let (_service, ada) = signed_in().await;
+    for (coding, expected) in
+        [("gzip", "415 UNSUPPORTED_MEDIA_TYPE"), ("br", "415 UNSUPPORTED_MEDIA_TYPE"), ("identity", "201"), ("", "201")]
+    {
+        let response =
+            ada.clone().with_header("content-encoding", coding).store(&format!("key-{coding}"), json!(1)).await;
+        assert_eq!(response.outcome(), expected, "{coding:?}");
+        if response.status == 415 {
+            assert_eq!(response.json()["message"], format!("send the body without the content encoding {coding}"));
+        }
+    }
+}
+
+/// Some editors and .NET write one.
+#[tokio::test]
+async fn a_byte_order_mark_before_the_body_is_ignored() {
+    let (_service, ada) = signed_in().await;
+    assert_eq!(ada.post("/api/data", "\u{feff}{\"key\":\"marked\",\"value\":1}").await.outcome(), "201");
+    assert_eq!(ada.post("/api/data", "\u{feff}\u{feff}{}").await.outcome(), "400 INVALID_REQUEST");
+    assert_eq!(ada.get("/api/data/marked").await.value_text(), "1");
 }
 
 #[tokio::test]

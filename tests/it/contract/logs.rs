@@ -310,3 +310,22 @@ fn requests_are_logged_with_their_metrics_at_every_level() -> Outcome {
     }
     Ok(())
 }
+
+/// An integration of another kind would otherwise fail without a trace.
+#[test]
+fn an_event_that_is_not_a_request_is_logged_and_counted() -> Outcome {
+    let mut run = Run::new()?;
+    assert_eq!(run.send("health-get", "", json!({}))?.status, 200);
+    let emulator = run.functions.get("health-get").ok_or("a running function")?;
+    let response: Value =
+        serde_json::from_str(&emulator.invoke(r#"{"version":"1.0","httpMethod":"GET","path":"/api/health"}"#)?)?;
+    assert_eq!(response["statusCode"], 400);
+    run.requests += 1;
+    let log = run.log()?;
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let rejected = lines.iter().find(|line| line["status"] == 400).ok_or(format!("no line: {log}"))?;
+    assert_eq!((&rejected["route"], &rejected["code"]), (&json!("GET /api/health"), &json!("INVALID_REQUEST")));
+    assert_eq!(rejected["errors"], 1);
+    assert!(lines.iter().any(|line| line["level"] == "WARN" && line["cause"].is_string()), "{log}");
+    Ok(())
+}

@@ -223,7 +223,6 @@ async fn an_invalid_parameter_is_reported_by_name() {
         "limit=1001",
         "limit=99999999999999999999",
         "limit=ten",
-        "limit=",
         "limit=1.5",
         "limit=1&limit=2",
         "values=yes",
@@ -234,7 +233,6 @@ async fn an_invalid_parameter_is_reported_by_name() {
         "prefix=100%",
         "prefix=%zz",
         "prefix=a&prefix=b",
-        "cursor=",
         "cursor=x",
         "cursor=%00",
         "cursor=AAAAAAAAAAAA",
@@ -268,4 +266,15 @@ async fn a_cursor_is_valid_only_for_its_user_and_prefix() {
     ] {
         assert_eq!(client.get(&format!("/api/data?{query}")).await.outcome(), "400 INVALID_REQUEST", "{query}");
     }
+}
+
+#[tokio::test]
+async fn empty_parameters_count_as_absent_and_names_may_be_percent_encoded() {
+    let ada = in_process().anonymous().sign_up("ada").await;
+    for key in ["a", "b", "c"] {
+        assert_eq!(ada.store(key, json!(1)).await.status, 201);
+    }
+    assert_eq!(keys(&ada.get("/api/data?limit=&cursor=&prefix=").await), ["a", "b", "c"]);
+    assert_eq!(keys(&ada.get("/api/data?l%69mit=1").await), ["a"]);
+    assert_eq!(ada.get("/api/data?limit=1&l%69mit=2").await.outcome(), "400 INVALID_REQUEST", "given twice");
 }
