@@ -161,14 +161,18 @@ impl KeyRing {
             return Ok(Self::of(vec![from_private_key(None, text)?]));
         }
         if !text.starts_with('{') {
-            return Ok(Self::of(vec![from_secret(thumbprint(&format!("kid:{text}")), text)?]));
+            check_secret(text, || "the JWT secret".to_owned())?;
+            return Ok(Self::of(vec![from_secret(thumbprint(&format!("kid:{text}")), text)]));
         }
         let ring: RingText = serde_json::from_str(text).map_err(|error| InvalidKeyRing::Malformed(place_of(&error)))?;
         let mut keys: Vec<(SigningKey, Key)> = Vec::with_capacity(ring.keys.len());
         for KeyText { kid, secret, private_key } in ring.keys {
             check_id(&kid, keys.iter().map(|(_, key)| key))?;
             keys.push(match (secret, private_key) {
-                (Some(secret), None) => from_secret(kid, &secret)?,
+                (Some(secret), None) => {
+                    check_secret(&secret, || format!("the JWT secret {kid:?}"))?;
+                    from_secret(kid, &secret)
+                }
                 (None, Some(private_key)) => from_private_key(Some(kid), &private_key)?,
                 _ => {
                     let fault = format!("the key {kid:?} must have either a secret or a private_key");
@@ -298,18 +302,23 @@ fn check_id<'a>(id: &str, mut keys: impl Iterator<Item = &'a Key>) -> Result<(),
     Ok(())
 }
 
-fn from_secret(id: String, secret: &str) -> Result<(SigningKey, Key), InvalidKeyRing> {
-    let name = || format!("the JWT secret {id:?}");
+/// Checks that a secret is long and not guessable. Its name in an error must not be derived from it: the digest of a short
+/// secret can be reversed.
+fn check_secret(secret: &str, name: impl Fn() -> String) -> Result<(), InvalidKeyRing> {
     if secret.len() < MIN_SECRET_BYTES {
         return Err(InvalidKeyRing::Short(name()));
     }
     if is_guessable(secret) {
         return Err(InvalidKeyRing::Guessable(name()));
     }
+    Ok(())
+}
+
+fn from_secret(id: String, secret: &str) -> (SigningKey, Key) {
     let secret = secret.as_bytes();
     let (signing, verifying) = (EncodingKey::from_secret(secret), VerifyingKey::from_secret(secret));
     let signing = SigningKey { id: id.clone(), algorithm: Algorithm::HS256, signing, subjects: subjects_key(secret) };
-    Ok((signing, Key { id, verifying, public: None }))
+    (signing, Key { id, verifying, public: None })
 }
 
 /// Parses a P-256 key pair. Without an `id`, the key's thumbprint (RFC 7638) becomes its id.
@@ -358,13 +367,29 @@ fn place_of(error: &serde_json::Error) -> String {
     format!("check line {}, column {}", error.line(), error.column())
 }
 
+/// Words of secrets that are meant to be replaced, in lower case and without separators.
+const PLACEHOLDERS: [&str; 8] =
+    ["changethis", "changeme", "pleasechange", "replacethis", "replaceme", "yoursecret", "supersecret", "mysecret"];
+
 /// Whether a secret is well-known or too regular. Of 20 million random hexadecimal secrets none had fewer than eight
 /// different bytes; `aaaa…` and `12341234…` have.
 fn is_guessable(secret: &str) -> bool {
     let mut bytes = secret.as_bytes().to_vec();
     bytes.sort_unstable();
     bytes.dedup();
-    bytes.len() < 8 || WELL_KNOWN.contains(&secret.to_lowercase().as_str())
+    let lower = secret.to_lowercase();
+    let words: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
+    bytes.len() < 8
+        || WELL_KNOWN.contains(&lower.as_str())
+        || PLACEHOLDERS.iter().any(|placeholder| words.contains(placeholder))
+        || is_prose(secret)
+}
+
+/// Whether a secret looks like words: lower-case letters and separators only. A random text in base64 or hexadecimal has
+/// capitals or digits.
+fn is_prose(secret: &str) -> bool {
+    let is_lower_or_separator = |byte: u8| byte.is_ascii_lowercase() || b" -_.".contains(&byte);
+    secret.bytes().all(is_lower_or_separator) && secret.bytes().any(|byte| b" -_.".contains(&byte))
 }
 
 /// Makes an id: the SHA-256 of a key's identifying text in base64url. It does not reveal a secret of 256 bits.
@@ -401,7 +426,15 @@ mod tests {
         for text in ["", "secret", &RANDOM[..31]] {
             assert!(matches!(parse(text), Err(InvalidKeyRing::Short(_))), "{text:?}");
         }
-        for text in [&"a".repeat(64), &"1234".repeat(10), "A-string-secret-at-least-256-bits-long"] {
+        for text in [
+            &"a".repeat(64),
+            &"1234".repeat(10),
+            "A-string-secret-at-least-256-bits-long",
+            "pleaseChangeThisSecretForANewOne",
+            "CHANGE_ME_7f3a9c1e5b2d8046a1c3e5f7",
+            "your-secret-1234567890-abcdefghijklmnop",
+            "this is the secret of my little service",
+        ] {
             assert!(matches!(parse(text), Err(InvalidKeyRing::Guessable(_))), "{text:?}");
         }
     }
@@ -496,6 +529,7 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
         for text in ["hunter2", &"z".repeat(40), "super-secret-jwt-token-with-at-least-32-characters-long"] {
             let message = parse(text).expect_err("a bad secret").to_string();
             assert!(!message.contains(text) && message.contains("openssl rand -hex 32"), "{message}");
+            assert!(!message.contains(&thumbprint(&format!("kid:{text}"))), "{message}");
         }
         for text in [r#"{"keys":["hunter2"]}"#, r#"{"keys":"hunter2"}"#, r#"{"keys":[{"kid":"a","hunter2":1}]}"#] {
             let message = parse(text).expect_err("not a ring").to_string();

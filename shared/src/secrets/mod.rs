@@ -116,9 +116,13 @@ pub enum SecretsError {
     /// The secret of the signing keys is wrong.
     #[error(transparent)]
     KeyRing(#[from] InvalidKeyRing),
-    /// `DATABASE_URL` is not an address.
-    #[error("DATABASE_URL is not a database address such as postgres://user:password@host:5432/name")]
-    DatabaseUrl(#[source] tokio_postgres::Error),
+    /// `DATABASE_URL` is not an address. The parser's own message can quote a part of the password.
+    #[error(
+        "DATABASE_URL is not a database address such as postgres://user:password@host:5432/name. Percent-encode special \
+         characters of the password, such as %3F for ?. sslmode may be disable, prefer, or require: the certificate is \
+         always verified, so remove sslrootcert and other values of sslmode, and the options of other clients"
+    )]
+    DatabaseUrl,
     /// The secret of the database is malformed. The parser's own message would quote it.
     #[error(
         r#"the secret of DATABASE_SECRET_ARN must be {{"username":"…","password":"…"}}, optionally with host, port, and dbname: check line {line}, column {column}"#

@@ -132,7 +132,7 @@ impl Sources {
         let config = match &self.database {
             // A function without a database never connects.
             None => Config::new(),
-            Some(SecretSource::Environment(url)) => url.trim().parse().map_err(SecretsError::DatabaseUrl)?,
+            Some(SecretSource::Environment(url)) => url.trim().parse().map_err(|_| SecretsError::DatabaseUrl)?,
             Some(SecretSource::Iam(auth)) => return Ok(Some(DatabaseAccess::Iam(Arc::clone(auth)))),
             Some(SecretSource::SecretsManager(_)) => return Ok(None),
         };

@@ -40,7 +40,7 @@ fn missing_settings_are_named_with_advice() -> Outcome {
         JWT_SECRET is not set: set it to at least 32 random bytes, such as the output of `openssl rand -hex 32`, or JWT_SECRET_ARN to the ARN of a secret
     "#]].assert_eq(&failure_message("data-get", &[DATABASE])?);
     expect![[r#"
-        DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
+        DATABASE_URL is not a database address such as postgres://user:password@host:5432/name. Percent-encode special characters of the password, such as %3F for ?. sslmode may be disable, prefer, or require: the certificate is always verified, so remove sslrootcert and other values of sslmode, and the options of other clients
     "#]].assert_eq(&failure_message("data-get", &[("DATABASE_URL", "nonsense"), SECRET])?);
     expect![[r#"
         BCRYPT_COST must be a whole number from 10 to 16, not "4"
@@ -75,9 +75,20 @@ fn missing_settings_of_iam_sign_in_are_named() -> Outcome {
         AWS_REGION is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
         AWS_ACCESS_KEY_ID is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
         AWS_SECRET_ACCESS_KEY is not set: Lambda sets it; set it where DATABASE_AUTH or a secret's ARN is set
-        DATABASE_URL is not a database address such as postgres://user:password@host:5432/name: invalid connection string: unexpected EOF
+        DATABASE_URL is not a database address such as postgres://user:password@host:5432/name. Percent-encode special characters of the password, such as %3F for ?. sslmode may be disable, prefer, or require: the certificate is always verified, so remove sslrootcert and other values of sslmode, and the options of other clients
     "#]]
     .assert_eq(&messages);
+    Ok(())
+}
+
+#[test]
+fn no_part_of_a_password_is_in_the_message_about_a_wrong_address() -> Outcome {
+    for password in ["hunter2?secret", "hunter2?secret=1", "a@hunter2/secret?x=y", "hunter2#secret%zz"] {
+        let url = format!("postgres://user:{password}@127.0.0.1:1/name?sslmode=verify-full");
+        let message = failure_message("data-get", &[("DATABASE_URL", &url), SECRET])?;
+        assert!(message.contains("Percent-encode"), "{message}");
+        assert!(!message.contains("hunter2") && !message.contains("secret"), "{message}");
+    }
     Ok(())
 }
 
