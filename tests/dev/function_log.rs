@@ -34,6 +34,9 @@ const PART_OF_FINISHED: &str = " target(s) in ";
 /// or cargo fails.
 const CONSEQUENCES: [&str; 3] = ["command killed code=ForceStop", "command exited code=101", "the environment ended"];
 
+/// A function logs these for the event that starts it, which is not a request.
+const WOKEN: [&str; 2] = ["the event is not a request of an HTTP API", r#"request method="unknown""#];
+
 /// cargo-lambda logs this for a request without a route, with a list of all functions.
 const NO_ROUTE: &str = "the default function route is disabled";
 
@@ -163,6 +166,7 @@ impl<'a> Line<'a> {
         let is_cargo_message = line.starts_with(' ');
         match word {
             "" => Self::Empty,
+            _ if WOKEN.iter().any(|part| text.contains(part)) => Self::Message,
             "ERROR" if text.contains(NO_ROUTE) => Self::NoRoute,
             "ERROR" | "WARN" if CONSEQUENCES.iter().any(|consequence| text.contains(consequence)) => Self::Message,
             "ERROR" | "WARN" => Self::Problem(text),
@@ -269,6 +273,15 @@ mod tests {
         ));
         assert!(matches!(Line::parse("ERROR error during spawn"), Line::Problem(_)));
         assert_eq!(Line::parse(r#"2026-11-27T04:35:20.990Z  INFO request{}: event="session.started""#), Line::Message);
+    }
+
+    #[test]
+    fn the_start_of_a_function_is_not_shown() {
+        let unknown = REQUEST.replace(r#"method="HEAD""#, r#"method="unknown""#);
+        assert_ne!(unknown, REQUEST);
+        assert_eq!(Line::parse(&unknown), Line::Message);
+        let line = "2026-11-27T04:35:48.936Z  WARN request{}: the event is not a request of an HTTP API with payload format 2.0";
+        assert_eq!(Line::parse(line), Line::Message);
     }
 
     #[test]
