@@ -73,9 +73,11 @@ impl Environment {
         self.service.anonymous()
     }
 
-    /// Sends a request, beside which old keys are fetched again.
+    /// Uses the keys that verify and those that sign, beside which old ones are fetched again.
     async fn refresh(&self) {
         self.anonymous().get("/.well-known/jwks.json").await;
+        // The functions that sign have keys of their own.
+        self.secrets.signing.keys().await;
         self.secrets.settle().await;
     }
 }
