@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shared::App;
-use shared::auth::key_ring::{KeyRing, VerifyingKeys};
+use shared::auth::key_ring::KeyRing;
+use shared::auth::verifying_keys::VerifyingKeys;
 use shared::db::Role;
 use shared::http::{Request, Route};
 use shared::secrets::{NoKeys, Secrets};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::auth::key_ring::VerifyingKeys;
+use shared::auth::verifying_keys::VerifyingKeys;
 use shared::error::ApiError;
 use shared::http::{Reply, Request, Route};
 use shared::secrets::{self, Secrets};

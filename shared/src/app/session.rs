@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::App;
 use crate::auth::access_token::{self, InvalidAccessToken, VerifiedToken};
-use crate::auth::key_ring::Verifies;
+use crate::auth::verifying_keys::Verifies;
 use crate::domain::Session;
 use crate::error::ApiError;
 use crate::http::{Request, bearer_token};

@@ -14,7 +14,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use super::key_ring::{KeyRing, VerifyingKeys};
+use super::key_ring::KeyRing;
+use super::verifying_keys::VerifyingKeys;
 use crate::domain::{Session, SessionId, UserId, uuid_v7};
 
 /// The `typ` header (RFC 9068 §2.1). It keeps other JWTs that are signed with the same key from being accepted.

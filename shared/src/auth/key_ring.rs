@@ -3,19 +3,19 @@
 //! A ring may contain secrets (HS256), which every verifier must have, and key pairs (ES256), whose public keys may be
 //! published. It may contain both, so that a deployment can change from one to the other.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
+use ring::hmac;
 use ring::signature::KeyPair;
-use ring::{digest, hmac};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::jwt_crypto::{self, VerifyingKey};
+use super::jwt_crypto;
+use super::jwt_secret::{self, InvalidSecret};
+use super::verifying_keys::{Key, PublicKey, PublicKeys, Verifies, VerifyingKeys, thumbprint};
 use crate::domain::Network;
 
 /// Keys that sign and verify access tokens: the first one signs, all of them verify.
@@ -23,9 +23,6 @@ pub struct KeyRing {
     signing: SigningKey,
     verifying: VerifyingKeys,
 }
-
-/// Keys that verify access tokens. They sign nothing if all of them are public keys.
-pub struct VerifyingKeys(Vec<Key>);
 
 /// The key that signs.
 pub(super) struct SigningKey {
@@ -36,41 +33,17 @@ pub(super) struct SigningKey {
     subjects: hmac::Key,
 }
 
-/// A key with its id in token headers (`kid`, RFC 7515 §4.1.4). It has only one algorithm (RFC 8725 §3.1).
-pub(super) struct Key {
-    pub(super) id: String,
-    pub(super) verifying: VerifyingKey,
-    public: Option<PublicKey>,
-}
-
-/// The public keys of a ring as a JWK Set (RFC 7517 §5).
-#[derive(Serialize)]
-pub struct PublicKeys<'a> {
-    keys: Vec<&'a PublicKey>,
-}
-
-/// A public key as a JWK (RFC 7518 §6.2).
-#[derive(Deserialize, Serialize)]
-struct PublicKey {
-    kid: String,
-    kty: Cow<'static, str>,
-    #[serde(rename = "use")]
-    usage: Cow<'static, str>,
-    alg: Cow<'static, str>,
-    crv: Cow<'static, str>,
-    x: String,
-    y: String,
-}
-
 /// The reason why a text is not a key ring. Each message says what to set instead.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyRing {
-    /// The secret has fewer than 256 bits.
-    #[error("{0} has fewer than {MIN_SECRET_BYTES} bytes. {ADVICE}")]
-    Short(String),
-    /// The secret is published in documentation, or it repeats itself.
-    #[error("{0} is a well-known example or too regular to be random. {ADVICE}")]
-    Guessable(String),
+    /// A secret is short or guessable.
+    #[error("{name} {reason}")]
+    Secret {
+        /// The name of the secret.
+        name: String,
+        /// Why it is rejected.
+        reason: InvalidSecret,
+    },
     /// The text is not a private key, or the key has another type.
     #[error(
         "{0} is not a P-256 key in PKCS#8 and PEM. Create one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
@@ -92,27 +65,10 @@ pub enum InvalidKeyRing {
     Repeated(String),
 }
 
-/// RFC 7518 §3.2: the key must be at least as large as the hash output.
-const MIN_SECRET_BYTES: usize = 32;
 /// Maximum characters of a key id, because every token contains it.
 const MAX_ID_CHARS: usize = 64;
-const ADVICE: &str = "Create one with `openssl rand -hex 32`";
 /// The start of a private key in PEM.
 const PEM: &str = "-----BEGIN";
-/// `kty`, `use`, `alg`, and `crv` of a public key.
-const EC_P256: [&str; 4] = ["EC", "sig", "ES256", "P-256"];
-/// Bytes of a coordinate of P-256.
-const COORDINATE_BYTES: usize = 32;
-
-/// Secrets of at least 32 bytes that are published in documentation or shipped as defaults, in lower case.
-const WELL_KNOWN: [&str; 6] = [
-    "a-string-secret-at-least-256-bits-long",
-    "super-secret-jwt-token-with-at-least-32-characters-long",
-    "your-super-secret-jwt-token-with-at-least-32-characters-long",
-    "your-secret-key-at-least-32-characters-long",
-    "this-is-a-very-long-secret-key-for-jwt",
-    "0123456789abcdef0123456789abcdef",
-];
 
 #[derive(Deserialize)]
 struct RingText {
@@ -130,21 +86,9 @@ pub(super) struct KeyText {
     pub(super) private_key: Option<Zeroizing<String>>,
 }
 
-/// The keys of a function that verifies access tokens.
-pub trait Verifies {
-    /// Returns the keys that verify.
-    fn verifying(&self) -> &VerifyingKeys;
-}
-
 impl Verifies for KeyRing {
     fn verifying(&self) -> &VerifyingKeys {
         &self.verifying
-    }
-}
-
-impl Verifies for VerifyingKeys {
-    fn verifying(&self) -> &VerifyingKeys {
-        self
     }
 }
 
@@ -242,8 +186,8 @@ impl KeyRing {
 }
 
 impl VerifyingKeys {
-    /// Parses public keys, a JWK Set, which may be empty: then no token is valid. Or a ring ([`KeyRing::parse`]), of which only
-    /// what verifies is kept.
+    /// Parses public keys, a JWK Set, which may be empty: then no token is valid. Or a ring ([`KeyRing::parse`]), of which
+    /// it keeps the verifying keys only.
     ///
     /// # Errors
     /// A key is not a P-256 key for signatures, or two keys have the same id. Or as for [`KeyRing::parse`].
@@ -262,14 +206,9 @@ impl VerifyingKeys {
             let name = key.get("kid").and_then(|kid| kid.as_str()).unwrap_or_default().to_owned();
             let public = serde_json::from_value(key).map_err(|_| InvalidKeyRing::PublicKey(name.clone()))?;
             check_id(&name, keys.iter())?;
-            keys.push(from_public_key(public).ok_or(InvalidKeyRing::PublicKey(name))?);
+            keys.push(Key::from_public(public).ok_or(InvalidKeyRing::PublicKey(name))?);
         }
         Ok(Self(keys))
-    }
-
-    /// Returns the public keys. A ring of secrets has none.
-    pub fn public_keys(&self) -> PublicKeys<'_> {
-        PublicKeys { keys: self.0.iter().filter_map(|key| key.public.as_ref()).collect() }
     }
 
     /// Whether these keys verify tokens that a ring signs.
@@ -278,11 +217,6 @@ impl VerifyingKeys {
         let signature = jsonwebtoken::crypto::sign(message, &signing.signing, signing.algorithm);
         let signature = signature.ok().and_then(|signature| URL_SAFE_NO_PAD.decode(signature).ok());
         self.find(&signing.id).is_some_and(|key| key.verifying.verifies(message, &signature.unwrap_or_default()))
-    }
-
-    /// Returns the key with an id.
-    pub(super) fn find(&self, id: &str) -> Option<&Key> {
-        self.0.iter().find(|key| key.id == id)
     }
 }
 
@@ -302,23 +236,20 @@ fn check_id<'a>(id: &str, mut keys: impl Iterator<Item = &'a Key>) -> Result<(),
     Ok(())
 }
 
-/// Checks that a secret is long and not guessable. Its name in an error must not be derived from it: the digest of a short
-/// secret can be reversed.
+/// Checks a secret. Its `name` in an error must not be derived from it: the digest of a short secret can be reversed.
 fn check_secret(secret: &str, name: impl Fn() -> String) -> Result<(), InvalidKeyRing> {
-    if secret.len() < MIN_SECRET_BYTES {
-        return Err(InvalidKeyRing::Short(name()));
-    }
-    if is_guessable(secret) {
-        return Err(InvalidKeyRing::Guessable(name()));
-    }
-    Ok(())
+    jwt_secret::check(secret).map_err(|reason| InvalidKeyRing::Secret { name: name(), reason })
 }
 
 fn from_secret(id: String, secret: &str) -> (SigningKey, Key) {
-    let secret = secret.as_bytes();
-    let (signing, verifying) = (EncodingKey::from_secret(secret), VerifyingKey::from_secret(secret));
-    let signing = SigningKey { id: id.clone(), algorithm: Algorithm::HS256, signing, subjects: subjects_key(secret) };
-    (signing, Key { id, verifying, public: None })
+    let bytes = secret.as_bytes();
+    let signing = SigningKey {
+        id: id.clone(),
+        algorithm: Algorithm::HS256,
+        signing: EncodingKey::from_secret(bytes),
+        subjects: subjects_key(bytes),
+    };
+    (signing, Key::from_secret(id, bytes))
 }
 
 /// Parses a P-256 key pair. Without an `id`, the key's thumbprint (RFC 7638) becomes its id.
@@ -326,34 +257,14 @@ fn from_private_key(id: Option<String>, pem: &str) -> Result<(SigningKey, Key), 
     let invalid = || InvalidKeyRing::PrivateKey(format!("the JWT private key {}", id.as_deref().unwrap_or_default()));
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| invalid())?;
     let pair = jwt_crypto::key_pair(der.secret_pkcs8_der()).map_err(|_| invalid())?;
-    // The byte 4, then x and y (SEC 1 §2.3.3).
-    let point = pair.public_key().as_ref();
-    let (x, y) = point.get(1..).and_then(|both| both.split_at_checked(COORDINATE_BYTES)).ok_or_else(invalid)?;
-    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-    let id = id.unwrap_or_else(|| thumbprint(&format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)));
+    let key = Key::from_point(id.clone(), pair.public_key().as_ref()).ok_or_else(invalid)?;
     let signing = SigningKey {
-        id: id.clone(),
+        id: key.id.clone(),
         algorithm: Algorithm::ES256,
         signing: EncodingKey::from_ec_der(der.secret_pkcs8_der()),
         subjects: subjects_key(der.secret_pkcs8_der()),
     };
-    let [kty, usage, alg, crv] = EC_P256.map(Cow::Borrowed);
-    let public = PublicKey { kid: id.clone(), kty, usage, alg, crv, x, y };
-    Ok((signing, Key { id, verifying: VerifyingKey::from_point(point), public: Some(public) }))
-}
-
-/// Reads a public key; none if it has another type or no point. `ring` rejects a point that is not on the curve at each
-/// verification.
-fn from_public_key(public: PublicKey) -> Option<Key> {
-    if [&public.kty, &public.usage, &public.alg, &public.crv].map(AsRef::as_ref) != EC_P256 {
-        return None;
-    }
-    let mut point = vec![4];
-    for coordinate in [&public.x, &public.y] {
-        let coordinate = URL_SAFE_NO_PAD.decode(coordinate).ok().filter(|bytes| bytes.len() == COORDINATE_BYTES)?;
-        point.extend(coordinate);
-    }
-    Some(Key { id: public.kid.clone(), verifying: VerifyingKey::from_point(&point), public: Some(public) })
+    Ok((signing, key))
 }
 
 /// Derives the key for the subjects of the throttle from a signing key.
@@ -365,36 +276,6 @@ fn subjects_key(signing: &[u8]) -> hmac::Key {
 /// Returns the position of a JSON fault. The library's own message would quote the secret.
 fn place_of(error: &serde_json::Error) -> String {
     format!("check line {}, column {}", error.line(), error.column())
-}
-
-/// Words of secrets that are meant to be replaced, in lower case and without separators.
-const PLACEHOLDERS: [&str; 8] =
-    ["changethis", "changeme", "pleasechange", "replacethis", "replaceme", "yoursecret", "supersecret", "mysecret"];
-
-/// Whether a secret is well-known or too regular. Of 20 million random hexadecimal secrets none had fewer than eight
-/// different bytes; `aaaa…` and `12341234…` have.
-fn is_guessable(secret: &str) -> bool {
-    let mut bytes = secret.as_bytes().to_vec();
-    bytes.sort_unstable();
-    bytes.dedup();
-    let lower = secret.to_lowercase();
-    let words: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
-    bytes.len() < 8
-        || WELL_KNOWN.contains(&lower.as_str())
-        || PLACEHOLDERS.iter().any(|placeholder| words.contains(placeholder))
-        || is_prose(secret)
-}
-
-/// Whether a secret looks like words: lower-case letters and separators only. A random text in base64 or hexadecimal has
-/// capitals or digits.
-fn is_prose(secret: &str) -> bool {
-    let is_lower_or_separator = |byte: u8| byte.is_ascii_lowercase() || b" -_.".contains(&byte);
-    secret.bytes().all(is_lower_or_separator) && secret.bytes().any(|byte| b" -_.".contains(&byte))
-}
-
-/// Makes an id: the SHA-256 of a key's identifying text in base64url. It does not reveal a secret of 256 bits.
-fn thumbprint(key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, key.as_bytes()))
 }
 
 #[cfg(test)]
@@ -419,24 +300,6 @@ mod tests {
     fn a_json_ring_keeps_its_order() {
         let text = format!(r#"{{"keys":[{{"kid":"new","secret":"{RANDOM}"}},{{"kid":"old","secret":"{OTHER}"}}]}}"#);
         assert_eq!(parse(&text), Ok(vec!["new".to_owned(), "old".to_owned()]));
-    }
-
-    #[test]
-    fn short_regular_and_well_known_secrets_are_rejected() {
-        for text in ["", "secret", &RANDOM[..31]] {
-            assert!(matches!(parse(text), Err(InvalidKeyRing::Short(_))), "{text:?}");
-        }
-        for text in [
-            &"a".repeat(64),
-            &"1234".repeat(10),
-            "A-string-secret-at-least-256-bits-long",
-            "pleaseChangeThisSecretForANewOne",
-            "CHANGE_ME_7f3a9c1e5b2d8046a1c3e5f7",
-            "your-secret-1234567890-abcdefghijklmnop",
-            "this is the secret of my little service",
-        ] {
-            assert!(matches!(parse(text), Err(InvalidKeyRing::Guessable(_))), "{text:?}");
-        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 mod jwt_crypto;
+pub mod jwt_secret;
 pub mod key_ring;
 pub mod key_rotation;
 pub mod password_check;
@@ -10,3 +11,4 @@ pub mod rate_limit;
 pub mod refresh_token;
 pub mod throttle;
 pub mod token_cache;
+pub mod verifying_keys;

@@ -24,7 +24,7 @@ use self::settle::SettleLayer;
 use self::start_failure::report_start_failure;
 pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
-use crate::auth::key_ring::VerifyingKeys;
+use crate::auth::verifying_keys::VerifyingKeys;
 use crate::clock::{Stopwatch, SystemClock};
 use crate::db::{Database, PoolSettings, Preparation};
 use crate::env::{self, EnvError};

@@ -16,8 +16,9 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{SecretsError, secrets_manager};
-use crate::auth::key_ring::{InvalidKeyRing, KeyRing, SecretInRing, Verifies, VerifyingKeys};
+use crate::auth::key_ring::{InvalidKeyRing, KeyRing, SecretInRing};
 use crate::auth::key_rotation::{NextRingError, first_ring, next_ring};
+use crate::auth::verifying_keys::{Verifies, VerifyingKeys};
 use crate::aws::AwsCredentials;
 use crate::domain::uuid_v7;
 use crate::env::{self, EnvError};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use lambda_runtime::Context;
 use shared::App;
-use shared::auth::key_ring::{KeyRing, VerifyingKeys};
+use shared::auth::key_ring::KeyRing;
+use shared::auth::verifying_keys::VerifyingKeys;
 use shared::db::Role;
 use shared::http::{Response, Route};
 use shared::runtime::respond;

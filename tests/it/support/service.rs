@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use shared::App;
 use shared::auth::access_token::TokenPolicy;
-use shared::auth::key_ring::{KeyRing, VerifyingKeys};
+use shared::auth::key_ring::KeyRing;
+use shared::auth::verifying_keys::VerifyingKeys;
 use shared::aws::AwsCredentials;
 use shared::clock::Clock;
 use shared::db::admin::roles::GRANTS;
