@@ -8,5 +8,6 @@ mod forms;
 mod journey;
 mod keys_and_values;
 mod logs;
+mod rate_limits;
 mod route_lists;
 mod throttling;
