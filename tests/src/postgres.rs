@@ -124,10 +124,9 @@ impl Server {
         self.stop();
         let access = self.data().join("pg_hba.conf");
         append(&access, "host replication all all scram-sha-256\n")?;
-        let replica = Self::claim(&self.tools, Options { version: self.version, ..Options::default() })?;
+        let mut replica = Self::claim(&self.tools, Options { version: self.version, ..Options::default() })?;
         template::copy_data(self.account, &self.data(), &replica.data())?;
         self.start()?;
-        let mut replica = replica;
         replica.follow(self)?;
         Ok(replica)
     }

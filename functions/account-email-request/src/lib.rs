@@ -5,8 +5,8 @@ use shared::app::SessionStart;
 use shared::audit::Event;
 use shared::auth::key_ring::KeyRing;
 use shared::db::Role;
+use shared::db::credential_change::{CredentialChange, change_credentials};
 use shared::db::sign_in::VerifiedPassword;
-use shared::db::users::{CredentialChange, change_credentials};
 use shared::domain::{Device, Email, PasswordAttempt, Session};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
@@ -21,12 +21,11 @@ pub const ROLE: Role = Role::Emails;
 pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (email, password) = read(&request)?;
-    let device = request.device(&app.settings().trusted_proxies);
+    let device = app.device(&request);
     let change = |verified| change(&app, session, verified, &email, &device);
     let started = app.reauthenticate(session, device.network.as_ref(), &password, change).await?;
     Event::EmailChanged(session).record();
-    Event::SessionStarted(started.refresh_token.session()).record();
-    let tokens = app.tokens(&started.refresh_token, started.expires_at).await?;
+    let tokens = app.first_tokens(&started).await?;
     Ok(Reply::message_and_data("Email address changed. All sessions have ended, and a new one has started.", &tokens))
 }
 

@@ -52,7 +52,7 @@ pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     } else {
         let account = db::users::find(app.db(), session, now).await?;
         let sessions = db::sessions::list(app.db(), session, now).await?;
-        (Some(account), Some(sessions), Some(db::sessions::known_networks(app.db(), session, now).await?))
+        (Some(account), Some(sessions), Some(db::known_networks::list(app.db(), session, now).await?))
     };
     let page = PageRequest { prefix: &prefix, after: after.as_ref(), limit, values: true };
     let page = db::data::list(app.db(), session, page, now).await?;

@@ -1,4 +1,5 @@
-//! Removes all that has expired: values, sessions, counters of failed password checks, and unused networks; and orphans. A schedule invokes this function; it has no route.
+//! Removes all that has expired: values, sessions, counters of failed password checks, and unused networks. Also removes
+//! orphans. A schedule invokes this function; it has no route.
 
 use serde::Serialize;
 use shared::App;
@@ -52,7 +53,7 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let sessions = db::sweep::remove_expired_sessions(db, now).await?;
     let sign_in_failures = db::sweep::remove_outdated_failures(db, now).await?;
     let rate_limits = db::sweep::remove_full_buckets(db, now).await?;
-    let known_networks = db::sweep::remove_unused_networks(db, now).await?;
+    let known_networks = db::known_networks::remove_unused(db, now).await?;
     let orphans = db::data::remove_orphans(db, now).await?;
     let mut report =
         Report { removed: 0, finished: false, orphans, sessions, sign_in_failures, rate_limits, known_networks };

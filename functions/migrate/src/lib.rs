@@ -1,5 +1,6 @@
-//! Migrates the database: applies the missing migrations, synchronizes the database roles, and creates the first signing keys. Not a route: CloudFormation
-//! invokes it in a deployment, an operator invokes it by hand, and on a development machine it runs as a program.
+//! Migrates the database: applies the missing migrations, synchronizes the database roles, and creates the first signing keys.
+//! Not a route: CloudFormation invokes it in a deployment, an operator invokes it by hand, and on a development machine it runs
+//! as a program.
 
 mod cloudformation;
 mod schema;

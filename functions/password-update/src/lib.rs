@@ -5,8 +5,8 @@ use shared::app::SessionStart;
 use shared::audit::Event;
 use shared::auth::key_ring::KeyRing;
 use shared::db::Role;
+use shared::db::credential_change::{CredentialChange, change_credentials};
 use shared::db::sign_in::VerifiedPassword;
-use shared::db::users::{CredentialChange, change_credentials};
 use shared::domain::{Device, Password, PasswordAttempt, PasswordPolicy, Session};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
@@ -20,12 +20,11 @@ pub const ROLE: Role = Role::Passwords;
 pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let (current, new) = read(&request, app.settings().password_policy)?;
-    let device = request.device(&app.settings().trusted_proxies);
+    let device = app.device(&request);
     let change = |verified| change(&app, session, verified, &new, &device);
     let started = app.reauthenticate(session, device.network.as_ref(), &current, change).await?;
     Event::PasswordChanged(session).record();
-    Event::SessionStarted(started.refresh_token.session()).record();
-    let tokens = app.tokens(&started.refresh_token, started.expires_at).await?;
+    let tokens = app.first_tokens(&started).await?;
     Ok(Reply::message_and_data("Password changed. All sessions have ended, and a new one has started.", &tokens))
 }
 

@@ -15,7 +15,7 @@ pub const ROLE: Role = Role::Register;
 /// Creates the account and returns 201 with it.
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     let (profile, password) = read(&request, app.settings().password_policy)?;
-    let account = app.register(&profile, password, request.network(&app.settings().trusted_proxies).as_ref()).await?;
+    let account = app.register(&profile, password, app.network(&request).as_ref()).await?;
     Ok(Reply::message_and_data("Account created", &account).created())
 }
 

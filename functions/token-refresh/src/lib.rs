@@ -18,11 +18,11 @@ pub const ROLE: Role = Role::Refresh;
 /// Rotates the refresh token and returns 200 with new tokens.
 ///
 /// If the token is presented again within the retry window, the response contains the same refresh token. Reuse after
-/// that ends the session.
+/// that ends the session. A session that was refreshed too often gets 429 and keeps its token.
 pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
     let presented: RefreshToken = read(&request)?;
     let (session, successor) = (presented.session(), presented.successor()?);
-    let (network, policy) = (request.network(&app.settings().trusted_proxies), &app.settings().sessions);
+    let (network, policy) = (app.network(&request), &app.settings().sessions);
     let refreshed =
         db::sessions::refresh(app.db(), &presented, &successor, network.as_ref(), policy, app.now()).await?;
     let (successor, expires_at) = match refreshed {

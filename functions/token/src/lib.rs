@@ -2,7 +2,6 @@
 
 use shared::App;
 use shared::app::SessionStart;
-use shared::audit::Event;
 use shared::auth::key_ring::KeyRing;
 use shared::db::sign_in::VerifiedPassword;
 use shared::db::{self, Role};
@@ -18,11 +17,10 @@ pub const ROLE: Role = Role::SignIn;
 /// Checks the username or email address and the password, starts a session, and returns 200 with its tokens.
 pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
     let (name, password) = read(&request)?;
-    let device = &request.device(&app.settings().trusted_proxies);
+    let device = &app.device(&request);
     let session =
         app.sign_in(&name, device.network.as_ref(), &password, |verified| start(&app, verified, device)).await?;
-    Event::SessionStarted(session.refresh_token.session()).record();
-    Ok(Reply::message_and_data("Signed in", &app.tokens(&session.refresh_token, session.expires_at).await?))
+    Ok(Reply::message_and_data("Signed in", &app.first_tokens(&session).await?))
 }
 
 fn read(request: &Request) -> Result<(String, PasswordAttempt), ApiError> {

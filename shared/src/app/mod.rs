@@ -10,10 +10,12 @@ use std::time::SystemTime;
 
 use self::registration::ThrottledNetworks;
 pub use self::tokens::{SessionStart, Tokens};
-use crate::auth::key_ring::VerifyingKeys;
 use crate::auth::token_cache::TokenCache;
+use crate::auth::verifying_keys::VerifyingKeys;
 use crate::clock::Clock;
 use crate::db::{Database, PoolSettings};
+use crate::domain::{Device, Network};
+use crate::http::Request;
 use crate::secrets::{Keys, Secrets};
 use crate::settings::Settings;
 
@@ -69,6 +71,16 @@ impl<K: Keys> App<K> {
     /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Returns the network of the client of a request.
+    pub fn network(&self, request: &Request) -> Option<Network> {
+        request.network(&self.settings().trusted_proxies)
+    }
+
+    /// Returns the device that sent a request.
+    pub fn device(&self, request: &Request) -> Device {
+        request.device(&self.settings().trusted_proxies)
     }
 
     /// Completes what a request has left to do after its response was sent.

@@ -7,7 +7,7 @@ use super::App;
 use crate::audit::Event;
 use crate::auth::rate_limit::RateLimit;
 use crate::auth::throttle;
-use crate::db::users::{self, NewUser};
+use crate::db::users::{self, NewUser, Registration};
 use crate::domain::{Account, Network, Password, Profile, UserId};
 use crate::error::ApiError;
 use crate::secrets::Keys;
@@ -58,7 +58,11 @@ impl<K: Keys> App<K> {
         let now = self.now();
         let user = NewUser { id: UserId::new(now), profile, password: &password, created_at: now };
         match users::insert(self.db(), user, limited).await {
-            Err(users::Error::TooManyRegistrations(until)) => {
+            Ok(Registration::Created(account)) => {
+                Event::AccountCreated(account.user_id).record();
+                Ok(account)
+            }
+            Ok(Registration::Throttled(until)) => {
                 if let Some((network, _)) = limited {
                     self.0.throttled_networks.add(network, until, now);
                 }
@@ -70,11 +74,7 @@ impl<K: Keys> App<K> {
                 }
                 Err(error.into())
             }
-            outcome => {
-                let account = outcome?;
-                Event::AccountCreated(account.user_id).record();
-                Ok(account)
-            }
+            Err(error) => Err(error.into()),
         }
     }
 

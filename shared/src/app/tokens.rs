@@ -6,6 +6,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::App;
+use crate::audit::Event;
 use crate::auth::access_token;
 use crate::auth::key_ring::KeyRing;
 use crate::auth::refresh_token::RefreshToken;
@@ -27,11 +28,9 @@ pub struct Tokens {
 
 /// A session that a handler is about to start.
 pub struct SessionStart {
-    /// Its first refresh token.
-    pub refresh_token: RefreshToken,
+    refresh_token: RefreshToken,
     started_at: SystemTime,
-    /// Time at which it ends unless it is refreshed before.
-    pub expires_at: SystemTime,
+    expires_at: SystemTime,
 }
 
 impl SessionStart {
@@ -52,6 +51,15 @@ impl App<KeyRing> {
         let refresh_token = RefreshToken::first(Session::new(user, started_at))?;
         let expires_at = self.settings().sessions.first_expiry(started_at);
         Ok(SessionStart { refresh_token, started_at, expires_at })
+    }
+
+    /// Records the start of a session that was stored, and makes its tokens for the client.
+    ///
+    /// # Errors
+    /// As for [`App::tokens`].
+    pub async fn first_tokens(&self, started: &SessionStart) -> Result<Tokens, ApiError> {
+        Event::SessionStarted(started.refresh_token.session()).record();
+        self.tokens(&started.refresh_token, started.expires_at).await
     }
 
     /// Makes the tokens for the client: `refresh_token`, and a new access token of its session, which ends at

@@ -154,7 +154,7 @@ fn verify_text(attempt: &[u8], stored: &str, cost: u32, equal_cost: u32) -> Resu
         (right, stored_cost, if covered { Renewal::IfCostDiffers } else { Renewal::Never })
     };
     for missing in stored_cost..equal_cost {
-        // 2^a + (2^a + … + 2^(b-1)) = 2^b: the cheaper hash and this padding take as long as a hash of `cost`.
+        // 2^a + (2^a + … + 2^(b-1)) = 2^b: the cheaper hash and this padding take as long as a hash of `equal_cost`.
         spend(attempt, missing)?;
     }
     if !right {

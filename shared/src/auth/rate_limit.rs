@@ -36,8 +36,13 @@ impl RateLimit {
 
     /// Returns the time for which a bucket without tokens has none, or none if it has a token.
     pub fn wait(self, full_at: Option<SystemTime>, now: SystemTime) -> Option<Duration> {
-        let wait = full_at?.duration_since(now).ok()?.checked_sub(self.slack())?;
+        let wait = self.token_at(full_at?).duration_since(now).ok()?;
         (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Returns the time from which a bucket has a token.
+    pub fn token_at(self, full_at: SystemTime) -> SystemTime {
+        full_at - self.slack()
     }
 
     /// Returns how far in the future a bucket may be full that has a token: the time in which all other tokens are added.

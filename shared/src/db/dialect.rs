@@ -49,8 +49,8 @@ macro_rules! sql {
     (@one $dialect:ident: [$($done:expr),*] $other:ident($text:expr) $($rest:tt)*) => {
         sql!(@one $dialect: [$($done),*] $($rest)*)
     };
-    (@one $dialect:ident: [$($done:expr),*] $text:ident!() $($rest:tt)*) => {
-        sql!(@one $dialect: [$($done,)* $text!()] $($rest)*)
+    (@one $dialect:ident: [$($done:expr),*] $text:ident!($($arguments:literal),*) $($rest:tt)*) => {
+        sql!(@one $dialect: [$($done,)* $text!($($arguments),*)] $($rest)*)
     };
     (@one $dialect:ident: [$($done:expr),*] $text:literal $($rest:tt)*) => {
         sql!(@one $dialect: [$($done,)* $text] $($rest)*)

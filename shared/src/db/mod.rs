@@ -5,9 +5,11 @@
 
 pub mod admin;
 mod connector;
+pub mod credential_change;
 mod credentials;
 pub mod data;
 mod dialect;
+pub mod known_networks;
 mod pool;
 mod pooler;
 mod rate_limits;

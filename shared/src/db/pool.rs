@@ -266,8 +266,8 @@ impl Database {
     }
 
     /// Runs work and returns its outcome, and whether it was cancelled because it took too long. Most cancelled work was not
-    /// executed, and then its outcome is the server's error. Without the cancel request the server would continue with work
-    /// whose failure was already reported.
+    /// executed, and then its outcome is the server's error. Without the cancel request the server would continue although
+    /// the caller was told that the work failed.
     async fn run_within<W: Work>(
         &self,
         time_limit: Duration,

@@ -25,12 +25,13 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::known_networks::{self, MAX_KNOWN_NETWORKS, remember_network};
 use super::sign_in::{VerifiedPassword, stored_cost};
 use super::{Database, Effect, Parameters, column};
 use crate::auth::rate_limit::SESSION_REFRESHES;
 use crate::auth::refresh_token::{RACE_WINDOW, RefreshToken, SealedSecret};
 use crate::db;
-use crate::domain::{Device, KnownNetwork, Network, Session, SessionId, SessionInfo, SessionPolicy, UserAgent};
+use crate::domain::{Device, Network, Session, SessionId, SessionInfo, SessionPolicy, UserAgent};
 
 const TABLE: &str = "sessions";
 
@@ -40,9 +41,6 @@ const MAX_SESSIONS: i64 = 1000;
 /// Maximum number of sessions that one sign-in ends. Concurrent sign-ins can exceed [`MAX_SESSIONS`], and later ones
 /// correct that.
 const MAX_ENDED: i64 = 10;
-
-/// Maximum number of networks that a user is known to use. A further one replaces the one that was seen least recently.
-const MAX_KNOWN_NETWORKS: i64 = 50;
 
 /// Why a session was not ended.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +72,8 @@ pub struct NewSession<'a> {
 /// # Errors
 /// The database is unavailable.
 pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPassword) -> Result<bool, db::Error> {
-    const SQL: &str = "
+    const SQL: &str = concat!(
+        "
         with verified as (
             update users set password = coalesce($7, password), password_cost = coalesce($13, password_cost)
             where id = $1 and password = $6
@@ -84,21 +83,16 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
                 (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
             select id, $2, $10, $3, $4, $4, $5, $8, $9 from verified
             returning user_id
-        ), known as (
-            insert into known_networks (user_id, network, seen_at) select user_id, $9, $4 from started where $9 is not null
-            on conflict (user_id, network) do update set seen_at = excluded.seen_at
-        ), forgotten as (
-            delete from known_networks k using started, (
-                select network from known_networks where user_id = $1 and network <> $9 order by seen_at desc offset $14
-            ) oldest
-            where k.user_id = started.user_id and k.network = oldest.network
-        ), surplus as (
+        ), ",
+        remember_network!("$9", "$4", "$14"),
+        ", surplus as (
             select id from sessions where user_id = $1 order by expires_at > $4, refreshed_at
             limit least(greatest((select count(*) from sessions where user_id = $1) - $11, 0), $12)
         ), ended as (
             delete from sessions s using started, surplus where s.user_id = started.user_id and s.id = surplus.id
         )
-        select true as started from started";
+        select true as started from started"
+    );
     let session = new.refresh_token.session();
     let (family, digest) = (new.refresh_token.family_digest(), new.refresh_token.digest());
     let parameters: &Parameters<'_> = &[
@@ -185,7 +179,7 @@ pub async fn refresh(
             network_since = case when $11 is not null and s.network is distinct from $11 then $7 else s.network_since end
         where s.user_id = $1 and s.id = $2 and s.family_digest = $3 and s.current_digest = $4 and s.expires_at > $7
             and coalesce(s.refreshes_full_at, $7) <= $7 + $13 * interval '1 second'
-        returning s.expires_at, s.network_since";
+        returning s.expires_at, $11 is not null and s.network_since = $7 as is_from_new_network";
     let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
     let (successor_digest, sealed) = (successor.digest(), presented.seal(successor));
     let parameters: &Parameters<'_> = &[
@@ -206,45 +200,12 @@ pub async fn refresh(
     let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
         return present_again(db, presented, policy.retry_window, now).await;
     };
-    // The clock is compared as the database stores it, in microseconds.
-    let since: Option<SystemTime> = column(&row, TABLE, "network_since")?;
-    if let Some((network, since)) = network.zip(since)
-        && now.duration_since(since).is_ok_and(|age| age < Duration::from_micros(1))
+    if let Some(network) = network
+        && column::<Option<bool>>(&row, TABLE, "is_from_new_network")? == Some(true)
     {
-        remember_network(db, session, network, now).await?;
+        known_networks::remember(db, session, network, now).await?;
     }
     Ok(Refreshed::Rotated { expires_at: column(&row, TABLE, "expires_at")? })
-}
-
-/// Adds a network from which a session was refreshed to those that its user is known to use.
-async fn remember_network(
-    db: &Database,
-    session: Session,
-    network: &Network,
-    now: SystemTime,
-) -> Result<(), db::Error> {
-    const SQL: &str = "
-        with known as (
-            insert into known_networks (user_id, network, seen_at)
-            select user_id, $2, $3 from sessions where user_id = $1 and id = $5
-            on conflict (user_id, network) do update set seen_at = excluded.seen_at
-        )
-        delete from known_networks k using (
-            select network from known_networks where user_id = $1 and network <> $2 order by seen_at desc offset $4
-        ) oldest
-        where k.user_id = $1 and k.network = oldest.network";
-    let parameters: &Parameters<'_> = &[
-        (&session.user.uuid(), Type::UUID),
-        (&network.as_str(), Type::TEXT),
-        (&now, Type::TIMESTAMPTZ),
-        (&(MAX_KNOWN_NETWORKS - 1), Type::INT8),
-        (&session.id.uuid(), Type::UUID),
-    ];
-    match db.query(Effect::Write, SQL, parameters).await.map_err(db::Error::or_session_ended) {
-        // A concurrent request has deleted the user.
-        Ok(_) | Err(db::Error::SessionEnded) => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// Finds out why a refresh token is not the current one, and ends the session of a reused one.
@@ -272,7 +233,8 @@ async fn present_again(
             delete from sessions s using presented
             where s.user_id = presented.user_id and s.id = presented.id and presented.state = 'reused'
         )
-        select state, expires_at, refreshes_full_at, case state when 'previous' then successor else older_successor end as successor
+        select state, expires_at, refreshes_full_at,
+            case state when 'previous' then successor else older_successor end as successor
         from presented";
     let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
     let parameters: &Parameters<'_> = &[
@@ -297,7 +259,7 @@ async fn present_again(
         }),
         "throttled" => {
             let full_at: SystemTime = column(&row, TABLE, "refreshes_full_at")?;
-            Ok(Refreshed::Throttled { until: full_at - SESSION_REFRESHES.slack() })
+            Ok(Refreshed::Throttled { until: SESSION_REFRESHES.token_at(full_at) })
         }
         "superseded" => Ok(Refreshed::Superseded),
         "reused" => Ok(Refreshed::Reused),
@@ -351,35 +313,6 @@ pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Ve
             })
         })
         .collect()
-}
-
-/// Lists the networks that the session's user is known to use, the last one first.
-///
-/// # Errors
-/// The session has ended, or the database is unavailable.
-pub async fn known_networks(db: &Database, session: Session, now: SystemTime) -> Result<Vec<KnownNetwork>, db::Error> {
-    const TABLE: &str = "known_networks";
-    const SQL: &str = "
-        with session as (
-            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-        )
-        select k.network, k.seen_at
-        from session left join known_networks k on k.user_id = session.user_id
-        order by k.seen_at desc, k.network";
-    let parameters: &Parameters<'_> =
-        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
-    let rows = db.query(Effect::Read, SQL, parameters).await?;
-    if rows.is_empty() {
-        return Err(db::Error::SessionEnded);
-    }
-    let mut networks = Vec::with_capacity(rows.len());
-    for row in &rows {
-        // The row of a session without networks has none.
-        if let Some(network) = column(row, TABLE, "network")? {
-            networks.push(KnownNetwork { network, seen_at: column(row, TABLE, "seen_at")? });
-        }
-    }
-    Ok(networks)
 }
 
 /// Ends one session of the session's user, which may be the session itself.

@@ -17,7 +17,8 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::dialect::{Sql, sql};
-use super::{Database, Effect, Error, Parameters, column, rate_limits};
+use super::rate_limits::{self, count_token, failures_subject, take_token};
+use super::{Database, Effect, Error, Parameters, column};
 use crate::auth::password_hash::PasswordHash;
 use crate::auth::rate_limit::{ACCOUNT_CHANGES, ACCOUNT_FAILURES, RateLimit};
 use crate::auth::throttle::{FIRST_WAIT, FORGET_AFTER, FREE_ATTEMPTS, KNOWN_NETWORK_LIFETIME, LONGEST_WAIT};
@@ -116,7 +117,8 @@ pub async fn find_by_name(
 ) -> Result<PasswordCandidate, Error> {
     // A username has no `@` and an address has one, so a name matches one user at most. An imported username may have
     // one and then takes precedence over an address. The statement returns a row even without a match.
-    const SQL: &str = "
+    const SQL: &str = concat!(
+        "
         with account as (
             select id, username, email, password,
                 exists (
@@ -135,7 +137,9 @@ pub async fn find_by_name(
         left join account a on true
         left join sign_in_failures f on f.subject = $2
         left join rate_limits network on network.subject = $6
-        left join rate_limits failures on failures.subject = 'failures ' || a.id::text";
+        left join rate_limits failures on failures.subject = ",
+        failures_subject!("a.id")
+    );
     let bucket = origin.bucket();
     // PostgreSQL does not accept NUL in texts. The empty name matches no account either.
     let canonical_name = if canonical_name.contains('\0') { "" } else { canonical_name };
@@ -212,7 +216,8 @@ pub async fn record_success(db: &Database, counters: &Counters, now: SystemTime)
             delete from sign_in_failures where subject = $1 and throttled_until <= $2
         )
         select throttled_until from current where throttled_until > $2";
-    const REAUTHENTICATION: &str = "
+    const REAUTHENTICATION: &str = concat!(
+        "
         with current as (
             select throttled_until from sign_in_failures where subject = $1 for update
         ), throttled as (
@@ -222,15 +227,16 @@ pub async fn record_success(db: &Database, counters: &Counters, now: SystemTime)
         ), counted as (
             insert into rate_limits as r (subject, full_at) select $3, $2 + $4 * interval '1 second'
             where not exists (select from throttled)
-            on conflict (subject) do update
-                set full_at = greatest(r.full_at, $2) + $4 * interval '1 second'
-                where r.full_at <= $2 + $5 * interval '1 second'
+            ",
+        take_token!("$2", "$4", "$5"),
+        "
             returning full_at
         )
         select throttled_until from throttled
         union all
         select full_at - $5 * interval '1 second' from rate_limits
-        where subject = $3 and not exists (select from counted) and not exists (select from throttled)";
+        where subject = $3 and not exists (select from counted) and not exists (select from throttled)"
+    );
     let throttled: &Parameters<'_> = &[(&counters.subject, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
     let row = match &counters.changes {
         None => db.query_opt(Effect::Write, SIGN_IN, throttled).await?,
@@ -254,7 +260,6 @@ pub async fn record_success(db: &Database, counters: &Counters, now: SystemTime)
 /// # Errors
 /// The database is unavailable.
 pub async fn record_failure(db: &Database, counters: &Counters, now: SystemTime) -> Result<Failure, Error> {
-    // An empty bucket stays empty for an interval at most, however many concurrent attempts found it with a token.
     const SQL: Sql = sql!(
         "
         with counted as (
@@ -277,15 +282,17 @@ pub async fn record_failure(db: &Database, counters: &Counters, now: SystemTime)
         ), network as (
             insert into rate_limits as r (subject, full_at)
             select $7, $2 + $8 * interval '1 second' from counted where not refused and $7 is not null
-            on conflict (subject) do update set full_at =
-                least(greatest(r.full_at, $2) + $8 * interval '1 second', $2 + $9 * interval '1 second')
+            "
+        count_token!("$2", "$8", "$9")
+        "
             returning subject
         ), account as (
             insert into rate_limits as r (subject, full_at)
             select $10, $2 + $11 * interval '1 second' from counted, (select count(*) from network) after_network
             where not refused and $10 is not null
-            on conflict (subject) do update set full_at =
-                least(greatest(r.full_at, $2) + $11 * interval '1 second', $2 + $12 * interval '1 second')
+            "
+        count_token!("$2", "$11", "$12")
+        "
         ), deleted_outdated as (
             delete from sign_in_failures f using (
                 select subject from sign_in_failures where failed_at <= $3 and subject <> $1

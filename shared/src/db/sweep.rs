@@ -1,5 +1,5 @@
-//! Removal of expired sessions, outdated counters, and unused networks. Nothing accepts them any more, but
-//! sessions have the network and the program of a sign-in. [`super::data`] removes expired values.
+//! Removal of expired sessions and outdated counters. Nothing accepts them any more, but sessions have the network and the
+//! program of a sign-in. [`super::data`] removes expired values, and [`super::known_networks`] unused networks.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::dialect::{Sql, sql};
 use super::{Database, Effect, Error, Parameters, column};
-use crate::auth::throttle::{FORGET_AFTER, KNOWN_NETWORK_LIFETIME};
+use crate::auth::throttle::FORGET_AFTER;
 use crate::domain::uuid_v7;
 
-/// Sessions that one statement examines.
-const PAGE: i64 = 1000;
+/// Rows that one statement examines.
+pub(super) const PAGE: i64 = 1000;
 /// Pages that a run examines. Each takes about a millisecond.
-const MAX_PAGES: usize = 20;
+pub(super) const MAX_PAGES: usize = 20;
 /// Maximum number of counters that one statement removes.
 const STEP: i64 = 500;
 /// Maximum number of statements that a run spends on counters.
@@ -86,24 +86,27 @@ async fn remove_expired_sessions_of_page(
     Ok(SessionPage { removed: column(&row, TABLE, "removed")?, last: is_full.then_some(last) })
 }
 
+/// Makes the statement that removes the rows of a table of counters whose time has passed, the oldest first.
+macro_rules! remove_counters {
+    ($table:literal, $time:literal) => {
+        sql!(
+            "with outdated as (select subject from " $table " where " $time " <= $1 order by " $time " limit $2 for update"
+            postgresql(" skip locked")
+            "), removed as (
+                delete from " $table " c using outdated o where c.subject = o.subject
+                returning c.subject
+            )
+            select count(*) as removed from removed"
+        )
+    };
+}
+
 /// Removes outdated counters of failed password checks, the oldest first, and returns how many it removed.
 ///
 /// # Errors
 /// The database is unavailable.
 pub async fn remove_outdated_failures(db: &Database, now: SystemTime) -> Result<i64, Error> {
-    const SQL: Sql = sql!(
-        "
-        with outdated as (
-            select subject from sign_in_failures where failed_at <= $1 order by failed_at limit $2 for update"
-        postgresql(" skip locked")
-        "
-        ), removed as (
-            delete from sign_in_failures f using outdated o where f.subject = o.subject
-            returning f.subject
-        )
-        select count(*) as removed from removed"
-    );
-    remove_in_steps(db, SQL, now - FORGET_AFTER).await
+    remove_in_steps(db, remove_counters!("sign_in_failures", "failed_at"), now - FORGET_AFTER).await
 }
 
 /// Removes the rows of buckets that are full, and returns how many it removed.
@@ -111,19 +114,7 @@ pub async fn remove_outdated_failures(db: &Database, now: SystemTime) -> Result<
 /// # Errors
 /// The database is unavailable.
 pub async fn remove_full_buckets(db: &Database, now: SystemTime) -> Result<i64, Error> {
-    const SQL: Sql = sql!(
-        "
-        with outdated as (
-            select subject from rate_limits where full_at <= $1 order by full_at limit $2 for update"
-        postgresql(" skip locked")
-        "
-        ), removed as (
-            delete from rate_limits r using outdated o where r.subject = o.subject
-            returning r.subject
-        )
-        select count(*) as removed from removed"
-    );
-    remove_in_steps(db, SQL, now).await
+    remove_in_steps(db, remove_counters!("rate_limits", "full_at"), now).await
 }
 
 /// Repeats a statement that removes up to [`STEP`] rows older than a time.
@@ -136,49 +127,6 @@ async fn remove_in_steps(db: &Database, sql: Sql, until: SystemTime) -> Result<i
         removed += step;
         if step < STEP {
             break;
-        }
-    }
-    Ok(removed)
-}
-
-/// Removes networks that were not used for 90 days among some thousand, from a random user on, and returns how many it
-/// removed.
-///
-/// # Errors
-/// The database is unavailable.
-pub async fn remove_unused_networks(db: &Database, now: SystemTime) -> Result<i64, Error> {
-    const TABLE: &str = "known_networks";
-    const SQL: &str = "
-        with page as (
-            select user_id, network from known_networks where (user_id, network) > ($1, $2)
-            order by user_id, network limit $3
-        ), removed as (
-            delete from known_networks k using page p
-            where k.user_id = p.user_id and k.network = p.network and k.seen_at <= $4
-            returning k.network
-        )
-        select user_id, network, (select count(*) from page) as examined, (select count(*) from removed) as removed
-        from page order by user_id desc, network desc limit 1";
-    let (mut after, mut wrapped, mut removed) = ((random_user_id(now), String::new()), false, 0);
-    for _ in 0..MAX_PAGES {
-        let parameters: &Parameters<'_> = &[
-            (&after.0, Type::UUID),
-            (&after.1, Type::TEXT),
-            (&PAGE, Type::INT8),
-            (&(now - KNOWN_NETWORK_LIFETIME), Type::TIMESTAMPTZ),
-        ];
-        let row = db.query_opt(Effect::Write, SQL, parameters).await?;
-        let mut is_full = false;
-        if let Some(row) = &row {
-            removed += column::<i64>(row, TABLE, "removed")?;
-            is_full = column::<i64>(row, TABLE, "examined")? == PAGE;
-            after = (column(row, TABLE, "user_id")?, column(row, TABLE, "network")?);
-        }
-        if !is_full {
-            if wrapped {
-                break;
-            }
-            (after, wrapped) = ((Uuid::nil(), String::new()), true);
         }
     }
     Ok(removed)

@@ -2,21 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::join4;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::data::delete_all_of;
 use super::dialect::{Sql, sql};
-use super::sessions::NewSession;
+use super::rate_limits::{self, count_token, take_token};
 use super::sign_in::{VerifiedPassword, stored_cost};
-use super::statement::{Connection, Statement, Work};
-use super::{Database, Dialect, Effect, Parameters, column, rate_limits};
+use super::{Database, Dialect, Effect, Parameters, column};
 use crate::auth::password_hash::PasswordHash;
 use crate::auth::rate_limit::RateLimit;
 use crate::db;
-use crate::domain::{Account, Email, Network, Profile, ProfileChange, Session, UserAgent, UserId};
+use crate::domain::{Account, Network, Profile, ProfileChange, Session, UserId};
 use crate::report;
 
 const TABLE: &str = "users";
@@ -33,9 +31,6 @@ pub enum Error {
     /// Another account has this email address, ignoring case.
     #[error("the email address is taken")]
     EmailTaken,
-    /// The network has registered too many accounts. The next one is possible at this time.
-    #[error("the network has registered too many accounts")]
-    TooManyRegistrations(SystemTime),
     /// Any other error of the statement.
     #[error(transparent)]
     Database(db::Error),
@@ -64,23 +59,32 @@ pub struct NewUser<'a> {
     pub created_at: SystemTime,
 }
 
+/// The outcome of a registration.
+pub enum Registration {
+    /// The account was created.
+    Created(Account),
+    /// The network has registered too many accounts. The next one is possible at this time.
+    Throttled(SystemTime),
+}
+
 /// Inserts a user and the counters of the user's values, and counts the registration of the network. Of concurrent
 /// registrations with the same name, the unique constraints accept one.
 ///
 /// # Errors
-/// `UsernameTaken`, `EmailTaken`, `TooManyRegistrations`, or the database is unavailable.
+/// `UsernameTaken`, `EmailTaken`, or the database is unavailable.
 pub async fn insert(
     db: &Database,
     user: NewUser<'_>,
     registrations: Option<(&Network, RateLimit)>,
-) -> Result<Account, Error> {
-    const SQL: &str = "
+) -> Result<Registration, Error> {
+    const SQL: &str = concat!(
+        "
         with counted as (
             insert into rate_limits as r (subject, full_at)
             select $12, $10 + $13 * interval '1 second' where $12 is not null
-            on conflict (subject) do update
-                set full_at = greatest(r.full_at, $10) + $13 * interval '1 second'
-                where r.full_at <= $10 + $14 * interval '1 second'
+            ",
+        take_token!("$10", "$13", "$14"),
+        "
             returning subject
         ), allowed as (
             select from (select) one where $12 is null or exists (select from counted)
@@ -93,7 +97,8 @@ pub async fn insert(
             insert into user_counters (user_id, version, keys, bytes, keys_allowed, bytes_allowed)
             select $1, 0, 0, 0, 0, 0 from allowed
         )
-        select exists (select from allowed) as created, (select full_at from rate_limits where subject = $12) as full_at";
+        select exists (select from allowed) as created, (select full_at from rate_limits where subject = $12) as full_at"
+    );
     let NewUser { id, profile, password, created_at } = user;
     let (subject, limit) =
         registrations.map(|(network, limit)| (rate_limits::registrations_of_network(network), limit)).unzip();
@@ -117,10 +122,10 @@ pub async fn insert(
     let row = db.query_one(Effect::Write, SQL, parameters).await?;
     if !column::<bool>(&row, TABLE, "created")? {
         let full_at = column::<Option<SystemTime>>(&row, "rate_limits", "full_at")?;
-        return Err(Error::TooManyRegistrations(full_at.unwrap_or(created_at) - limit.slack()));
+        return Ok(Registration::Throttled(limit.token_at(full_at.unwrap_or(created_at))));
     }
     // The row is not read back because the role of `register` cannot read accounts.
-    Ok(Account {
+    Ok(Registration::Created(Account {
         user_id: id,
         username: profile.username.as_str().to_owned(),
         email: profile.email.as_str().to_owned(),
@@ -128,7 +133,7 @@ pub async fn insert(
         age: profile.age.years(),
         gender: profile.gender.as_str().to_owned(),
         created_at,
-    })
+    }))
 }
 
 /// Counts a registration that failed because a name is taken. It was hashed like one that succeeds, and its statement was
@@ -142,10 +147,10 @@ pub async fn count_failed_registration(
     limit: RateLimit,
     now: SystemTime,
 ) -> Result<(), db::Error> {
-    const SQL: &str = "
-        insert into rate_limits as r (subject, full_at) values ($1, $2 + $3 * interval '1 second')
-        on conflict (subject) do update set full_at =
-            least(greatest(r.full_at, $2) + $3 * interval '1 second', $2 + $4 * interval '1 second')";
+    const SQL: &str = concat!(
+        "insert into rate_limits as r (subject, full_at) values ($1, $2 + $3 * interval '1 second') ",
+        count_token!("$2", "$3", "$4")
+    );
     let parameters: &Parameters<'_> = &[
         (&rate_limits::registrations_of_network(network), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
@@ -203,112 +208,6 @@ pub async fn update(
     ];
     let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
     read_account(&row)
-}
-
-/// A change that takes the password.
-#[derive(Clone, Copy)]
-pub enum CredentialChange<'a> {
-    /// Replaces the password.
-    Password(&'a PasswordHash),
-    /// Replaces the email address.
-    Email(&'a Email),
-}
-
-/// Changes the account of a verified password, ends all sessions of the user, and starts a new one. Returns false, and changes
-/// nothing, if the verified password is no longer the stored one.
-///
-/// # Errors
-/// `EmailTaken`, the session has ended, or the database is unavailable.
-pub async fn change_credentials(
-    db: &Database,
-    session: Session,
-    verified: &VerifiedPassword,
-    change: CredentialChange<'_>,
-    new: NewSession<'_>,
-) -> Result<bool, Error> {
-    let work = ChangeWork { dialect: db.dialect(), session, verified, change, new };
-    let row = db.run(Effect::Write, &work).await?.pop().ok_or(db::Error::SessionEnded)?;
-    Ok(column(&row, TABLE, "changed")?)
-}
-
-/// The transaction of [`change_credentials`], in one round trip.
-///
-/// Its first statement locks the user's row, which a concurrent sign-in with the old password also locks. So the second
-/// statement sees each session that such a sign-in has started, and ends it.
-struct ChangeWork<'a> {
-    dialect: Dialect,
-    session: Session,
-    verified: &'a VerifiedPassword,
-    change: CredentialChange<'a>,
-    new: NewSession<'a>,
-}
-
-/// Makes the statement that sets columns of the user to `$5` and `$12`.
-macro_rules! change {
-    ($set:literal) => {
-        concat!(
-            "
-            with session as (
-                select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-            ), changed as (
-                update users as u set ",
-            $set,
-            "
-                from session where u.id = session.user_id and u.password = $4
-                returning u.id
-            ), ended as (
-                delete from sessions s using changed where s.user_id = changed.id
-            ), started as (
-                insert into sessions
-                    (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
-                select id, $6, $7, $8, $3, $3, $9, $10, $11 from changed
-            )
-            select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
-        )
-    };
-}
-
-impl Work for ChangeWork<'_> {
-    type Output = Vec<Row>;
-
-    const NAME: Option<&'static str> = Some("change of credentials");
-
-    async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
-        const PASSWORD: &str = change!("password = $5, password_cost = $12");
-        const EMAIL: &str = change!("email = $5, email_canonical = $12");
-        let user = self.session.user.uuid();
-        let lock = Statement { sql: self.dialect.choose(LOCK), parameters: &[(&user, Type::UUID)] };
-        let NewSession { refresh_token, device, started_at, expires_at } = self.new;
-        let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
-        let (sql, first, second): (_, _, (&(dyn ToSql + Sync), _)) = match self.change {
-            CredentialChange::Password(hash) => (PASSWORD, hash.text.as_str(), (&stored_cost(hash), Type::INT2)),
-            CredentialChange::Email(email) => (EMAIL, email.as_str(), (&email.canonical(), Type::TEXT)),
-        };
-        let parameters: &Parameters<'_> = &[
-            (&user, Type::UUID),
-            (&self.session.id.uuid(), Type::UUID),
-            (&started_at, Type::TIMESTAMPTZ),
-            (&self.verified.credentials.password_hash, Type::TEXT),
-            (&first, Type::TEXT),
-            (&refresh_token.session().id.uuid(), Type::UUID),
-            (&family.as_bytes(), Type::BYTEA),
-            (&digest.as_bytes(), Type::BYTEA),
-            (&expires_at, Type::TIMESTAMPTZ),
-            (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
-            (&device.network.as_ref().map(Network::as_str), Type::TEXT),
-            second,
-        ];
-        let change = Statement { sql, parameters };
-        // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
-        let (begin, commit) = (connection.command("begin"), connection.command("commit"));
-        let (begun, locked, changed, committed) =
-            join4(begin, lock.run(connection), change.run(connection), commit).await;
-        begun.and(locked)?;
-        let rows = changed?;
-        committed?;
-        Ok(rows)
-    }
 }
 
 /// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the

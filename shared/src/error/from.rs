@@ -1,7 +1,5 @@
 //! Conversions of the errors of other modules into errors of the API.
 
-use std::time::Duration;
-
 use super::{ApiError, Code, Fault};
 use crate::auth::access_token::SigningError;
 use crate::auth::password_hash::HashError;
@@ -52,8 +50,6 @@ impl From<db::users::Error> for ApiError {
         match error {
             db::users::Error::UsernameTaken => Self::UsernameExists,
             db::users::Error::EmailTaken => Self::EmailExists,
-            // Only `register` counts registrations, and reports the time to wait itself.
-            db::users::Error::TooManyRegistrations(_) => Self::TooManyAttempts(Duration::from_secs(1)),
             db::users::Error::Database(error) => error.into(),
         }
     }

@@ -119,12 +119,12 @@ impl Request {
     }
 
     /// Returns the network that the request came from, if its address is valid.
-    pub fn network(&self, proxies: &TrustedProxies) -> Option<Network> {
+    pub(crate) fn network(&self, proxies: &TrustedProxies) -> Option<Network> {
         proxies.client(self.source_address.as_deref()?, self.header("x-forwarded-for"))
     }
 
     /// Returns the device that sent the request.
-    pub fn device(&self, proxies: &TrustedProxies) -> Device {
+    pub(crate) fn device(&self, proxies: &TrustedProxies) -> Device {
         Device { network: self.network(proxies), user_agent: self.header("user-agent").map(UserAgent::from) }
     }
 

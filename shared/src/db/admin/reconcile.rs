@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::migrations::MigrationConnection;
-use super::roles::{GRANTS, Privilege};
+use super::roles::{GRANTS, Grants, Privilege};
 use crate::db::dialect::{Sql, sql};
 use crate::db::{Dialect, Error, Parameters, column, rejected};
 use crate::env::{self, EnvError};
@@ -416,8 +416,7 @@ fn role_names() -> Vec<&'static str> {
 
 /// Returns the names of all tables on which a role has privileges.
 fn table_names() -> Vec<&'static str> {
-    let tables: BTreeSet<_> =
-        GRANTS.iter().flat_map(|grants| grants.privileges).map(|privilege| privilege.table).collect();
+    let tables: BTreeSet<_> = GRANTS.iter().flat_map(Grants::common).map(|privilege| privilege.table).collect();
     tables.into_iter().collect()
 }
 
@@ -437,7 +436,7 @@ fn desired(dialect: Dialect, database: &str, schema: &str) -> BTreeSet<Entry> {
             Dialect::AuroraDsql => grants.dsql,
         };
         add(format!("schema {schema}"), "usage", None);
-        for Privilege { verb, table, columns } in grants.privileges.iter().chain(additional) {
+        for Privilege { verb, table, columns } in grants.common().chain(additional) {
             match columns {
                 [] => add(format!("table {table}"), verb, None),
                 columns => columns.iter().for_each(|column| add(format!("table {table}"), verb, Some(column))),

@@ -13,10 +13,19 @@ use crate::db::Role;
 pub struct Grants {
     /// The role.
     pub role: Role,
-    /// Its privileges on all kinds of server.
+    /// Privileges that it has in common with other roles.
+    pub groups: &'static [&'static [Privilege]],
+    /// Its own privileges on all kinds of server.
     pub privileges: &'static [Privilege],
     /// Additional privileges on Aurora DSQL, which has no foreign keys, so that statements delete dependent rows.
     pub dsql: &'static [Privilege],
+}
+
+impl Grants {
+    /// Returns the privileges on all kinds of server.
+    pub fn common(&self) -> impl Iterator<Item = &'static Privilege> {
+        self.groups.iter().copied().flatten().chain(self.privileges)
+    }
 }
 
 /// A privilege on a table.
@@ -58,14 +67,34 @@ const FAILURE: &[&str] = &["failures", "failed_at", "throttled_until", "refused"
 /// All columns of a table of counters.
 const COUNTS: &[&str] = &[];
 
+/// For a check of a password.
+const PASSWORD_CHECK: &[Privilege] = &[
+    select("sign_in_failures", COUNTS),
+    insert("sign_in_failures"),
+    update("sign_in_failures", FAILURE),
+    delete("sign_in_failures"),
+    select("rate_limits", COUNTS),
+    insert("rate_limits"),
+    update("rate_limits", &["full_at"]),
+    delete("rate_limits"),
+];
+/// For adding the network of a session to those that its user is known to use.
+const KNOWN_NETWORKS: &[Privilege] = &[
+    select("known_networks", &[]),
+    insert("known_networks"),
+    update("known_networks", &["seen_at"]),
+    delete("known_networks"),
+];
+
 /// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
     Grants {
         role: Role::Register,
+        groups: &[],
         privileges: &[
             insert("users"),
             insert("user_counters"),
-            select("rate_limits", &[]),
+            select("rate_limits", COUNTS),
             insert("rate_limits"),
             update("rate_limits", &["full_at"]),
         ],
@@ -73,6 +102,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::SignIn,
+        groups: &[PASSWORD_CHECK, KNOWN_NETWORKS],
         privileges: &[
             select(
                 "users",
@@ -83,61 +113,36 @@ pub const GRANTS: &[Grants] = &[
             select("sessions", &["user_id", "id", "refreshed_at", "expires_at", "network"]),
             insert("sessions"),
             delete("sessions"),
-            select("known_networks", &[]),
-            insert("known_networks"),
-            update("known_networks", &["seen_at"]),
-            delete("known_networks"),
-            select("sign_in_failures", COUNTS),
-            insert("sign_in_failures"),
-            update("sign_in_failures", FAILURE),
-            delete("sign_in_failures"),
-            select("rate_limits", COUNTS),
-            insert("rate_limits"),
-            update("rate_limits", &["full_at"]),
-            delete("rate_limits"),
         ],
         dsql: &[],
     },
     Grants {
         role: Role::Passwords,
+        groups: &[PASSWORD_CHECK],
         privileges: &[
             select("users", CREDENTIALS),
             update("users", &["password", "password_cost"]),
             select("sessions", SESSION),
             insert("sessions"),
             delete("sessions"),
-            select("sign_in_failures", COUNTS),
-            insert("sign_in_failures"),
-            update("sign_in_failures", FAILURE),
-            delete("sign_in_failures"),
-            select("rate_limits", COUNTS),
-            insert("rate_limits"),
-            update("rate_limits", &["full_at"]),
-            delete("rate_limits"),
         ],
         dsql: &[],
     },
     Grants {
         role: Role::Emails,
+        groups: &[PASSWORD_CHECK],
         privileges: &[
             select("users", CREDENTIALS),
             update("users", &["email", "email_canonical"]),
             select("sessions", SESSION),
             insert("sessions"),
             delete("sessions"),
-            select("sign_in_failures", COUNTS),
-            insert("sign_in_failures"),
-            update("sign_in_failures", FAILURE),
-            delete("sign_in_failures"),
-            select("rate_limits", COUNTS),
-            insert("rate_limits"),
-            update("rate_limits", &["full_at"]),
-            delete("rate_limits"),
         ],
         dsql: &[],
     },
     Grants {
         role: Role::Refresh,
+        groups: &[KNOWN_NETWORKS],
         privileges: &[
             select("sessions", &[]),
             update(
@@ -158,20 +163,18 @@ pub const GRANTS: &[Grants] = &[
                 ],
             ),
             delete("sessions"),
-            select("known_networks", &[]),
-            insert("known_networks"),
-            update("known_networks", &["seen_at"]),
-            delete("known_networks"),
         ],
         dsql: &[],
     },
     Grants {
         role: Role::Sessions,
+        groups: &[],
         privileges: &[select("sessions", &["user_id", "id", "expires_at", "family_digest"]), delete("sessions")],
         dsql: &[],
     },
     Grants {
         role: Role::Profiles,
+        groups: &[],
         privileges: &[
             select("users", ACCOUNT),
             update("users", &["full_name", "age", "gender"]),
@@ -181,11 +184,13 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Accounts,
+        groups: &[],
         privileges: &[select("users", ACCOUNT), select("sessions", SESSION_INFO)],
         dsql: &[],
     },
     Grants {
         role: Role::Eraser,
+        groups: &[PASSWORD_CHECK],
         privileges: &[
             select("users", CREDENTIALS),
             delete("users"),
@@ -193,14 +198,6 @@ pub const GRANTS: &[Grants] = &[
             select("user_counters", &["user_id"]),
             // For `for update`.
             update("user_counters", &["version"]),
-            select("sign_in_failures", COUNTS),
-            insert("sign_in_failures"),
-            update("sign_in_failures", FAILURE),
-            delete("sign_in_failures"),
-            select("rate_limits", COUNTS),
-            insert("rate_limits"),
-            update("rate_limits", &["full_at"]),
-            delete("rate_limits"),
         ],
         dsql: &[
             delete("sessions"),
@@ -211,9 +208,15 @@ pub const GRANTS: &[Grants] = &[
             delete("user_counters"),
         ],
     },
-    Grants { role: Role::Reader, privileges: &[select("sessions", SESSION), select("data_store", &[])], dsql: &[] },
+    Grants {
+        role: Role::Reader,
+        groups: &[],
+        privileges: &[select("sessions", SESSION), select("data_store", &[])],
+        dsql: &[],
+    },
     Grants {
         role: Role::Exporter,
+        groups: &[],
         privileges: &[
             select("users", ACCOUNT),
             select("sessions", SESSION_INFO),
@@ -224,6 +227,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Writer,
+        groups: &[],
         privileges: &[
             select("sessions", SESSION),
             select("data_store", &[]),
@@ -237,6 +241,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Sweeper,
+        groups: &[],
         privileges: &[
             select("data_store", &["user_id", "key", "value", "expires_at"]),
             // For `for update`.
@@ -261,5 +266,5 @@ pub const GRANTS: &[Grants] = &[
         ],
         dsql: &[select("users", &["id"]), delete("user_counters")],
     },
-    Grants { role: Role::Monitor, privileges: &[], dsql: &[] },
+    Grants { role: Role::Monitor, groups: &[], privileges: &[], dsql: &[] },
 ];
