@@ -1,4 +1,4 @@
--- Accounts. The canonical columns hold the names in lower case and make them unique regardless of case. They are columns
+-- Accounts. The canonical columns hold the forms in which names are compared, and make them unique. They are columns
 -- because an index on an expression would not be portable.
 create table users (
     id uuid not null,

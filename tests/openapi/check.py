@@ -34,8 +34,8 @@ def response_problems(document, registry, response):
     described = resolve(document, described)
     problems = [
         f"the header {name} is missing"
-        for name in described.get("headers", {})
-        if name.lower() not in response["headers"]
+        for name, header in described.get("headers", {}).items()
+        if header.get("required", True) and name.lower() not in response["headers"]
     ]
     if not response["body"]:
         return problems

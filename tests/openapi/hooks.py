@@ -45,6 +45,9 @@ NOT_IN_SCHEMA = {
     # Common passwords and the owner's username or email address are not allowed.
     ("password", "INVALID_PASSWORD"),
     ("new_password", "INVALID_PASSWORD"),
+    # Invisible characters are not allowed.
+    ("full_name", "INVALID_REQUEST"),
+    ("gender", "INVALID_REQUEST"),
     # Only a cursor from an earlier page is valid.
     ("cursor", "INVALID_REQUEST"),
     # Each key must occur only once in a batch.

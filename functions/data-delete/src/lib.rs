@@ -7,7 +7,7 @@ use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
 /// The method and path, as in `template.yaml`.
-pub const ROUTE: Route = Route::delete("/api/data/{key+}");
+pub const ROUTE: Route = Route::delete("/api/data/{key+}").with_entity_tags();
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Writer;
 
@@ -15,7 +15,8 @@ pub const ROLE: Role = Role::Writer;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let key: Key = http::path(&request, "key")?;
-    let versions = http::if_match(&request)?.unwrap_or(VersionMatch::Any);
-    db::data::delete(app.db(), session, &key, &versions, app.now()).await?;
+    let required = http::if_match(&request)?.unwrap_or(VersionMatch::Any);
+    let excluded = http::if_none_match(&request)?.unwrap_or(VersionMatch::NONE);
+    db::data::delete(app.db(), session, &key, [&required, &excluded], app.now()).await?;
     Ok(Reply::message("Value deleted"))
 }

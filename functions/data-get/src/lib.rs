@@ -8,7 +8,7 @@ use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
 
 /// The method and path, as in `template.yaml`.
-pub const ROUTE: Route = Route::get("/api/data/{key+}");
+pub const ROUTE: Route = Route::get("/api/data/{key+}").with_entity_tags();
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Reader;
 
@@ -16,8 +16,13 @@ pub const ROLE: Role = Role::Reader;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let key: Key = http::path(&request, "key")?;
-    let known = http::if_none_match(&request)?.unwrap_or(VersionMatch::Among(Vec::new()));
-    Ok(match db::data::find(app.db(), session, &key, &known, app.now()).await? {
+    let required = http::if_match(&request)?.unwrap_or(VersionMatch::Any);
+    let known = http::if_none_match(&request)?.unwrap_or(VersionMatch::NONE);
+    let found = db::data::find(app.db(), session, &key, &known, app.now()).await?;
+    if !required.includes(found.version()) {
+        return Err(ApiError::PreconditionFailed(Some(found.version())));
+    }
+    Ok(match found {
         Lookup::Modified(entry) => Reply::data(&entry).etag(entry.version),
         Lookup::NotModified(version) => Reply::not_modified().etag(version),
     })

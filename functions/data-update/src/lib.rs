@@ -10,7 +10,7 @@ use shared::error::{ApiError, Code};
 use shared::http::{self, Body, Query, Reply, Request, Route};
 
 /// The method and path, as in `template.yaml`.
-pub const ROUTE: Route = Route::put("/api/data/{key+}");
+pub const ROUTE: Route = Route::put("/api/data/{key+}").with_entity_tags();
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Writer;
 
@@ -54,8 +54,8 @@ fn condition(request: &Request, upsert: bool) -> Result<Condition, ApiError> {
 /// that would succeed without it (RFC 9110 §13.2.1).
 fn translate(error: data::Error, upsert: bool) -> ApiError {
     match error {
-        data::Error::Exists => ApiError::PreconditionFailed,
-        data::Error::NotFound if upsert => ApiError::PreconditionFailed,
+        data::Error::Exists(version) => ApiError::PreconditionFailed(Some(version)),
+        data::Error::NotFound if upsert => ApiError::PreconditionFailed(None),
         error => error.into(),
     }
 }

@@ -8,16 +8,15 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use shared::error::ApiError;
-use shared::http::{self, Reply, Request, Route};
+use shared::http::{Page, Reply, Request, Route};
 
 /// The method and path, as in `template.yaml`.
-pub const ROUTE: Route = Route::get("/api/docs");
+pub const ROUTE: Route = Route::get("/api/docs").with_entity_tags();
 
-/// The page, compressed with gzip to a quarter of its size. All browsers accept it.
+const PAGE: Page = Page { tag: env!("PAGE_TAG"), gzipped: GZIPPED, unpack, policy: POLICY };
+
+/// The page, compressed to a quarter of its size. All browsers accept gzip.
 const GZIPPED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
-
-/// The entity tag of the page, a digest of its content.
-const TAG: &str = env!("PAGE_TAG");
 
 /// The Content-Security-Policy of the page. It allows the page's script and style by their digests, requests to the
 /// same origin, and the icons in the style.
@@ -35,14 +34,7 @@ const MAX_AGE: Duration = Duration::from_mins(5);
 /// Returns 200 with the page, or 304 if `If-None-Match` names it.
 #[expect(clippy::unused_async, reason = "the runtime awaits handlers")]
 pub async fn handle((): (), request: Request) -> Result<Reply, ApiError> {
-    let reply = if http::matches_etag(&request, TAG)? {
-        Reply::not_modified()
-    } else if http::accepts_gzip(&request) {
-        Reply::gzipped(GZIPPED)
-    } else {
-        Reply::text(unpack()?)
-    };
-    Ok(reply.html(TAG, POLICY, MAX_AGE))
+    Reply::page(&request, &PAGE, MAX_AGE)
 }
 
 /// Decompresses the page for clients without gzip, such as curl.

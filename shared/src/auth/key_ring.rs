@@ -157,9 +157,7 @@ impl KeyRing {
     /// A key of the ring is a secret, which has no public key.
     pub fn public_text(&self) -> Result<String, SecretInRing> {
         let keys: Option<Vec<&PublicKey>> = self.verifying.0.iter().map(|key| key.public.as_ref()).collect();
-        let keys = keys.ok_or(SecretInRing)?;
-        // The serialization of strings cannot fail.
-        Ok(serde_json::to_string(&PublicKeys { keys }).unwrap_or_default())
+        Ok(PublicKeys { keys: keys.ok_or(SecretInRing)? }.text())
     }
 
     /// Returns the text under which failed sign-ins for a name from a network are counted: a digest whose key is outside the

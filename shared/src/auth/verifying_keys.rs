@@ -55,6 +55,14 @@ impl Verifies for VerifyingKeys {
     }
 }
 
+impl PublicKeys<'_> {
+    /// Returns the JSON text.
+    pub fn text(&self) -> String {
+        // The serialization of strings cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 impl VerifyingKeys {
     /// Returns the public keys. A ring of secrets has none.
     pub fn public_keys(&self) -> PublicKeys<'_> {

@@ -1,10 +1,11 @@
 //! Stored values, and the conditions and lifetimes of writes.
 
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{Key, Value, Version, VersionMatch, rfc3339};
+use super::{Key, Value, Version, VersionMatch, rfc3339, whole_number};
 
 /// A stored value with its key and metadata.
 #[derive(Clone, Debug, Serialize)]
@@ -69,15 +70,14 @@ impl Lifetime {
     }
 }
 
-impl TryFrom<f64> for Lifetime {
-    type Error = InvalidLifetime;
+impl FromStr for Lifetime {
+    type Err = InvalidLifetime;
 
-    fn try_from(seconds: f64) -> Result<Self, InvalidLifetime> {
-        if seconds.fract() == 0.0 && (1.0..=f64::from(Self::MAX_SECONDS)).contains(&seconds) {
-            Ok(Self(Duration::from_secs_f64(seconds)))
-        } else {
-            Err(InvalidLifetime)
-        }
+    /// Reads a JSON number.
+    fn from_str(json: &str) -> Result<Self, InvalidLifetime> {
+        let seconds = whole_number::parse(json).and_then(|seconds| u32::try_from(seconds).ok());
+        let seconds = seconds.filter(|seconds| (1..=Self::MAX_SECONDS).contains(seconds)).ok_or(InvalidLifetime)?;
+        Ok(Self(Duration::from_secs(seconds.into())))
     }
 }
 
@@ -97,11 +97,11 @@ mod tests {
 
     #[test]
     fn a_lifetime_is_a_whole_number_of_seconds_from_1_to_ten_years() {
-        for seconds in [1.0, 60.0, 315_360_000.0] {
-            assert!(Lifetime::try_from(seconds).is_ok(), "{seconds}");
+        for json in ["1", "6e1", "315360000.0"] {
+            assert!(json.parse::<Lifetime>().is_ok(), "{json}");
         }
-        for seconds in [0.0, -1.0, 0.5, 1.5, 315_360_001.0, 1e300, f64::NAN, f64::INFINITY] {
-            assert_eq!(Lifetime::try_from(seconds), Err(InvalidLifetime), "{seconds}");
+        for json in ["0", "-1", "0.5", "1.00000000000000000001", "315360001", "1e300", "\"60\"", "true"] {
+            assert_eq!(json.parse::<Lifetime>(), Err(InvalidLifetime), "{json}");
         }
     }
 }

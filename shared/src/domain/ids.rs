@@ -48,7 +48,9 @@ macro_rules! id {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                text.parse().map(Self).map_err(|_| InvalidId)
+                let uuid: Uuid = text.parse().map_err(|_| InvalidId)?;
+                // One form only, in any case (RFC 9562 §4): the parser also accepts braces, `urn:uuid:`, and no hyphens.
+                text.eq_ignore_ascii_case(&uuid.to_string()).then_some(Self(uuid)).ok_or(InvalidId)
             }
         }
 

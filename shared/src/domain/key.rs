@@ -25,6 +25,9 @@ pub enum InvalidKey {
     /// Its percent-encoding is incomplete or does not decode to UTF-8.
     #[error("key must be percent-encoded UTF-8 in the path")]
     Encoding,
+    /// The gateway has cut or changed it.
+    #[error("the gateway has delivered a part of the key only. Send it in the body of POST /api/data/batch")]
+    Disputed,
 }
 
 impl Key {

@@ -9,6 +9,7 @@ mod device;
 mod email;
 mod entry;
 mod ids;
+mod invisible;
 mod key;
 mod listing;
 mod operation;
@@ -21,6 +22,7 @@ mod trusted_proxies;
 mod username;
 mod value;
 mod version;
+mod whole_number;
 
 pub use account::{Account, Profile, ProfileChange};
 pub use device::{Device, Network, UserAgent};

@@ -2,13 +2,17 @@
 
 use std::str::FromStr;
 
-/// A display name: 1 to 100 characters after trimming, no control characters.
+use super::invisible::is_readable;
+use super::whole_number;
+
+/// A display name: 1 to 100 characters after trimming, at least one of them visible, and none of them a control or an
+/// invisible character, except where it changes its neighbors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullName(String);
 
-/// A name that is empty, too long, or not printable.
+/// A name that is empty, too long, or not readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("full_name must be 1 to {} printable characters", FullName::MAX)]
+#[error("full_name must be 1 to {} visible characters or spaces", FullName::MAX)]
 pub struct InvalidFullName;
 
 impl FullName {
@@ -28,13 +32,13 @@ impl FromStr for FullName {
     }
 }
 
-/// A gender in the user's own words: 1 to 50 characters after trimming, no control characters.
+/// A gender in the user's own words: 1 to 50 characters after trimming, as those of a [`FullName`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gender(String);
 
-/// A gender that is empty, too long, or not printable.
+/// A gender that is empty, too long, or not readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("gender must be 1 to {} printable characters", Gender::MAX)]
+#[error("gender must be 1 to {} visible characters or spaces", Gender::MAX)]
 pub struct InvalidGender;
 
 impl Gender {
@@ -57,7 +61,7 @@ impl FromStr for Gender {
 fn printable(text: &str, max_chars: usize) -> Option<String> {
     let text = text.trim();
     let length = text.chars().count();
-    ((1..=max_chars).contains(&length) && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    ((1..=max_chars).contains(&length) && is_readable(text)).then(|| text.to_owned())
 }
 
 /// Age in years: a whole number from 1 to 150.
@@ -79,14 +83,13 @@ impl Age {
     }
 }
 
-/// JSON has one type of number, so `30`, `30.0`, and `3e1` are the same age.
-impl TryFrom<f64> for Age {
-    type Error = InvalidAge;
+impl FromStr for Age {
+    type Err = InvalidAge;
 
-    fn try_from(years: f64) -> Result<Self, InvalidAge> {
-        let whole = years.fract() == 0.0 && (f64::from(Self::MIN)..=f64::from(Self::MAX)).contains(&years);
-        #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 150 fits")]
-        whole.then_some(Self(years as i16)).ok_or(InvalidAge)
+    /// Reads a JSON number.
+    fn from_str(json: &str) -> Result<Self, InvalidAge> {
+        let years = whole_number::parse(json).and_then(|years| years.try_into().ok());
+        years.filter(|years| (Self::MIN..=Self::MAX).contains(years)).map(Self).ok_or(InvalidAge)
     }
 }
 
@@ -99,7 +102,7 @@ mod tests {
         let parse = |text: &str| text.parse::<FullName>().map(|name| name.as_str().to_owned());
         assert_eq!(parse("  Ada Lovelace "), Ok("Ada Lovelace".to_owned()));
         assert!(parse(&"名".repeat(100)).is_ok());
-        for text in ["", "   ", "a\0b", "a\nb", &"名".repeat(101)] {
+        for text in ["", "   ", "a\0b", "a\nb", "\u{200b}", "\u{202e}Ada", &"名".repeat(101)] {
             assert_eq!(parse(text), Err(InvalidFullName), "{text:?}");
         }
     }
@@ -109,18 +112,18 @@ mod tests {
         let parse = |text: &str| text.parse::<Gender>().map(|gender| gender.as_str().to_owned());
         assert_eq!(parse(" non-binary "), Ok("non-binary".to_owned()));
         assert!(parse(&"x".repeat(50)).is_ok());
-        for text in ["", " ", "a\tb", &"x".repeat(51)] {
+        for text in ["", " ", "a\tb", "\u{3164}", &"x".repeat(51)] {
             assert_eq!(parse(text), Err(InvalidGender), "{text:?}");
         }
     }
 
     #[test]
     fn an_age_is_a_whole_number_from_1_to_150() {
-        for years in [1.0, 30.0, 150.0] {
-            assert_eq!(Age::try_from(years).map(|age| f64::from(age.years())), Ok(years));
+        for (json, years) in [("1", 1), ("30.0", 30), ("15e1", 150)] {
+            assert_eq!(json.parse().map(Age::years), Ok(years));
         }
-        for years in [0.0, -1.0, 0.5, 30.5, 151.0, 1e300, f64::NAN, f64::INFINITY] {
-            assert_eq!(Age::try_from(years), Err(InvalidAge), "{years}");
+        for json in ["0", "-1", "0.5", "0.99999999999999999999", "151", "65537", "1e300", "\"30\"", "null"] {
+            assert_eq!(json.parse::<Age>(), Err(InvalidAge), "{json}");
         }
     }
 }

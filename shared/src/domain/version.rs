@@ -1,8 +1,11 @@
 //! Versions of values, for conditional requests.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::Serialize;
+
+use super::whole_number;
 
 /// The version of a value. It grows with each write of a key and is never used twice for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,15 +30,12 @@ impl From<i64> for Version {
 #[error("if_version must be a whole number of 1 or more")]
 pub struct InvalidVersion;
 
-/// Accepts whole numbers below 2⁵³. Larger numbers in JSON may be read as a neighboring one (RFC 8259 §6).
-impl TryFrom<f64> for Version {
-    type Error = InvalidVersion;
+impl FromStr for Version {
+    type Err = InvalidVersion;
 
-    fn try_from(number: f64) -> Result<Self, InvalidVersion> {
-        const HIGHEST: f64 = 9_007_199_254_740_991.0;
-        let whole = number.fract() == 0.0 && (1.0..=HIGHEST).contains(&number);
-        #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53 fits")]
-        whole.then_some(Self(number as i64)).ok_or(InvalidVersion)
+    /// Reads a JSON number.
+    fn from_str(json: &str) -> Result<Self, InvalidVersion> {
+        whole_number::parse(json).filter(|number| *number >= 1).map(Self).ok_or(InvalidVersion)
     }
 }
 
@@ -52,4 +52,17 @@ pub enum VersionMatch {
     Any,
     /// One of these versions.
     Among(Vec<Version>),
+}
+
+impl VersionMatch {
+    /// No version.
+    pub const NONE: Self = Self::Among(Vec::new());
+
+    /// Whether it includes a version.
+    pub fn includes(&self, version: Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Among(versions) => versions.contains(&version),
+        }
+    }
 }

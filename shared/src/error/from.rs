@@ -68,8 +68,8 @@ impl From<db::data::Error> for ApiError {
     fn from(error: db::data::Error) -> Self {
         match error {
             db::data::Error::NotFound => Self::KeyNotFound,
-            db::data::Error::Exists => Self::KeyExists,
-            db::data::Error::VersionMismatch => Self::PreconditionFailed,
+            db::data::Error::Exists(_) => Self::KeyExists,
+            db::data::Error::VersionMismatch(version) => Self::PreconditionFailed(version),
             db::data::Error::QuotaExceeded => Self::QuotaExceeded,
             db::data::Error::Database(error) => error.into(),
         }

@@ -12,6 +12,7 @@ use lambda_http::http::StatusCode;
 
 pub use self::code::{Code, Fault};
 use crate::auth::access_token::InvalidAccessToken;
+use crate::domain::Version;
 use crate::report::BoxError;
 
 /// Why a request failed.
@@ -56,9 +57,12 @@ pub enum ApiError {
     /// The caller already has a value under this key.
     #[error("key exists")]
     KeyExists,
-    /// The stored version does not match the request's precondition.
+    /// The stored version, if there is one, does not match the request's precondition.
     #[error("precondition failed")]
-    PreconditionFailed,
+    PreconditionFailed(Option<Version>),
+    /// `If-Match` names only entity tags that can never match.
+    #[error("precondition that cannot be true")]
+    ImpossiblePrecondition(&'static str),
     /// The database is unreachable or too slow.
     #[error("service unavailable")]
     Unavailable(#[source] BoxError),
@@ -91,7 +95,7 @@ impl ApiError {
             Self::UsernameExists => Code::UsernameExists,
             Self::EmailExists => Code::EmailExists,
             Self::KeyExists => Code::KeyExists,
-            Self::PreconditionFailed => Code::PreconditionFailed,
+            Self::PreconditionFailed(_) | Self::ImpossiblePrecondition(_) => Code::PreconditionFailed,
             Self::Unavailable(_) => Code::ServiceUnavailable,
             Self::Internal(_) => Code::InternalServerError,
         }
@@ -128,9 +132,10 @@ impl ApiError {
             Self::UsernameExists => "This username is taken. Choose another one.",
             Self::EmailExists => "An account with this email address exists. Sign in with it.",
             Self::KeyExists => "A value is already stored under this key. Replace it with PUT.",
-            Self::PreconditionFailed => {
+            Self::PreconditionFailed(_) => {
                 "The stored version does not match the precondition. Fetch the current version and retry."
             }
+            Self::ImpossiblePrecondition(message) => message,
             Self::Unavailable(_) => "The service is temporarily unavailable. Retry later.",
             Self::Internal(_) => "An internal error occurred.",
         };
@@ -150,6 +155,14 @@ impl ApiError {
         match self {
             Self::MissingToken | Self::InvalidCredentials => Some("Bearer"),
             Self::InvalidToken(_) | Self::InvalidRefreshToken => Some(r#"Bearer error="invalid_token""#),
+            _ => None,
+        }
+    }
+
+    /// Returns the stored version for the response to a failed precondition.
+    pub fn version(&self) -> Option<Version> {
+        match self {
+            Self::PreconditionFailed(version) => *version,
             _ => None,
         }
     }

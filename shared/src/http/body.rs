@@ -112,7 +112,7 @@ impl<'a> Body<'a> {
     }
 
     /// Reads a required number. If the type rejects it, the fault has `code`.
-    pub fn number<T: TryFrom<f64, Error: fmt::Display>>(&mut self, field: &'static str, code: Code) -> Option<T> {
+    pub fn number<T: FromStr<Err: fmt::Display>>(&mut self, field: &'static str, code: Code) -> Option<T> {
         let Some(raw) = self.given(field) else {
             self.fault(field, Code::InvalidRequest, format!("{field} is required"));
             return None;
@@ -211,15 +211,9 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn convert<T: TryFrom<f64, Error: fmt::Display>>(
-        &mut self,
-        field: &'static str,
-        code: Code,
-        raw: &RawValue,
-    ) -> Option<T> {
-        // All types reject NaN, with a message that says what to send.
-        let number = serde_json::from_str(raw.get()).unwrap_or(f64::NAN);
-        T::try_from(number).map_err(|error| self.fault(field, code, error)).ok()
+    /// Reads the JSON text of a member.
+    fn convert<T: FromStr<Err: fmt::Display>>(&mut self, field: &'static str, code: Code, raw: &RawValue) -> Option<T> {
+        raw.get().parse().map_err(|error| self.fault(field, code, error)).ok()
     }
 
     /// Returns a member unless it is `null`.

@@ -2,26 +2,29 @@
 
 use super::Request;
 
-/// Whether the caller accepts responses compressed with gzip.
-pub fn accepts_gzip(request: &Request) -> bool {
-    lists(request, "accept-encoding", "gzip")
+/// Whether the caller accepts responses compressed with gzip, and does not prefer uncompressed ones.
+pub(super) fn accepts_gzip(request: &Request) -> bool {
+    prefers(request, "accept-encoding", "gzip", &["identity"])
 }
 
-/// Whether the `Accept` header of the request names a media type. A wildcard does not count.
-pub(crate) fn accepts(request: &Request, media_type: &str) -> bool {
-    lists(request, "accept", media_type)
+/// Whether a header names `wanted` with a quality other than 0 that is not less than that of the default. A wildcard does not
+/// count as `wanted`. `defaults` are the names of the default, the most specific one first, which decides.
+pub(super) fn prefers(request: &Request, header: &str, wanted: &str, defaults: &[&str]) -> bool {
+    let quality = |name| quality(request, header, name);
+    let default = defaults.iter().find_map(|name| quality(name)).unwrap_or(0.0);
+    quality(wanted).is_some_and(|quality| quality > 0.0 && quality >= default)
 }
 
-/// Whether a header lists `name` with a quality other than 0.
-fn lists(request: &Request, header: &str, name: &str) -> bool {
+/// Returns the quality that a header gives to `name` (RFC 9110 §12.4.2): 1 unless it says otherwise, none without the name.
+fn quality(request: &Request, header: &str, name: &str) -> Option<f32> {
     let values = request.headers.get_all(header).flatten();
-    values.flat_map(|value| value.split(',')).any(|item| {
+    values.flat_map(|value| value.split(',')).find_map(|item| {
         let mut parts = item.split(';').map(str::trim);
-        let matches = parts.next().is_some_and(|given| given.eq_ignore_ascii_case(name));
-        let is_excluded = parts.any(|parameter| {
-            let quality = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-            quality.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0))
+        parts.next().filter(|given| given.eq_ignore_ascii_case(name))?;
+        let quality = parts.find_map(|parameter| {
+            let (_, value) = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"))?;
+            value.trim().parse().ok()
         });
-        matches && !is_excluded
+        Some(quality.unwrap_or(1.0))
     })
 }

@@ -1,15 +1,29 @@
 //! Preconditions of requests (RFC 9110 §13). The entity tag of a value is its version, as a strong tag.
+//!
+//! Handlers of resources with entity tags evaluate them. Without entity tags, `If-None-Match` has no effect, and a write rejects
+//! a list of tags in `If-Match`, which would be lost otherwise.
 
-use super::Request;
+use lambda_http::http::Method;
+
+use super::{Request, Route};
 use crate::domain::{Version, VersionMatch};
 use crate::error::{ApiError, Code};
 
-/// Reads `If-Match`. A tag that is weak or not a version is valid but matches no value.
+/// Reads `If-Match`. A tag that is weak or not a version is valid but matches no value (RFC 9110 §13.1.1).
 ///
 /// # Errors
-/// The header is not a list of entity tags.
+/// The header is not a list of entity tags, or all of them are weak.
 pub fn if_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
-    read_versions(request, "if-match", |tag| !tag.weak)
+    Ok(match read_tags(request, "if-match")? {
+        None => None,
+        Some(Tags::Any) => Some(VersionMatch::Any),
+        Some(Tags::Listed(tags)) if tags.iter().all(|tag| tag.weak) => {
+            return Err(ApiError::ImpossiblePrecondition(
+                r#"A weak entity tag (W/"…") in If-Match never matches. Send it without W/, which a proxy may have added."#,
+            ));
+        }
+        Some(Tags::Listed(tags)) => Some(versions(tags.iter().filter(|tag| !tag.weak))),
+    })
 }
 
 /// Reads `If-None-Match`. Weak tags count too (RFC 9110 §13.1.2).
@@ -17,33 +31,56 @@ pub fn if_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
 /// # Errors
 /// The header is not a list of entity tags.
 pub fn if_none_match(request: &Request) -> Result<Option<VersionMatch>, ApiError> {
-    read_versions(request, "if-none-match", |_| true)
+    Ok(read_tags(request, "if-none-match")?.map(|tags| match tags {
+        Tags::Any => VersionMatch::Any,
+        Tags::Listed(tags) => versions(tags.iter()),
+    }))
 }
 
-/// Whether `If-None-Match` matches the current entity tag of a document.
+fn versions<'a>(tags: impl Iterator<Item = &'a Tag<'a>>) -> VersionMatch {
+    VersionMatch::Among(tags.filter_map(Tag::version).collect())
+}
+
+/// The entity tag of a document, without quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EntityTag<'a> {
+    /// The text between the quotes.
+    pub(super) opaque: &'a str,
+    /// Whether documents with the tag may differ in their bytes (RFC 9110 §8.8.1).
+    pub(super) weak: bool,
+}
+
+/// Evaluates the preconditions of a document, and returns whether the caller has the current one.
 ///
 /// # Errors
-/// The header is not a list of entity tags.
-pub fn matches_etag(request: &Request, tag: &str) -> Result<bool, ApiError> {
+/// A header is not a list of entity tags, or `If-Match` does not match.
+pub(super) fn has_current(request: &Request, current: EntityTag<'_>) -> Result<bool, ApiError> {
+    let required = match read_tags(request, "if-match")? {
+        None | Some(Tags::Any) => true,
+        Some(Tags::Listed(tags)) => !current.weak && tags.iter().any(|tag| !tag.weak && tag.opaque == current.opaque),
+    };
+    if !required {
+        return Err(ApiError::PreconditionFailed(None));
+    }
     Ok(match read_tags(request, "if-none-match")? {
         None => false,
         Some(Tags::Any) => true,
-        Some(Tags::Listed(tags)) => tags.iter().any(|known| known.opaque == tag),
+        Some(Tags::Listed(tags)) => tags.iter().any(|tag| tag.opaque == current.opaque),
     })
 }
 
-/// Reads the versions that a header names, except for tags that `counts` excludes.
-fn read_versions(
-    request: &Request,
-    name: &'static str,
-    counts: impl Fn(&Tag<'_>) -> bool,
-) -> Result<Option<VersionMatch>, ApiError> {
-    Ok(read_tags(request, name)?.map(|tags| match tags {
-        Tags::Any => VersionMatch::Any,
-        Tags::Listed(tags) => {
-            VersionMatch::Among(tags.iter().filter(|tag| counts(tag)).filter_map(Tag::version).collect())
-        }
-    }))
+/// Rejects a write whose `If-Match` lists tags although the resource has none.
+///
+/// # Errors
+/// The precondition cannot be true.
+pub(crate) fn reject_impossible_preconditions(route: &Route, request: &Request) -> Result<(), ApiError> {
+    let ignores = route.has_entity_tags || route.method == Method::GET;
+    match request.header("if-match") {
+        Some(tags) if !ignores && tags.trim() != "*" => Err(ApiError::ImpossiblePrecondition(
+            "This resource has no entity tags. Send the request without If-Match.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The value of a precondition header.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Request;
-use super::path::decode;
+use super::percent::decode;
 use crate::error::{ApiError, Code};
 
 /// The query parameters of a request. Unknown ones are ignored.

@@ -2,11 +2,32 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambda_http::http::StatusCode;
+use ring::digest;
 use serde::Serialize;
 
 use super::headers::ResponseHeaders;
+use super::precondition::{EntityTag, has_current};
+use super::{Request, accepts_gzip};
 use crate::domain::Version;
+use crate::error::ApiError;
+
+/// Bytes of a digest in an entity tag. 128 bits distinguish all documents.
+const TAG_BYTES: usize = 16;
+
+/// A public HTML page.
+pub struct Page {
+    /// Its entity tag, without quotes.
+    pub tag: &'static str,
+    /// The page, compressed with gzip (RFC 1952).
+    pub gzipped: &'static [u8],
+    /// Decompresses the page, for clients without gzip, such as curl.
+    pub unpack: fn() -> Result<String, ApiError>,
+    /// The limits of what it may load and run (Content Security Policy Level 3).
+    pub policy: &'static str,
+}
 
 /// A successful response: status, headers, and body.
 ///
@@ -49,26 +70,41 @@ impl Reply {
         Self { status: StatusCode::NOT_MODIFIED, ..Self::new(ReplyBody::NotModified) }
     }
 
-    /// Makes a 200 with a public document without an envelope, in a format that another standard defines. Caches may
-    /// keep it for `max_age`.
-    pub fn document(document: &impl Serialize, max_age: Duration) -> Self {
-        Self::new(ReplyBody::Text(serde_json::to_string(document))).public(max_age)
+    /// Makes a 200 with a public JSON document without an envelope, in a format that another standard defines, or a 304 if the
+    /// caller has it. Caches may keep it for `max_age`. Its entity tag is a digest of its text.
+    ///
+    /// # Errors
+    /// A precondition of the request is malformed or failed.
+    pub fn document(request: &Request, text: String, max_age: Duration) -> Result<Self, ApiError> {
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
+        let opaque = URL_SAFE_NO_PAD.encode(&digest.as_ref()[..TAG_BYTES]);
+        let tag = EntityTag { opaque: &opaque, weak: false };
+        let reply =
+            if has_current(request, tag)? { Self::not_modified() } else { Self::new(ReplyBody::Text(Ok(text))) };
+        Ok(reply.tagged(tag).public(max_age))
     }
 
-    /// Makes the same reply as [`Reply::document`] from JSON text.
-    pub fn document_text(document: &str, max_age: Duration) -> Self {
-        Self::new(ReplyBody::Text(Ok(document.to_owned()))).public(max_age)
-    }
-
-    /// Makes a 200 with a text, whose media type [`Reply::html`] sets.
-    pub fn text(text: String) -> Self {
-        Self::new(ReplyBody::Text(Ok(text)))
-    }
-
-    /// Makes a 200 with a text that is compressed with gzip (RFC 1952), for callers that [accept
-    /// it](super::accepts_gzip).
-    pub fn gzipped(text: &'static [u8]) -> Self {
-        Self::new(ReplyBody::Gzipped(text)).header("content-encoding", "gzip")
+    /// Makes a 200 with a public HTML page that caches may keep for `max_age`, or a 304 if the caller has it.
+    ///
+    /// # Errors
+    /// A precondition of the request is malformed or failed, or the page cannot be decompressed.
+    pub fn page(request: &Request, page: &Page, max_age: Duration) -> Result<Self, ApiError> {
+        // Weak, because the bytes depend on the encoding (RFC 9110 §8.8.3.3).
+        let tag = EntityTag { opaque: page.tag, weak: true };
+        let reply = if has_current(request, tag)? {
+            Self::not_modified()
+        } else if accepts_gzip(request) {
+            Self::new(ReplyBody::Gzipped(page.gzipped)).header("content-encoding", "gzip")
+        } else {
+            Self::new(ReplyBody::Text(Ok((page.unpack)()?)))
+        };
+        Ok(reply
+            .tagged(tag)
+            .header("content-type", "text/html; charset=utf-8")
+            .header("content-security-policy", page.policy)
+            .header("referrer-policy", "no-referrer")
+            .header("vary", "accept-encoding")
+            .public(max_age))
     }
 
     fn new(body: ReplyBody) -> Self {
@@ -81,17 +117,9 @@ impl Reply {
         Self { status: StatusCode::CREATED, ..self }
     }
 
-    /// Adds the headers of a public HTML page that caches may keep for `max_age`. `tag` is the entity tag without
-    /// quotes. `policy` limits what the page may load and run (Content Security Policy Level 3).
-    #[must_use]
-    pub fn html(self, tag: &str, policy: &str, max_age: Duration) -> Self {
-        self.header("content-type", "text/html; charset=utf-8")
-            .header("content-security-policy", policy.to_owned())
-            .header("referrer-policy", "no-referrer")
-            // Weak, because the bytes depend on the encoding (RFC 9110 §8.8.3.3).
-            .header("etag", format!("W/\"{tag}\""))
-            .header("vary", "accept-encoding")
-            .public(max_age)
+    fn tagged(self, tag: EntityTag<'_>) -> Self {
+        let prefix = if tag.weak { "W/" } else { "" };
+        self.header("etag", format!("{prefix}\"{}\"", tag.opaque))
     }
 
     fn public(self, max_age: Duration) -> Self {

@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::headers::Headers;
+use super::percent::decode;
 use crate::domain::{Device, Network, TrustedProxies, UserAgent};
 use crate::error::ApiError;
 
@@ -35,6 +36,8 @@ pub struct Request {
 pub(super) enum PathParameters {
     /// Percent-decoded; from API Gateway.
     Decoded(Members),
+    /// The paths of the event do not end with a parameter.
+    Disputed,
     /// As sent; from `cargo lambda watch`.
     AsSent(Members),
 }
@@ -63,6 +66,8 @@ const UNROUTED: &str = "$default";
 struct Event<'a> {
     #[serde(borrow)]
     route_key: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    raw_path: Option<Cow<'a, str>>,
     raw_query_string: Option<String>,
     headers: Option<Headers>,
     path_parameters: Option<Members>,
@@ -85,6 +90,8 @@ struct RequestContext<'a> {
 struct HttpContext<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
+    #[serde(borrow)]
+    path: Option<Cow<'a, str>>,
     source_ip: Option<String>,
 }
 
@@ -95,7 +102,7 @@ impl Request {
     /// The payload is not a request.
     pub fn from_event(payload: &str) -> Result<Self, InvalidEvent> {
         let event: Event<'_> = serde_json::from_str(payload)?;
-        let HttpContext { method, source_ip } = event.request_context.http;
+        let HttpContext { method, path, source_ip } = event.request_context.http;
         let parameters = event.path_parameters.unwrap_or_default();
         let body = event.body.unwrap_or_default();
         Ok(Self {
@@ -106,6 +113,8 @@ impl Request {
             query: event.raw_query_string.unwrap_or_default(),
             path_parameters: if event.route_key.is_some_and(|key| key == UNROUTED) {
                 PathParameters::AsSent(parameters)
+            } else if [event.raw_path, path].iter().flatten().any(|path| !parameters.end(path)) {
+                PathParameters::Disputed
             } else {
                 PathParameters::Decoded(parameters)
             },
@@ -146,6 +155,15 @@ impl fmt::Debug for Request {
 pub(super) struct Members(Vec<(String, String)>);
 
 impl Members {
+    /// Whether a path ends with each of these parameters. Every route has one at most, at its end.
+    ///
+    /// An HTTP API is reported to cut a path at a decoded `?` in some places and not in others. Then a request for a value would
+    /// reach another one. A path may be decoded or as sent.
+    fn end(&self, path: &str) -> bool {
+        let ends = |path: &str, value: &str| path.strip_suffix(value).is_some_and(|start| start.ends_with('/'));
+        self.0.iter().all(|(_, value)| ends(path, value) || decode(path).is_ok_and(|path| ends(&path, value)))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }

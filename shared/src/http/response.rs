@@ -6,8 +6,9 @@ use lambda_http::http::StatusCode;
 use serde::Serialize;
 
 use super::headers::ResponseHeaders;
+use super::negotiation::prefers;
 use super::reply::ReplyBody;
-use super::{Reply, Request, accepts};
+use super::{Reply, Request};
 use crate::error::{ApiError, Code, Fault};
 
 /// A response in the form that the gateway expects (payload format 2.0):
@@ -40,9 +41,13 @@ pub(crate) enum ErrorForm {
 }
 
 impl ErrorForm {
-    /// Returns the format that the `Accept` header of the request names.
+    /// Returns the format that the `Accept` header of the request prefers.
     pub(crate) fn accepted_by(request: &Request) -> Self {
-        if accepts(request, PROBLEM_JSON) { Self::Problem } else { Self::Envelope }
+        if prefers(request, "accept", PROBLEM_JSON, &["application/json", "application/*", "*/*"]) {
+            Self::Problem
+        } else {
+            Self::Envelope
+        }
     }
 }
 
@@ -72,6 +77,16 @@ struct Problem<'a> {
 }
 
 impl Response {
+    /// Removes the body for a HEAD request. `Content-Length` is that of the body (RFC 9110 §8.6), unless a gateway replaces it.
+    pub(crate) fn remove_body(&mut self) {
+        if let Some(body) = self.body.take() {
+            let bytes =
+                if self.is_base64_encoded { STANDARD.decode(&body).unwrap_or_default().len() } else { body.len() };
+            self.headers.set("content-length", bytes.to_string());
+        }
+        self.is_base64_encoded = false;
+    }
+
     /// Makes browsers use HTTPS only for two years (RFC 6797). Not for subdomains, which may belong to other services.
     pub(crate) fn require_https(&mut self) {
         self.headers.set("strict-transport-security", "max-age=63072000");
@@ -94,11 +109,15 @@ pub(crate) fn success(reply: Reply) -> Result<Response, ApiError> {
 /// Makes the response to a failed request.
 pub(crate) fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> Response {
     let mut headers = ResponseHeaders::default();
+    headers.set("vary", "accept");
     if let Some(challenge) = error.challenge() {
         headers.set("www-authenticate", challenge);
     }
     if let Some(wait) = error.retry_after() {
         headers.set("retry-after", wait.as_secs().to_string());
+    }
+    if let Some(version) = error.version() {
+        headers.set("etag", format!("\"{version}\""));
     }
     let (status, code, message, errors) = (error.status(), error.code(), error.message(), error.faults());
     let body = match form {

@@ -9,32 +9,45 @@ pub struct Route {
     pub method: Method,
     /// The path, with parameters in braces. `{key+}` matches the rest of the path, slashes included.
     pub path: &'static str,
+    /// Whether the resource has entity tags, so that the handler evaluates preconditions.
+    pub(crate) has_entity_tags: bool,
 }
 
 impl Route {
     /// Makes the route `GET path`.
     pub const fn get(path: &'static str) -> Self {
-        Self { method: Method::GET, path }
+        Self::new(Method::GET, path)
     }
 
     /// Makes the route `POST path`.
     pub const fn post(path: &'static str) -> Self {
-        Self { method: Method::POST, path }
+        Self::new(Method::POST, path)
     }
 
     /// Makes the route `PUT path`.
     pub const fn put(path: &'static str) -> Self {
-        Self { method: Method::PUT, path }
+        Self::new(Method::PUT, path)
     }
 
     /// Makes the route `PATCH path`.
     pub const fn patch(path: &'static str) -> Self {
-        Self { method: Method::PATCH, path }
+        Self::new(Method::PATCH, path)
     }
 
     /// Makes the route `DELETE path`.
     pub const fn delete(path: &'static str) -> Self {
-        Self { method: Method::DELETE, path }
+        Self::new(Method::DELETE, path)
+    }
+
+    const fn new(method: Method, path: &'static str) -> Self {
+        Self { method, path, has_entity_tags: false }
+    }
+
+    /// Declares that the resource has entity tags. Writes of other resources reject a list of tags in `If-Match`.
+    #[must_use]
+    pub const fn with_entity_tags(mut self) -> Self {
+        self.has_entity_tags = true;
+        self
     }
 }
 

@@ -71,14 +71,16 @@ pub(super) async fn respond_in_scope<C: Context>(
     let (id, is_head, form) = (request.id.clone(), request.method == Method::HEAD, ErrorForm::accepted_by(&request));
     let is_https = request.is_https();
     // Boxed, because the compiler makes one type of nested futures and fails if they are nested too deeply.
-    let reply = Box::pin(handle(context, request));
+    let reply = Box::pin(async move {
+        http::reject_impossible_preconditions(route, &request)?;
+        handle(context, request).await
+    });
     let mut response = finish(reply, &id, form, &span).instrument(span.clone()).await;
     if is_https {
         response.require_https();
     }
     if is_head {
-        response.body = None;
-        response.is_base64_encoded = false;
+        response.remove_body();
     }
     response
 }

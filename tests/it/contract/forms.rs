@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{endpoints, in_process};
+use crate::support::{Outcome, Response, endpoints, in_process};
 
 #[tokio::test]
 async fn a_client_that_accepts_problem_details_gets_errors_as_problem_details() {
@@ -36,7 +36,12 @@ async fn problem_details_are_sent_only_if_the_accept_header_names_them() {
     let service = in_process();
     for (accept, problem) in [
         ("application/problem+json, application/json", true),
-        ("application/json;q=0.5, Application/Problem+JSON; q=0.1", true),
+        ("application/json;q=0.1, Application/Problem+JSON; q=0.5", true),
+        ("application/problem+json;q=0.5, */*;q=0.5", true),
+        ("application/json;q=0.9, application/problem+json;q=0.9, */*", true),
+        ("application/json;q=1, application/problem+json;q=0.1", false),
+        ("application/problem+json;q=0.5, */*", false),
+        ("application/problem+json;q=0.5, application/*;q=0.6, */*;q=0.1", false),
         ("application/problem+json;q=0", false),
         ("application/problem+json; q=0.000, */*", false),
         ("application/json", false),
@@ -51,16 +56,24 @@ async fn problem_details_are_sent_only_if_the_accept_header_names_them() {
 }
 
 #[tokio::test]
-async fn every_get_route_supports_head_with_the_same_headers_and_without_a_body() {
+async fn every_get_route_supports_head_with_the_same_headers_and_without_a_body() -> Outcome {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", Value::Null).await;
     for (_, route) in endpoints().into_iter().filter(|(_, route)| route.method == "GET") {
         let path = route.path.replace("{key+}", "key");
         for client in [&ada, &service.anonymous()] {
-            let (get, head) = (client.get(&path).await, client.head(&path).await);
+            let (get, mut head) = (client.get(&path).await, client.head(&path).await);
             assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{route}");
+            let length = head.headers.remove("content-length").expect("the length of the body for GET");
+            assert_eq!(length.to_str()?.parse(), Ok(get.body.len()), "{route}");
             assert_eq!(head.headers, get.headers, "{route}");
         }
     }
+    let gzip = service.anonymous().with_header("accept-encoding", "gzip").head("/api/docs").await;
+    let plain = service.anonymous().with_header("accept-encoding", "gzip;q=0.5, identity").head("/api/docs").await;
+    let length =
+        |response: &Response| response.header("content-length").and_then(|length| length.parse::<usize>().ok());
+    assert!(length(&gzip) < length(&plain), "the length of what GET sends");
+    Ok(())
 }

@@ -150,3 +150,37 @@ async fn a_value_is_returned_byte_for_byte() {
         assert_eq!(ada.get(&format!("/api/data/k{index}")).await.value_text(), format!("[{value}]"));
     }
 }
+
+/// An HTTP API is reported to cut the path at a decoded `?`. The request for a value must not reach another one.
+#[tokio::test]
+async fn a_key_that_the_gateway_has_cut_is_rejected() {
+    let ada = signed_in(Gateway::ApiGateway).await;
+    ada.store("a", json!(1)).await;
+    for (raw_path, context_path) in [
+        ("/api/data/a", "/api/data/a?b"),
+        ("/api/data/a?b", "/api/data/a"),
+        ("/api/data/a%3Fb", "/api/data/a%3Fb"),
+        ("/api/data/b/a?", "/api/data/b/a?"),
+        ("/api/data/ba", "/api/data/ba"),
+    ] {
+        let response = ada.send_altered("DELETE", "/api/data/a", |event| {
+            event["rawPath"] = json!(raw_path);
+            event["requestContext"]["http"]["path"] = json!(context_path);
+        });
+        let response = response.await;
+        assert_eq!(response.outcome(), "400 INVALID_KEY", "{raw_path} {context_path}");
+        assert!(response.body.contains("POST /api/data/batch"), "{}", response.body);
+    }
+    for (raw_path, context_path) in [("/api/data/a", "/prod/api/data/a"), ("/v1/api/data/%61", "/api/data/a")] {
+        let response = ada.send_altered("GET", "/api/data/a", |event| {
+            event["rawPath"] = json!(raw_path);
+            event["requestContext"]["http"]["path"] = json!(context_path);
+        });
+        assert_eq!(response.await.status, 200, "{raw_path} {context_path}");
+    }
+    let without = ada.send_altered("GET", "/api/data/a", |event| {
+        event["rawPath"] = json!(null);
+        event["requestContext"]["http"]["path"] = json!(null);
+    });
+    assert_eq!(without.await.status, 200);
+}

@@ -82,6 +82,9 @@ impl Run {
             "id" => ("id".to_owned(), body["id"].as_str().unwrap_or_default().to_owned()),
             name => (name.to_owned(), "the-key".to_owned()),
         });
+        if let (Some((start, _)), Some((_, value))) = (route.path.split_once('{'), &request.parameter) {
+            request.path = format!("{start}{value}");
+        }
         request.request_id = format!("request-{}", self.requests);
         let response: Value = serde_json::from_str(&emulator.invoke(&request.event().to_string())?)?;
         let body = response["body"].as_str().ok_or_else(|| format!("not a response of the service: {response}"))?;

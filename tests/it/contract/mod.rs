@@ -8,6 +8,7 @@ mod forms;
 mod journey;
 mod keys_and_values;
 mod logs;
+mod preconditions;
 mod rate_limits;
 mod route_lists;
 mod throttling;

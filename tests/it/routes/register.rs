@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{in_process, race, registration};
+use crate::support::{in_process, password, race, registration};
 
 #[tokio::test]
 async fn a_new_account_is_returned_without_its_password() {
@@ -55,7 +55,7 @@ async fn every_error_in_a_body_is_reported() {
             {
               "code": "INVALID_REQUEST",
               "field": "full_name",
-              "message": "full_name must be 1 to 100 printable characters"
+              "message": "full_name must be 1 to 100 visible characters or spaces"
             },
             {
               "code": "INVALID_AGE",
@@ -68,7 +68,7 @@ async fn every_error_in_a_body_is_reported() {
               "message": "gender is required"
             }
           ],
-          "message": "username must be 3 to 50 characters, each one of A-Z a-z 0-9 . _ -; email must be an address such as name@example.com of at most 254 bytes; password must be at least 8 characters; full_name must be 1 to 100 printable characters; age must be a whole number from 1 to 150; gender is required",
+          "message": "username must be 3 to 50 characters, each one of A-Z a-z 0-9 . _ -; email must be an address such as name@example.com of at most 254 bytes; password must be at least 8 characters; full_name must be 1 to 100 visible characters or spaces; age must be a whole number from 1 to 150; gender is required",
           "request_id": "request-1",
           "status": "error"
         }
@@ -197,6 +197,81 @@ async fn usernames_and_email_addresses_are_unique_regardless_of_case() {
     .assert_eq(&again.to_string());
     let address = anonymous.post("/api/register", &registration("other").with("email", "ADA@EXAMPLE.COM").body()).await;
     assert_eq!(address.outcome(), "409 EMAIL_EXISTS");
+}
+
+#[tokio::test]
+async fn an_international_address_is_one_account_in_any_case_normalization_and_form_of_its_domain() {
+    let anonymous = in_process().anonymous();
+    for (index, addresses) in [
+        ["Σοφός@παράδειγμα.ελ", "σοφόΣ@παράδειγμα.ελ", "ΣΟΦΌΣ@xn--hxajbheg2az3al.xn--qxam"],
+        ["ju\u{308}rgen@exa\u{308}mple.de", "JÜRGEN@EXÄMPLE.DE", "jürgen@xn--exmple-cua.de"],
+        ["தமிழ்@உதாரணம்.இந்தியா", "தமிழ்@உதாரணம்。இந்தியா", "தமிழ்@xn--zkc6cc5bi7f6e.xn--xkc2dl3a5ee0h"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let [first, ..] = addresses;
+        let registered = registration(&format!("first-{index}")).with("email", *first);
+        let response = anonymous.post("/api/register", &registered.body()).await;
+        assert_eq!((response.status, response.text("email").as_str()), (201, *first), "it is kept as it was written");
+        for address in addresses {
+            let again = registration("other").with("email", *address);
+            assert_eq!(anonymous.post("/api/register", &again.body()).await.outcome(), "409 EMAIL_EXISTS", "{address}");
+            assert_eq!(anonymous.token_for(address, password()).await.status, 200, "{address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_exist_and_invisible_characters_are_rejected() {
+    let anonymous = in_process().anonymous();
+    for (field, text) in [
+        ("email", "a@b$c.com"),
+        ("email", "a@b_c.com"),
+        ("email", "a@b.com?x=y"),
+        ("email", "a@1.0/0.0"),
+        ("email", "a@127.0.0.1"),
+        ("email", "a\u{200b}da@example.com"),
+        ("email", "ada@exam\u{ad}ple.com"),
+        ("full_name", "\u{200b}"),
+        ("full_name", "\u{3164}"),
+        ("full_name", "\u{202e}Ada"),
+        ("gender", "\u{2060}"),
+        ("gender", "fe\u{200b}male"),
+    ] {
+        let response = anonymous.post("/api/register", &registration("ada").with(field, text).body()).await;
+        assert_eq!(response.outcome(), "400 INVALID_REQUEST", "{field} {text:?}");
+        assert_eq!(response.json()["errors"][0]["field"], field);
+    }
+    let named = registration("ada").with("full_name", "علی\u{200c}رضا").with("gender", "👩\u{200d}🚀");
+    assert_eq!(anonymous.post("/api/register", &named.body()).await.status, 201);
+}
+
+/// A number that is read as a binary fraction would be rounded to an allowed one.
+#[tokio::test]
+async fn whole_numbers_are_exact() {
+    let ada = in_process().anonymous().sign_up("ada").await;
+    let with = |field: &str, body: &str, number: &str| {
+        body.replace(&format!("\"{field}\":1"), &format!("\"{field}\":{number}"))
+    };
+    let account = r#"{"age":1}"#;
+    let value = r#"{"key":"key","value":1,"expires_in":1}"#;
+    let batch = r#"{"operations":[{"op":"get","key":"other","if_version":1}]}"#;
+    ada.store("other", json!(1)).await;
+    for number in ["0.99999999999999999999", "1.00000000000000000001", "1e-1"] {
+        assert_eq!(ada.patch("/api/account", &with("age", account, number)).await.outcome(), "400 INVALID_AGE");
+        assert_eq!(ada.post("/api/data", &with("expires_in", value, number)).await.outcome(), "400 INVALID_REQUEST");
+        assert_eq!(
+            ada.post("/api/data/batch", &with("if_version", batch, number)).await.outcome(),
+            "400 INVALID_REQUEST"
+        );
+    }
+    let far = with("if_version", batch, "9007199254740993");
+    assert_eq!(ada.post("/api/data/batch", &far).await.outcome(), "412 PRECONDITION_FAILED");
+    for number in ["1.0", "10e-1", "0.1e1"] {
+        assert_eq!(ada.patch("/api/account", &with("age", account, number)).await.outcome(), "200");
+        assert_eq!(ada.post("/api/data/batch", &with("if_version", batch, number)).await.outcome(), "200");
+    }
 }
 
 #[tokio::test]

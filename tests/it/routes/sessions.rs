@@ -106,6 +106,10 @@ async fn a_session_of_another_user_is_not_found() {
             assert_eq!(response.outcome(), "404 SESSION_NOT_FOUND", "{id}");
         }
     }
+    let compact = id.replace('-', "");
+    for form in [format!("%7B{id}%7D"), format!("urn:uuid:{id}"), compact] {
+        assert_eq!(ada.delete(&format!("/api/sessions/{form}")).await.outcome(), "404 SESSION_NOT_FOUND", "{form}");
+    }
     let invalid_encoding = bob.clone().behind(Gateway::CargoLambda).delete("/api/sessions/%zz").await;
     assert_eq!(invalid_encoding.outcome(), "404 SESSION_NOT_FOUND");
     assert_eq!(ada.get("/api/sessions").await.status, 200);

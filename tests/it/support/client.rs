@@ -180,6 +180,14 @@ impl Client {
         self.service.invoke(&route, &request.event().to_string()).await
     }
 
+    /// Sends a request whose event the gateway has altered.
+    pub async fn send_altered(&self, method: &str, path: &str, alter: impl FnOnce(&mut Value)) -> Response {
+        let (route, request) = self.request(method, path, None);
+        let mut event = request.event();
+        alter(&mut event);
+        self.service.invoke(&route, &event.to_string()).await
+    }
+
     /// Sends a body that the event carries as base64, as gateways do with binary bodies.
     pub async fn post_base64(&self, path: &str, base64: &str) -> Response {
         let (route, mut request) = self.request("POST", path, Some(base64));

@@ -112,11 +112,15 @@ impl fmt::Display for Response {
         assert_eq!(policy, Some("default-src 'none'; frame-ancestors 'none'"));
         let expected_type = (!self.body.is_empty()).then_some("application/json; charset=utf-8");
         assert_eq!(self.header("content-type"), expected_type);
+        // The form of an error depends on the header `Accept`.
+        assert_eq!(self.header("vary"), (self.status >= 400).then_some("accept"));
         writeln!(f, "{}", self.status)?;
         let mut names: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
         for name in names {
-            if !["x-content-type-options", "cache-control", "content-type", "content-security-policy"].contains(&name) {
+            if !["x-content-type-options", "cache-control", "content-type", "content-security-policy", "vary"]
+                .contains(&name)
+            {
                 writeln!(f, "{name}: {}", self.header(name).unwrap_or_default())?;
             }
         }

@@ -270,14 +270,14 @@ fn keys<'a>(operations: impl Iterator<Item = &'a Operation>) -> Vec<&'a str> {
 /// Checks whether an operation may be executed. `stored` is the value under its key, unless that has expired.
 fn check(operation: &Operation, stored: Option<&Stored>) -> Result<(), Error> {
     match (&operation.action, stored) {
-        (Action::Create(_), Some(_)) => Err(Error::Exists),
+        (Action::Create(_), Some(stored)) => Err(Error::Exists(stored.entry.version)),
         (Action::Create(_) | Action::Upsert(_), None) => match operation.if_version {
-            Some(_) => Err(Error::VersionMismatch),
+            Some(_) => Err(Error::VersionMismatch(None)),
             None => Ok(()),
         },
         (_, None) => Err(Error::NotFound),
         (_, Some(stored)) => match operation.if_version {
-            Some(version) if version != stored.entry.version => Err(Error::VersionMismatch),
+            Some(version) if version != stored.entry.version => Err(Error::VersionMismatch(Some(stored.entry.version))),
             _ => Ok(()),
         },
     }

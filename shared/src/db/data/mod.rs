@@ -24,7 +24,7 @@ pub use self::read::{Lookup, PAGE_BYTES, Page, PageRequest, find, list};
 pub use self::write::{NewEntry, Written, delete, write};
 use super::column;
 use crate::db;
-use crate::domain::{Entry, Key, Value, VersionMatch};
+use crate::domain::{Entry, Key, Value, Version, VersionMatch};
 
 const TABLE: &str = "data_store";
 
@@ -34,12 +34,12 @@ pub enum Error {
     /// The user has no value under this key.
     #[error("the key does not exist")]
     NotFound,
-    /// The user already has a value under this key.
+    /// The user already has a value under this key, in this version.
     #[error("the key exists")]
-    Exists,
-    /// The stored version is not one of those that the request names.
+    Exists(Version),
+    /// The condition does not allow the stored version; none without a stored value.
     #[error("the stored version does not match")]
-    VersionMismatch,
+    VersionMismatch(Option<Version>),
     /// The write would exceed the user's quota.
     #[error("the write would exceed the quota")]
     QuotaExceeded,

@@ -17,6 +17,16 @@ pub enum Lookup {
     NotModified(Version),
 }
 
+impl Lookup {
+    /// Returns the version of the entry.
+    pub fn version(&self) -> Version {
+        match self {
+            Self::Modified(entry) => entry.version,
+            Self::NotModified(version) => *version,
+        }
+    }
+}
+
 /// Reads the value under `key`, unless its version is one of `known`.
 ///
 /// # Errors

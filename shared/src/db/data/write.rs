@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::purge::Reclaim;
@@ -97,7 +96,7 @@ async fn insert(
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), old as (
             select d.user_id, octet_length(d.key) + octet_length(d.value) as bytes, d.created_at,
-                d.expires_at is null or d.expires_at > $3 as is_live
+                d.expires_at is null or d.expires_at > $3 as is_live, d.version
             from session join data_store d on d.user_id = session.user_id and d.key = $4
             for update of d
         ), counter as (
@@ -126,7 +125,7 @@ async fn insert(
             from counter left join old on old.user_id = counter.user_id
             where old.user_id is null
         )
-        select counter.version, case when old.is_live then old.created_at end as created_at
+        select counter.version, case when old.is_live then old.created_at end as created_at, old.version as old_version
         from session
         left join old on old.user_id = session.user_id
         left join counter on counter.user_id = session.user_id";
@@ -152,7 +151,9 @@ async fn insert(
     let created_at: Option<SystemTime> = column(&row, TABLE, "created_at")?;
     match column(&row, "user_counters", "version")? {
         Some(version) => Ok(Stored { version, created_at }),
-        None if created_at.is_some() && replace == Replace::Never => Err(Error::Exists),
+        None if created_at.is_some() && replace == Replace::Never => {
+            Err(Error::Exists(column::<i64>(&row, TABLE, "old_version")?.into()))
+        }
         // The account was deleted while the statement waited.
         None => Err(db::Error::SessionEnded.into()),
     }
@@ -172,7 +173,7 @@ async fn update(
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), old as (
             select d.user_id, octet_length(d.key) + octet_length(d.value) as bytes, d.created_at,
-                $7::bigint[] is null or d.version = any($7) as matches
+                $7::bigint[] is null or d.version = any($7) as matches, d.version
             from session join data_store d on d.user_id = session.user_id and d.key = $4
             where d.expires_at is null or d.expires_at > $3
             for update of d
@@ -188,7 +189,7 @@ async fn update(
             update data_store d set value = $5, version = counter.version, updated_at = $3, expires_at = $6
             from counter where d.user_id = counter.user_id and d.key = $4
         )
-        select counter.version, old.created_at, old.matches
+        select counter.version, old.created_at, old.matches, old.version as old_version
         from session
         left join old on old.user_id = session.user_id
         left join counter on counter.user_id = session.user_id";
@@ -214,13 +215,13 @@ async fn update(
     match (column(&row, "user_counters", "version")?, column(&row, TABLE, "matches")?) {
         (Some(version), _) => Ok(Stored { version, created_at: column(&row, TABLE, "created_at")? }),
         (None, None) => Err(Error::NotFound),
-        (None, Some(false)) => Err(Error::VersionMismatch),
+        (None, Some(false)) => Err(Error::VersionMismatch(Some(column::<i64>(&row, TABLE, "old_version")?.into()))),
         // The account was deleted while the statement waited.
         (None, Some(true)) => Err(db::Error::SessionEnded.into()),
     }
 }
 
-/// Deletes a value that has one of the versions.
+/// Deletes a value that has one of the versions `required` and none of `excluded`.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`, the session has ended, or the database is unavailable.
@@ -228,25 +229,26 @@ pub async fn delete(
     db: &Database,
     session: Session,
     key: &Key,
-    versions: &VersionMatch,
+    [required, excluded]: [&VersionMatch; 2],
     now: SystemTime,
 ) -> Result<(), Error> {
     const SQL: &str = "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), target as (
-            select d.user_id from session join data_store d
+            select d.user_id, d.version from session join data_store d
                 on d.user_id = session.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)
         ), deleted as (
             delete from data_store as d using session
             where d.user_id = session.user_id and d.key = $4 and (d.expires_at is null or d.expires_at > $3)
                 and ($5::bigint[] is null or d.version = any($5))
+                and $6::bigint[] is not null and d.version <> all($6)
             returning d.user_id, octet_length(d.key) + octet_length(d.value) as bytes
         ), counted as (
             update user_counters c set keys = c.keys - 1, bytes = c.bytes - deleted.bytes
             from deleted where c.user_id = deleted.user_id
         )
-        select deleted.user_id is not null as deleted, t.user_id is not null as found
+        select deleted.user_id is not null as deleted, t.version
         from session
         left join target t on t.user_id = session.user_id
         left join deleted on deleted.user_id = session.user_id";
@@ -259,17 +261,17 @@ pub async fn delete(
                 (&session.id.uuid(), Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
                 (&key.as_str(), Type::TEXT),
-                (&version_numbers(versions), Type::INT8_ARRAY),
+                (&version_numbers(required), Type::INT8_ARRAY),
+                (&version_numbers(excluded), Type::INT8_ARRAY),
             ],
         )
         .await?
         .ok_or(db::Error::SessionEnded)?;
-    if column(&row, TABLE, "deleted")? { Ok(()) } else { Err(why_unchanged(&row, versions)?) }
-}
-
-/// Returns why a statement of a valid session changed no row: the value does not exist or has another version. If the
-/// request names versions, a value that was deleted while the statement waited counts as one of another version.
-fn why_unchanged(row: &Row, versions: &VersionMatch) -> Result<Error, db::Error> {
-    let found = column(row, TABLE, "found")? && *versions != VersionMatch::Any;
-    Ok(if found { Error::VersionMismatch } else { Error::NotFound })
+    if column(&row, TABLE, "deleted")? {
+        return Ok(());
+    }
+    // A value that was deleted while the statement waited counts as one of another version if the request names versions.
+    let is_conditional = *required != VersionMatch::Any || *excluded != VersionMatch::NONE;
+    let version = column::<Option<i64>>(&row, TABLE, "version")?.filter(|_| is_conditional);
+    Err(version.map_or(Error::NotFound, |version| Error::VersionMismatch(Some(version.into()))))
 }
