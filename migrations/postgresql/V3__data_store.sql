@@ -11,8 +11,9 @@ create table data_store (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     expires_at timestamptz,
-    constraint data_store_pkey primary key (user_id, key),
-    constraint data_store_user_fkey foreign key (user_id) references users (id) on delete cascade
+    -- No foreign key to users: its cascade would delete all values of a user in one statement. A write needs the user's row of
+    -- user_counters, which is deleted with the account.
+    constraint data_store_pkey primary key (user_id, key)
 );
 
 -- Finds expired values. It is partial because most values do not expire.

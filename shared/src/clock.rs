@@ -19,8 +19,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Measures durations for the log. It does not advance while an execution environment is frozen, so no decision may
-/// depend on it.
+/// Measures durations. It does not advance while an execution environment is frozen, so no decision may depend on it for which
+/// that time counts.
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {

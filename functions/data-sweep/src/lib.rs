@@ -1,5 +1,5 @@
 //! Removes all that has expired: values, sessions, counters of failed password checks, and unused networks. Also removes
-//! orphans. A schedule invokes this function; it has no route.
+//! the values of deleted users. A schedule invokes this function; it has no route.
 
 use serde::Serialize;
 use shared::App;
@@ -21,8 +21,7 @@ pub struct Report {
     pub removed: i64,
     /// Whether no expired values remain, except for those that were locked by a writer. If not, the next run continues.
     pub finished: bool,
-    /// Values of deleted users that were removed. Only Aurora DSQL has such values; on PostgreSQL, foreign keys
-    /// cascade.
+    /// Values of deleted users that were removed. A request to delete an account leaves those that take too long.
     #[serde(skip_serializing_if = "is_zero")]
     pub orphans: i64,
     /// Expired sessions that were removed. Each run examines some thousand.
@@ -54,7 +53,7 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let sign_in_failures = db::sweep::remove_outdated_failures(db, now).await?;
     let rate_limits = db::sweep::remove_full_buckets(db, now).await?;
     let known_networks = db::known_networks::remove_unused(db, now).await?;
-    let orphans = db::data::remove_orphans(db, now).await?;
+    let orphans = db::data::remove_values_of_deleted_users(db, now).await?;
     let mut report =
         Report { removed: 0, finished: false, orphans, sessions, sign_in_failures, rate_limits, known_networks };
     for _ in 0..MAX_STEPS {

@@ -6,11 +6,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::data::delete_all_of;
-use super::dialect::{Sql, sql};
+use super::data::delete_values_of;
 use super::rate_limits::{self, count_token, take_token};
 use super::sign_in::{VerifiedPassword, stored_cost};
-use super::{Database, Dialect, Effect, Parameters, column};
+use super::{Database, Effect, Parameters, column};
 use crate::auth::password_hash::PasswordHash;
 use crate::auth::rate_limit::RateLimit;
 use crate::db;
@@ -19,8 +18,8 @@ use crate::report;
 
 const TABLE: &str = "users";
 
-/// Maximum number of statements that delete the values of an account on DSQL. Each takes about 0.1 s.
-const MAX_STEPS: usize = 50;
+/// Time that a request spends on deleting the values of an account.
+const VALUES_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why an account was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -213,9 +212,8 @@ pub async fn update(
 /// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the
 /// verified password is no longer the stored one.
 ///
-/// On PostgreSQL this is one statement. DSQL limits the rows of a transaction, so there a first statement deletes the
-/// account and its sessions, which makes the values unreachable, and further ones delete the values. If they are
-/// interrupted, `data-sweep` deletes the rest.
+/// The first statement deletes all but the values, which are unreachable from then on, and further ones delete them in steps.
+/// Values that remain after [`VALUES_LIMIT`] are left to `data-sweep`.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -225,23 +223,11 @@ pub async fn delete(
     verified: &VerifiedPassword,
     now: SystemTime,
 ) -> Result<bool, db::Error> {
-    // On PostgreSQL, foreign keys cascade to the other tables. Writers of new keys lock the user's row of `user_counters`
-    // before that of `users`. The same order here avoids deadlocks with them.
-    const SQL: Sql = sql!(
-        "
+    // On PostgreSQL, the cascades of foreign keys also delete rows of which the statement does not know, because concurrent ones
+    // have inserted them. On DSQL, the statement fails and is repeated if it meets a concurrent one.
+    const SQL: &str = "
         with session as (
-            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3"
-        postgresql("
-        ), counters as (
-            select c.user_id from user_counters c join session on c.user_id = session.user_id for update of c
-        ), writers as (
-            select count(*) as waited_for from counters
-        ), deleted as (
-            delete from users u using session, writers
-            where u.id = session.user_id and u.password = $4 and writers.waited_for >= 0
-            returning u.id
-        ")
-        dsql("
+            select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), deleted as (
             delete from users u using session where u.id = session.user_id and u.password = $4
             returning u.id
@@ -249,12 +235,14 @@ pub async fn delete(
             delete from sessions s using deleted where s.user_id = deleted.id
         ), forgotten as (
             delete from known_networks k using deleted where k.user_id = deleted.id
-        ")
-        "), unlimited as (
+        ), uncounted as (
+            delete from user_counters c using deleted where c.user_id = deleted.id
+        ), unlimited as (
             delete from rate_limits r using deleted where r.subject in ($5, $6)
+        ), recorded as (
+            insert into deleted_users (user_id, deleted_at) select id, $3 from deleted
         )
-        select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
-    );
+        select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id";
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
@@ -263,15 +251,11 @@ pub async fn delete(
         (&rate_limits::failures_of_account(session.user), Type::TEXT),
         (&rate_limits::changes_of_account(session.user), Type::TEXT),
     ];
-    let row =
-        db.query_opt(Effect::Write, db.dialect().choose(SQL), parameters).await?.ok_or(db::Error::SessionEnded)?;
+    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
     let deleted = column(&row, TABLE, "deleted")?;
-    if deleted
-        && db.dialect() == Dialect::AuroraDsql
-        && let Err(error) = delete_all_of(db, session.user, MAX_STEPS).await
-    {
+    if deleted && let Err(error) = delete_values_of(db, session.user, VALUES_LIMIT).await {
         // Not an error of the request: the account is deleted, and a retry would find its session ended.
-        tracing::error!("values of a deleted account remain until data-sweep removes them: {}", report::chain(&error));
+        tracing::warn!("values of a deleted account remain until data-sweep removes them: {}", report::chain(&error));
     }
     Ok(deleted)
 }

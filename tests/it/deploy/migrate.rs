@@ -41,7 +41,6 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
         data_store created_at timestamp with time zone not null
         data_store data_store_pkey PRIMARY KEY (user_id, key)
-        data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         data_store expires_at timestamp with time zone
         data_store first_version bigint not null
         data_store key text C not null
@@ -49,6 +48,9 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         data_store user_id uuid not null
         data_store value text not null
         data_store version bigint not null
+        deleted_users deleted_at timestamp with time zone not null
+        deleted_users deleted_users_pkey PRIMARY KEY (user_id)
+        deleted_users user_id uuid not null
         known_networks known_networks_pkey PRIMARY KEY (user_id, network)
         known_networks known_networks_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         known_networks network text not null
@@ -122,7 +124,6 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
         - CREATE INDEX rate_limits_full_at ON public.rate_limits USING btree (full_at)
         - CREATE INDEX sign_in_failures_failed_at ON public.sign_in_failures USING btree (failed_at)
         - CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
-        - data_store data_store_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - data_store key text C not null
         - known_networks known_networks_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE

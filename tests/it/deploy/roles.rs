@@ -186,8 +186,9 @@ async fn a_role_reads_and_writes_only_what_its_functions_do() -> Outcome {
           select password from users
           delete from users
           select id from sessions
+          delete from sessions
           select subject from sign_in_failures
-          update user_counters set version = 1 where false
+          delete from data_store
         keyhold_reader:
           select id from sessions
           select value from data_store

@@ -1,9 +1,11 @@
 //! Tests of `GET`, `PATCH`, and `DELETE /api/account`, also with concurrent writes to the account.
 
+use std::time::{Duration, Instant};
+
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::scenarios::{assert_no_rows_remain, race_account_deletion};
+use crate::support::scenarios::{assert_no_rows_remain, race_account_deletion, sweep};
 use crate::support::{Client, Outcome, in_process, password};
 
 fn password_body(password: &str) -> String {
@@ -118,7 +120,7 @@ async fn deleting_an_account_removes_its_rows_and_frees_its_username_and_email_a
     let database = service.database.connect().await;
     let tables = "select table_name::text from information_schema.tables
         where table_schema = 'public'
-            and table_name not in ('refinery_schema_history', 'sign_in_failures', 'rate_limits')";
+            and table_name not in ('refinery_schema_history', 'sign_in_failures', 'rate_limits', 'deleted_users')";
     for row in database.query(tables, &[]).await? {
         let table: String = row.get(0);
         let count = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
@@ -126,9 +128,51 @@ async fn deleting_an_account_removes_its_rows_and_frees_its_username_and_email_a
     }
     let limits = database.query_one("select count(*) from rate_limits", &[]).await?;
     assert_eq!(limits.get::<_, i64>(0), 0, "the limits of the deleted account must be removed");
+    let deleted = database.query_one("select count(*) from deleted_users", &[]).await?;
+    assert_eq!(deleted.get::<_, i64>(0), 0, "no values of the deleted account remain");
     assert_eq!(bob.get("/api/data/key").await.value_text(), r#""value""#);
     let new = service.anonymous().sign_up("ada").await;
     assert_eq!(new.get("/api/data/key").await.outcome(), "404 KEY_NOT_FOUND");
+    Ok(())
+}
+
+/// A user may have more values than a slow database deletes within the time limit of a statement (5 s).
+#[tokio::test]
+async fn an_account_is_deleted_at_once_and_its_values_step_by_step() -> Outcome {
+    let service = in_process();
+    let (ada, bob) = (service.anonymous().sign_up("ada").await, service.anonymous().sign_up("bob").await);
+    ada.store("first", json!(1)).await;
+    bob.store("kept", json!(1)).await;
+    let database = service.database.connect().await;
+    database
+        .batch_execute(
+            "insert into data_store (user_id, key, value, version, first_version, created_at, updated_at)
+            select user_id, 'key-' || number, value, version, version, created_at, updated_at
+            from data_store, generate_series(1, 6000) as number where key = 'first';
+            create function slow() returns trigger language plpgsql as $$ begin
+                perform pg_sleep(0.001);
+                return old;
+            end $$;
+            create trigger slow before delete on data_store for each row execute function slow()",
+        )
+        .await?;
+    let started = Instant::now();
+    assert_eq!(ada.delete_with("/api/account", &password_body(password())).await.outcome(), "200");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    let remaining = async || -> Result<i64, tokio_postgres::Error> {
+        Ok(database.query_one("select count(*) from data_store", &[]).await?.get(0))
+    };
+    assert!(remaining().await? > 1000, "the request does not wait for all values");
+    assert_eq!(ada.get("/api/data/first").await.outcome(), "401 INVALID_TOKEN");
+    let again = service.anonymous().sign_up("ada").await;
+    assert_eq!(again.get("/api/data/first").await.outcome(), "404 KEY_NOT_FOUND", "another user");
+    assert_eq!(again.store("first", json!(2)).await.outcome(), "201");
+    assert!(sweep(&service).await?.orphans > 1000);
+    assert_eq!(remaining().await?, 2);
+    assert_eq!(database.query_one("select count(*) from deleted_users", &[]).await?.get::<_, i64>(0), 0);
+    assert_eq!(sweep(&service).await?.orphans, 0);
+    assert_eq!(again.get("/api/data/first").await.value_text(), "2");
+    assert_eq!(bob.get("/api/data/kept").await.value_text(), "1");
     Ok(())
 }
 

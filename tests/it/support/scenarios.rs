@@ -109,7 +109,7 @@ pub async fn race_account_deletion(service: &Arc<Service>) -> Outcome {
 /// Asserts that no accounts, sessions, or values are left.
 pub async fn assert_no_rows_remain(service: &Service) -> Outcome {
     let database = service.database.connect().await;
-    for table in ["users", "sessions", "data_store", "user_counters"] {
+    for table in ["users", "sessions", "data_store", "user_counters", "known_networks", "deleted_users"] {
         let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
         assert_eq!(row.get::<_, i64>(0), 0, "{table}");
     }

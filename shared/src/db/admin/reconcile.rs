@@ -416,7 +416,7 @@ fn role_names() -> Vec<&'static str> {
 
 /// Returns the names of all tables on which a role has privileges.
 fn table_names() -> Vec<&'static str> {
-    let tables: BTreeSet<_> = GRANTS.iter().flat_map(Grants::common).map(|privilege| privilege.table).collect();
+    let tables: BTreeSet<_> = GRANTS.iter().flat_map(Grants::all).map(|privilege| privilege.table).collect();
     tables.into_iter().collect()
 }
 
@@ -428,15 +428,11 @@ fn desired(dialect: Dialect, database: &str, schema: &str) -> BTreeSet<Entry> {
             let (grantee, verb, column) = (grants.role.name().to_owned(), verb.to_owned(), column.map(str::to_owned));
             desired.insert(Entry { grantee, object, verb, column });
         };
-        let additional = match dialect {
-            Dialect::PostgreSql => {
-                add(format!("database {database}"), "connect", None);
-                [].as_slice()
-            }
-            Dialect::AuroraDsql => grants.dsql,
-        };
+        if dialect == Dialect::PostgreSql {
+            add(format!("database {database}"), "connect", None);
+        }
         add(format!("schema {schema}"), "usage", None);
-        for Privilege { verb, table, columns } in grants.common().chain(additional) {
+        for Privilege { verb, table, columns } in grants.all() {
             match columns {
                 [] => add(format!("table {table}"), verb, None),
                 columns => columns.iter().for_each(|column| add(format!("table {table}"), verb, Some(column))),

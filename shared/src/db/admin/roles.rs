@@ -5,7 +5,8 @@
 //!
 //! - `on conflict` requires `select` on the columns that it compares.
 //! - `for update` requires `update` on at least one column.
-//! - The cascade of a foreign key runs as the owner of the tables and requires no privilege.
+//! - The cascade of a foreign key runs as the owner of the tables and requires no privilege. On Aurora DSQL there are none, so
+//!   statements delete dependent rows themselves.
 
 use crate::db::Role;
 
@@ -15,15 +16,13 @@ pub struct Grants {
     pub role: Role,
     /// Privileges that it has in common with other roles.
     pub groups: &'static [&'static [Privilege]],
-    /// Its own privileges on all kinds of server.
+    /// Its own privileges.
     pub privileges: &'static [Privilege],
-    /// Additional privileges on Aurora DSQL, which has no foreign keys, so that statements delete dependent rows.
-    pub dsql: &'static [Privilege],
 }
 
 impl Grants {
-    /// Returns the privileges on all kinds of server.
-    pub fn common(&self) -> impl Iterator<Item = &'static Privilege> {
+    /// Returns all privileges.
+    pub fn all(&self) -> impl Iterator<Item = &'static Privilege> {
         self.groups.iter().copied().flatten().chain(self.privileges)
     }
 }
@@ -98,7 +97,6 @@ pub const GRANTS: &[Grants] = &[
             insert("rate_limits"),
             update("rate_limits", &["full_at"]),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::SignIn,
@@ -114,7 +112,6 @@ pub const GRANTS: &[Grants] = &[
             insert("sessions"),
             delete("sessions"),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::Passwords,
@@ -126,7 +123,6 @@ pub const GRANTS: &[Grants] = &[
             insert("sessions"),
             delete("sessions"),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::Emails,
@@ -138,7 +134,6 @@ pub const GRANTS: &[Grants] = &[
             insert("sessions"),
             delete("sessions"),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::Refresh,
@@ -164,13 +159,11 @@ pub const GRANTS: &[Grants] = &[
             ),
             delete("sessions"),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::Sessions,
         groups: &[],
         privileges: &[select("sessions", &["user_id", "id", "expires_at", "family_digest"]), delete("sessions")],
-        dsql: &[],
     },
     Grants {
         role: Role::Profiles,
@@ -180,13 +173,11 @@ pub const GRANTS: &[Grants] = &[
             update("users", &["full_name", "age", "gender"]),
             select("sessions", SESSION),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::Accounts,
         groups: &[],
         privileges: &[select("users", ACCOUNT), select("sessions", SESSION_INFO)],
-        dsql: &[],
     },
     Grants {
         role: Role::Eraser,
@@ -195,25 +186,19 @@ pub const GRANTS: &[Grants] = &[
             select("users", CREDENTIALS),
             delete("users"),
             select("sessions", SESSION),
-            select("user_counters", &["user_id"]),
-            // For `for update`.
-            update("user_counters", &["version"]),
-        ],
-        dsql: &[
             delete("sessions"),
             select("known_networks", &["user_id"]),
             delete("known_networks"),
-            select("data_store", &["user_id", "key", "value"]),
-            delete("data_store"),
+            select("user_counters", &["user_id"]),
             delete("user_counters"),
+            insert("deleted_users"),
+            select("deleted_users", &["user_id"]),
+            delete("deleted_users"),
+            select("data_store", &["user_id", "key"]),
+            delete("data_store"),
         ],
     },
-    Grants {
-        role: Role::Reader,
-        groups: &[],
-        privileges: &[select("sessions", SESSION), select("data_store", &[])],
-        dsql: &[],
-    },
+    Grants { role: Role::Reader, groups: &[], privileges: &[select("sessions", SESSION), select("data_store", &[])] },
     Grants {
         role: Role::Exporter,
         groups: &[],
@@ -223,7 +208,6 @@ pub const GRANTS: &[Grants] = &[
             select("known_networks", &[]),
             select("data_store", &[]),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::Writer,
@@ -237,7 +221,6 @@ pub const GRANTS: &[Grants] = &[
             select("user_counters", &[]),
             update("user_counters", &["version", "keys", "bytes", "keys_allowed", "bytes_allowed"]),
         ],
-        dsql: &[],
     },
     Grants {
         role: Role::Sweeper,
@@ -263,8 +246,9 @@ pub const GRANTS: &[Grants] = &[
             delete("rate_limits"),
             select("known_networks", &[]),
             delete("known_networks"),
+            select("deleted_users", &[]),
+            delete("deleted_users"),
         ],
-        dsql: &[select("users", &["id"]), delete("user_counters")],
     },
-    Grants { role: Role::Monitor, groups: &[], privileges: &[], dsql: &[] },
+    Grants { role: Role::Monitor, groups: &[], privileges: &[] },
 ];

@@ -5,11 +5,11 @@
 //! All statements lock the rows of a user in this order: `data_store` by key, then `user_counters`, whose lock serializes the
 //! writers of a user. A write that finds no row under its key inserts one without `on conflict`. If another one has
 //! inserted it since, the statement fails, changes nothing, and is repeated.
-//! The deletion of an account locks the counters first. A write that it meets in a deadlock is repeated.
+//! The deletion of an account deletes the counters, so a write that has waited for them finds none and stores nothing.
 //! The purge of all users skips locked rows.
 
 mod batch;
-mod orphans;
+mod deleted_users;
 mod purge;
 mod read;
 mod write;
@@ -17,8 +17,8 @@ mod write;
 use tokio_postgres::Row;
 
 pub use self::batch::{BatchError, BatchResult, batch};
-pub(super) use self::orphans::delete_all_of;
-pub use self::orphans::remove_orphans;
+pub(super) use self::deleted_users::delete_values_of;
+pub use self::deleted_users::remove_values_of_deleted_users;
 pub use self::purge::purge_expired;
 pub use self::read::{Lookup, PAGE_BYTES, Page, PageRequest, find, list};
 pub use self::write::{NewEntry, Written, delete, write};
