@@ -24,8 +24,9 @@ use super::{Credentials, tls};
 use crate::clock::Stopwatch;
 use crate::telemetry::{spans, stats};
 
-/// Maximum time for the peer to acknowledge data. The kernel's default is some 15 minutes.
-const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time for the peer to acknowledge data. A busy server acknowledges a statement at once, so this notices a dead path long
+/// before the limit of the statement. The kernel's default is some 15 minutes.
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(2);
 /// Idle time before the first TCP keepalive.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 /// The log message for a server that is not the writer.

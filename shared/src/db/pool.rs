@@ -26,8 +26,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum time to cancel a statement that took too long.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Idle time after which a connection may be stale: a frozen environment does not notice that its socket dies.
+/// Idle time after which a connection may be stale: a frozen environment does not notice that its socket dies. A write then costs
+/// one more round trip, a probe.
 const STALE_AFTER: Duration = Duration::from_secs(10);
+/// The same for a read, which is repeated instead of probed. Without an idle time, a server that is slow under load would get each
+/// read twice.
+const STALE_AFTER_FOR_READS: Duration = Duration::from_secs(1);
 /// Maximum time for the first response on a connection that may be stale.
 const STALE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum time for the response to a readiness check.
@@ -182,11 +186,12 @@ impl Database {
         let mut lost_connections = 0;
         let mut lost_statements = 0;
         loop {
-            let stale = self.may_be_stale() && lost_connections == 0;
+            let may_be_stale = |after| lost_connections == 0 && self.idle_time() > after;
             let (probe, time_limit) = match effect {
                 // Repeating a read is harmless, so it needs no probe.
-                Effect::Read if stale => (false, STALE_TIMEOUT),
-                _ => (stale, STATEMENT_TIMEOUT),
+                Effect::Read if may_be_stale(STALE_AFTER_FOR_READS) => (false, STALE_TIMEOUT),
+                Effect::Read => (false, STATEMENT_TIMEOUT),
+                Effect::Write => (may_be_stale(STALE_AFTER), STATEMENT_TIMEOUT),
             };
             let client = self.connection(probe).await?;
             match self.attempt(client, work, effect, time_limit).await {
@@ -323,9 +328,9 @@ impl Database {
         self.last_response_at.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    fn may_be_stale(&self) -> bool {
-        let idle_ms = self.now_ms().abs_diff(self.last_response_at.load(Ordering::Relaxed));
-        u128::from(idle_ms) > STALE_AFTER.as_millis()
+    /// Returns the time since the last response.
+    fn idle_time(&self) -> Duration {
+        Duration::from_millis(self.now_ms().abs_diff(self.last_response_at.load(Ordering::Relaxed)))
     }
 
     fn now_ms(&self) -> u64 {

@@ -89,9 +89,13 @@ async fn dead_connections_are_detected_quickly_after_a_freeze() {
     let service = Service::new(database.through(proxy.port()), settings());
     let ada = service.anonymous().sign_up("ada").await;
     assert_eq!(ada.store("key", json!(1)).await.status, 201);
-    for (what, key) in [("a read", None), ("a write", Some("other")), ("another read", None)] {
+    for (what, key, pause) in [
+        ("a read", None, Duration::from_mins(10)),
+        ("a write", Some("other"), Duration::from_mins(10)),
+        ("a read soon after", None, Duration::from_millis(1100)),
+    ] {
         proxy.cut();
-        service.clock.advance(Duration::from_mins(10));
+        service.clock.advance(pause);
         let started = Instant::now();
         let response = match key {
             None => ada.get("/api/data/key").await,
