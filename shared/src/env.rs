@@ -2,7 +2,11 @@
 //! function with a message that says what to change.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 /// A variable that is missing or has a wrong value.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,16 @@ pub enum EnvError {
         /// The present value.
         given: String,
     },
+    /// A variable does not name a file with certificates.
+    #[error("{name} must be the path of a PEM file with certificates, not {path:?}: {reason}")]
+    Certificates {
+        /// The variable.
+        name: &'static str,
+        /// The path.
+        path: String,
+        /// Why the file has no certificates.
+        reason: String,
+    },
 }
 
 /// Returns the text of a variable. An empty one counts as not set.
@@ -39,6 +53,39 @@ pub fn optional(name: &str) -> Option<String> {
 /// `Missing`, with `advice`.
 pub fn required(name: &'static str, advice: &'static str) -> Result<String, EnvError> {
     optional(name).ok_or(EnvError::Missing { name, advice })
+}
+
+/// Reads the name or the address of a host.
+///
+/// # Errors
+/// `Invalid`, if the variable has other parts of a URL.
+pub fn host(name: &'static str) -> Result<Option<String>, EnvError> {
+    let Some(given) = optional(name) else {
+        return Ok(None);
+    };
+    let is_address = given.parse::<IpAddr>().is_ok();
+    // A path is that of a Unix socket.
+    if is_address || given.starts_with('/') || !given.contains([':', '/', '@', '?', ' ']) {
+        return Ok(Some(given));
+    }
+    Err(EnvError::Invalid { name, expected: "a host name or an address without scheme and port".to_owned(), given })
+}
+
+/// Reads the certificates of the PEM file that a variable names.
+///
+/// # Errors
+/// `Certificates`, if the file cannot be read, or if it has none or a malformed one.
+pub fn certificates(name: &'static str) -> Result<Option<Vec<CertificateDer<'static>>>, EnvError> {
+    let Some(path) = optional(name) else {
+        return Ok(None);
+    };
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect);
+    let reason = match read {
+        Ok(certificates) if certificates.is_empty() => "it has none".to_owned(),
+        Ok(certificates) => return Ok(Some(certificates)),
+        Err(error) => error.to_string(),
+    };
+    Err(EnvError::Certificates { name, path, reason })
 }
 
 /// Reads one of several words; the first is the default.

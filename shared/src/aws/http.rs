@@ -23,8 +23,7 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor};
+use rustls_pki_types::{ServerName, TrustAnchor};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -50,10 +49,18 @@ impl Client {
     /// because reading the system's certificate store would take 5 ms at every start.
     ///
     /// # Errors
-    /// `AWS_CA_BUNDLE` cannot be read.
+    /// `AWS_CA_BUNDLE` has no certificates, or an invalid one.
     pub(super) fn new() -> Result<Self, BoxError> {
-        let roots = match env::optional("AWS_CA_BUNDLE") {
-            Some(path) => read_roots(&path).map_err(|error| format!("AWS_CA_BUNDLE {path} cannot be read: {error}"))?,
+        let roots = match env::certificates("AWS_CA_BUNDLE")? {
+            Some(certificates) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates {
+                    roots
+                        .add(certificate)
+                        .map_err(|error| format!("AWS_CA_BUNDLE has an invalid certificate: {error}"))?;
+                }
+                roots
+            }
             None => RootCertStore { roots: AMAZON_ROOTS.to_vec() },
         };
         let provider = Arc::new(ring::default_provider());
@@ -83,14 +90,6 @@ impl Client {
         };
         exchange(stream, request).await.map_err(ConnectorError::io)
     }
-}
-
-fn read_roots(path: &str) -> Result<RootCertStore, BoxError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path)? {
-        roots.add(certificate?)?;
-    }
-    Ok(roots)
 }
 
 impl HttpConnector for Client {

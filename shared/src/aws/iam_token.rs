@@ -51,7 +51,10 @@ impl IamAuth {
     pub(crate) fn from_env(service: IamService) -> Result<Self, EnvError> {
         Ok(Self {
             service,
-            host: env::required("DATABASE_HOST", "set it to the database's own address, which DATABASE_AUTH signs")?,
+            host: env::host("DATABASE_HOST")?.ok_or(EnvError::Missing {
+                name: "DATABASE_HOST",
+                advice: "set it to the database's own address, which DATABASE_AUTH signs",
+            })?,
             port: env::integer("DATABASE_PORT", 1, u16::MAX, 5432)?,
             database: env::optional("DATABASE_NAME").unwrap_or_else(|| "postgres".to_owned()),
             user: env::required(

@@ -4,7 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket};
-use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
+use super::Credentials;
 use super::dialect::{DSQL_SCHEMA, Dialect};
 use super::statement::PreparationState;
-use super::{Credentials, tls};
+use super::tls::Tls;
 use crate::clock::Stopwatch;
 use crate::telemetry::{spans, stats};
 
@@ -32,13 +32,10 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 /// The log message for a server that is not the writer.
 const READ_ONLY: &str = "the database server is a replica or read-only, so the connection was closed: DATABASE_HOST must lead to the writer";
 
-/// The TLS configuration, made for the first connection that uses TLS.
-pub(super) type Tls = Arc<OnceLock<MakeRustlsConnect>>;
-
 /// The connector of the pool.
 pub(super) struct Connector {
     credentials: Arc<dyn Credentials>,
-    tls: Tls,
+    tls: Arc<Tls>,
     preparation: Arc<PreparationState>,
 }
 
@@ -62,7 +59,7 @@ impl Connect for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(credentials: Arc<dyn Credentials>, tls: Tls, preparation: Arc<PreparationState>) -> Self {
+    pub(super) fn new(credentials: Arc<dyn Credentials>, tls: Arc<Tls>, preparation: Arc<PreparationState>) -> Self {
         Self { credentials, tls, preparation }
     }
 
@@ -88,7 +85,7 @@ impl Connector {
             open(&config, NoTls).await?
         } else {
             config.ssl_mode(SslMode::Require);
-            open(&config, self.tls.get_or_init(tls::verifying_connector).clone()).await?
+            open(&config, self.tls.connector()).await?
         };
         if self.credentials.dialect() == Dialect::AuroraDsql {
             // DSQL has no role settings, and it is undocumented whether it accepts a search path in the startup
@@ -150,8 +147,8 @@ pub(super) fn cancel<'a>(
 ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
     let token = client.cancel_token();
     Box::pin(async move {
-        match tls.get() {
-            Some(tls) => token.cancel_query(tls.clone()).await,
+        match tls.used_connector() {
+            Some(tls) => token.cancel_query(tls).await,
             None => token.cancel_query(NoTls).await,
         }
     })

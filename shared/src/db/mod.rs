@@ -30,6 +30,7 @@ pub use self::dialect::Dialect;
 pub use self::pool::{Database, PoolSettings, ping};
 pub use self::role::Role;
 pub use self::statement::Preparation;
+pub use self::tls::Tls;
 use crate::report::BoxError;
 
 /// Why a statement has no result. The modules below translate violations of named constraints.

@@ -13,8 +13,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, Row};
 use tracing::Instrument;
 
-use super::connector::{Connector, Tls, cancel};
+use super::connector::{Connector, cancel};
 use super::statement::{Connection, Preparation, PreparationState, Statement, Work, is_outdated, is_unknown};
+use super::tls::Tls;
 use super::{Credentials, Dialect, Effect, Error, Parameters, column, is_conflict, rejected};
 use crate::clock::{Clock, Stopwatch};
 use crate::report::{self, BoxError};
@@ -47,12 +48,14 @@ const FIRST_PAUSE_ON_DSQL: Duration = Duration::from_millis(8);
 const LONGEST_PAUSE_ON_DSQL: Duration = Duration::from_millis(256);
 
 /// The settings of the pool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct PoolSettings {
     /// Number of connections: the number of requests that the process serves at a time.
     pub connections: usize,
     /// Whether statements are prepared.
     pub preparation: Preparation,
+    /// The roots that certificates of servers are verified by.
+    pub tls: Arc<Tls>,
 }
 
 /// A pool of connections to one database, one for each concurrent request of the process.
@@ -60,7 +63,7 @@ pub struct Database {
     pool: Pool,
     dialect: Dialect,
     clock: Arc<dyn Clock>,
-    tls: Tls,
+    tls: Arc<Tls>,
     preparation: Arc<PreparationState>,
     /// Time of the last response in milliseconds since 1970. A monotonic clock would not advance while Lambda freezes
     /// the environment.
@@ -106,10 +109,9 @@ enum Attempt<T> {
 
 impl Database {
     pub(crate) fn new(credentials: Arc<dyn Credentials>, clock: Arc<dyn Clock>, settings: PoolSettings) -> Self {
-        let PoolSettings { connections, preparation } = settings;
+        let PoolSettings { connections, preparation, tls } = settings;
         let dialect = credentials.dialect();
         let preparation = Arc::new(PreparationState::new(preparation, dialect));
-        let tls = Tls::default();
         let manager = Manager::from_connect(
             Config::new(),
             Connector::new(credentials, Arc::clone(&tls), Arc::clone(&preparation)),

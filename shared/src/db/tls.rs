@@ -3,40 +3,61 @@
 //! The trusted root certificates are those of Amazon RDS and of AWS's public endpoints. `build.rs` compiles them in,
 //! because reading the system's certificate store would take 5 ms at every start. `DATABASE_CA_FILE` replaces them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use rustls_pki_types::TrustAnchor;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{env, report};
+use crate::env::{self, EnvError};
 
 include!(concat!(env!("OUT_DIR"), "/database_roots.rs"));
 
-/// Makes a connector that verifies the server.
-pub(super) fn verifying_connector() -> MakeRustlsConnect {
-    let roots = match env::optional("DATABASE_CA_FILE") {
-        Some(path) => read_roots(&path),
-        None => RootCertStore { roots: DATABASE_ROOTS.to_vec() },
-    };
-    let provider = Arc::new(ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // `ring` supports the default versions.
-    let builder = versions.unwrap_or_else(|error| unreachable!("{error}"));
-    MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth())
+/// The TLS configuration. It is made for the first connection that uses TLS.
+#[derive(Default)]
+pub struct Tls {
+    /// The trusted roots, unless they are those of AWS.
+    roots: Option<RootCertStore>,
+    connector: OnceLock<MakeRustlsConnect>,
 }
 
-/// Reads the root certificates of a PEM file. If the file is unreadable, logs the reason and returns none, so that
-/// every connection fails.
-fn read_roots(path: &str) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    match CertificateDer::pem_file_iter(path) {
-        Ok(certificates) => {
-            roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+impl Tls {
+    /// Reads `DATABASE_CA_FILE`.
+    ///
+    /// # Errors
+    /// The file has no certificates, or one that is not a root certificate.
+    pub fn from_env() -> Result<Self, EnvError> {
+        const NAME: &str = "DATABASE_CA_FILE";
+        let Some(certificates) = env::certificates(NAME)? else {
+            return Ok(Self::default());
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots.add(certificate).map_err(|error| EnvError::Certificates {
+                name: NAME,
+                path: env::optional(NAME).unwrap_or_default(),
+                reason: error.to_string(),
+            })?;
         }
-        Err(error) => tracing::error!(path, "DATABASE_CA_FILE cannot be read: {}", report::chain(&error)),
+        Ok(Self { roots: Some(roots), connector: OnceLock::new() })
     }
-    roots
+
+    /// Returns a connector that verifies the server.
+    pub(super) fn connector(&self) -> MakeRustlsConnect {
+        let make = || {
+            let roots = self.roots.clone().unwrap_or_else(|| RootCertStore { roots: DATABASE_ROOTS.to_vec() });
+            let provider = Arc::new(ring::default_provider());
+            let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+            // `ring` supports the default versions.
+            let builder = versions.unwrap_or_else(|error| unreachable!("{error}"));
+            MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth())
+        };
+        self.connector.get_or_init(make).clone()
+    }
+
+    /// Returns the connector if a connection has used it.
+    pub(super) fn used_connector(&self) -> Option<MakeRustlsConnect> {
+        self.connector.get().cloned()
+    }
 }

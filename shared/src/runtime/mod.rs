@@ -26,7 +26,7 @@ pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
 use crate::auth::verifying_keys::VerifyingKeys;
 use crate::clock::{Stopwatch, SystemClock};
-use crate::db::{Database, PoolSettings, Preparation};
+use crate::db::{Database, PoolSettings, Preparation, Tls};
 use crate::env::{self, EnvError};
 use crate::error::ApiError;
 use crate::http::{Payload, Reply, Request, Route};
@@ -56,7 +56,11 @@ impl<K: Keys> Context for App<K> {
     /// Also opens a database connection. If the database is unavailable, the start succeeds nevertheless.
     async fn start() -> Result<Self, BoxError> {
         let settings = Settings::from_env()?;
-        let pool = PoolSettings { connections: max_concurrency()?, preparation: Preparation::from_env()? };
+        let pool = PoolSettings {
+            connections: max_concurrency()?,
+            preparation: Preparation::from_env()?,
+            tls: Arc::new(Tls::from_env()?),
+        };
         let clock = Arc::new(SystemClock);
         let secrets = Unfetched::from_env::<K>(clock.clone())?;
         let Some(credentials) = secrets.credentials()? else {

@@ -24,6 +24,7 @@
 //! and one request in 30 s waits for an attempt, for at most 5 s.
 
 mod cache;
+mod database_url;
 pub mod rotation;
 mod source;
 
@@ -120,10 +121,16 @@ pub enum SecretsError {
     /// `DATABASE_URL` is not an address. The parser's own message can quote a part of the password.
     #[error(
         "DATABASE_URL is not a database address such as postgres://user:password@host:5432/name. Percent-encode special \
-         characters of the password, such as %3F for ?. sslmode may be disable, prefer, or require: the certificate is \
-         always verified, so remove sslrootcert and other values of sslmode, and the options of other clients"
+         characters of the password, such as %3F for ?. sslmode may be disable, prefer, require, verify-ca, or verify-full. \
+         Remove the options of other clients"
     )]
     DatabaseUrl,
+    /// `DATABASE_URL` has an option of another client.
+    #[error(
+        "DATABASE_URL has the option {0}, which this service does not have. Remove it. The certificate is always verified, by the \
+         roots of AWS or those in DATABASE_CA_FILE; statements are prepared unless DATABASE_PREPARE says otherwise"
+    )]
+    DatabaseUrlOption(&'static str),
     /// The secret of the database is malformed. The parser's own message would quote it.
     #[error(
         r#"the secret of DATABASE_SECRET_ARN must be {{"username":"…","password":"…"}}, optionally with host, port, and dbname: check line {line}, column {column}"#

@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use zeroize::Zeroizing;
 
-use super::{KeySource, SecretsError, secrets_manager};
+use super::{KeySource, SecretsError, database_url, secrets_manager};
 use crate::aws::AwsCredentials;
 use crate::aws::iam_token::{IamAuth, IamService};
 use crate::db::Dialect;
@@ -132,7 +132,7 @@ impl Sources {
         let config = match &self.database {
             // A function without a database never connects.
             None => Config::new(),
-            Some(SecretSource::Environment(url)) => url.trim().parse().map_err(|_| SecretsError::DatabaseUrl)?,
+            Some(SecretSource::Environment(url)) => database_url::parse(url)?,
             Some(SecretSource::Iam(auth)) => return Ok(Some(DatabaseAccess::Iam(Arc::clone(auth)))),
             Some(SecretSource::SecretsManager(_)) => return Ok(None),
         };
@@ -246,7 +246,7 @@ struct DatabaseSecret {
 fn parse_database_secret(text: &str) -> Result<Config, SecretsError> {
     let secret: DatabaseSecret = serde_json::from_str(text)
         .map_err(|error| SecretsError::DatabaseSecret { line: error.line(), column: error.column() })?;
-    let host = env::optional("DATABASE_HOST").or(secret.host).ok_or(EnvError::Missing {
+    let host = env::host("DATABASE_HOST")?.or(secret.host).ok_or(EnvError::Missing {
         name: "DATABASE_HOST",
         advice: "set it to the address of the database, which its secret does not contain",
     })?;

@@ -29,10 +29,10 @@ static JSON: OnceLock<bool> = OnceLock::new();
 /// this crate, except for those of requests, which contain the metrics.
 ///
 /// # Errors
-/// A level is unknown. The log is set up nevertheless, so that the error can be logged.
+/// A level or the format is unknown, or the namespace of the metrics is invalid. The log is set up nevertheless, so that the error can be logged.
 pub fn init() -> Result<(), EnvError> {
-    let level = level();
-    let json = env::optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+    let (level, format) = (level(), env::choice("AWS_LAMBDA_LOG_FORMAT", &[("Text", false), ("JSON", true)]));
+    let json = *format.as_ref().unwrap_or(&true);
     let _ = JSON.set(json);
     let log = Log { level: *level.as_ref().unwrap_or(&LevelFilter::INFO), json };
     #[cfg(feature = "otlp")]
@@ -47,7 +47,10 @@ pub fn init() -> Result<(), EnvError> {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
     }));
-    level.map(|_| ())
+    level.and(format)?;
+    #[cfg(feature = "otlp")]
+    otlp::endpoint()?;
+    request_line::check_namespace()
 }
 
 /// Reads the level.

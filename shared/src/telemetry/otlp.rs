@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use lambda_http::http::{Request, Response};
+use lambda_http::http::{Request, Response, Uri};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue};
@@ -35,7 +35,7 @@ use tracing_subscriber::{Layer as _, Registry};
 use super::SPAN_TARGET;
 use super::log::Log;
 use super::xray::{member, trace_id};
-use crate::env;
+use crate::env::{self, EnvError};
 use crate::report::{self, BoxError};
 
 /// Maximum time to send the spans of a request, connecting included. The caller already has the response, but the
@@ -72,9 +72,7 @@ pub(super) fn init(log: Log) -> Result<(), BoxError> {
 
 /// Starts the export if the environment names an endpoint. Later calls keep the first exporter.
 fn start() -> Result<Option<SdkTracerProvider>, BoxError> {
-    // The exporter reads these variables too, but without them it would connect to a collector on this machine.
-    let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    let Some(endpoint) = endpoints.into_iter().find_map(env::optional) else {
+    let Some(endpoint) = endpoint()? else {
         return Ok(None);
     };
     // No retries: they would delay the next request.
@@ -96,6 +94,25 @@ fn start() -> Result<Option<SdkTracerProvider>, BoxError> {
         .build();
     let _ = EXPORT.set(Export { ended, exporter });
     Ok(Some(provider))
+}
+
+/// Reads the address of the collector. The exporter reads the variables too, but without them it would connect to a collector on
+/// this machine.
+///
+/// # Errors
+/// `Invalid`, if it is not the address of an HTTP server.
+pub(super) fn endpoint() -> Result<Option<String>, EnvError> {
+    for name in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        if let Some(given) = env::optional(name) {
+            let scheme = given.parse::<Uri>().ok().and_then(|uri| uri.scheme_str().map(str::to_owned));
+            if matches!(scheme.as_deref(), Some("http" | "https")) {
+                return Ok(Some(given));
+            }
+            let expected = "an address such as http://localhost:4318".to_owned();
+            return Err(EnvError::Invalid { name, expected, given });
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the attributes of all spans. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override them.

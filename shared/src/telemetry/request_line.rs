@@ -14,7 +14,7 @@ use super::log;
 use super::stats::{self, Outcome, RequestInfo, RequestStats};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::{Session, SessionId, UserId, rfc3339};
-use crate::env;
+use crate::env::{self, EnvError};
 
 /// The namespace of the metrics in CloudWatch, unless `METRICS_NAMESPACE` sets another one.
 const NAMESPACE: &str = "Keyhold";
@@ -23,6 +23,23 @@ const NAMESPACE: &str = "Keyhold";
 fn namespace() -> &'static str {
     static CHOSEN: OnceLock<String> = OnceLock::new();
     CHOSEN.get_or_init(|| env::optional("METRICS_NAMESPACE").unwrap_or_else(|| NAMESPACE.to_owned()))
+}
+
+/// Checks `METRICS_NAMESPACE`: CloudWatch drops metrics with an invalid one
+/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>).
+///
+/// # Errors
+/// `Invalid`.
+pub(super) fn check_namespace() -> Result<(), EnvError> {
+    let given = namespace();
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || " .-_/#:".contains(c);
+    let is_valid =
+        given.len() <= 255 && given.chars().all(is_allowed) && !given.starts_with(':') && !given.starts_with("AWS/");
+    is_valid.then_some(()).ok_or_else(|| EnvError::Invalid {
+        name: "METRICS_NAMESPACE",
+        expected: "1 to 255 of A-Z a-z 0-9 . - _ / # : and spaces, and not start with : or AWS/".to_owned(),
+        given: given.to_owned(),
+    })
 }
 
 /// The metrics of every request. To add one, see `shared/README.md`.

@@ -114,7 +114,7 @@ pub fn in_process() -> Arc<Service> {
 
 /// Returns the settings of a pool as functions have them.
 pub fn pool(connections: usize) -> PoolSettings {
-    PoolSettings { connections, preparation: Preparation::Auto }
+    PoolSettings { connections, preparation: Preparation::Auto, tls: Arc::default() }
 }
 
 impl Service {
