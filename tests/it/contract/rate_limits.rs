@@ -1,17 +1,9 @@
 //! Tests of the limits for each network and each account.
 
-use std::sync::Arc;
-
 use serde_json::json;
-use shared::settings::{Limits, Settings};
 
-use super::throttling::{OTHER_ADDRESS, guess, seconds};
-use crate::support::{Service, database, in_process, password, race, registration, settings};
-
-/// The service with limits for each network.
-pub(super) fn limited(failed_sign_ins: u32, registrations: u32) -> Arc<Service> {
-    Service::new(database(), Settings { limits: Limits { failed_sign_ins, registrations }, ..settings() })
-}
+use crate::support::guesses::{OTHER_ADDRESS, guess, limited, seconds};
+use crate::support::{in_process, password, race, registration};
 
 #[tokio::test]
 async fn a_network_that_guesses_over_many_names_is_throttled_whatever_the_name() {

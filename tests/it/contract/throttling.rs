@@ -1,38 +1,16 @@
 //! Tests of the throttling of password guesses, at sign-in and at re-authentication.
 
-use std::time::Duration;
-
 use expect_test::expect;
 use serde_json::json;
 
-use super::rate_limits::limited;
+use crate::support::guesses::{OTHER_ADDRESS, address, guess, limited, seconds};
 use crate::support::scenarios::sweep;
 use crate::support::{Client, Outcome, in_process, password, race, registration};
-
-/// An address from which the user has not signed in.
-pub(super) const OTHER_ADDRESS: &str = "198.51.100.7";
-
-/// An address of a network of its own.
-fn address(number: u32) -> String {
-    format!("203.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255)
-}
-
-pub(super) async fn guess(client: &Client, name: &str) -> String {
-    let response = client.token_for(name, "a wrong guess").await;
-    match response.header("retry-after") {
-        Some(seconds) => format!("{}, {seconds} s", response.outcome()),
-        None => response.outcome(),
-    }
-}
 
 async fn guess_until_throttled(client: &Client, name: &str) {
     for _ in 0..5 {
         assert_eq!(guess(client, name).await, "401 INVALID_CREDENTIALS");
     }
-}
-
-pub(super) fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ fn test_modules_import_from_support_only() -> Outcome {
     let mut imports = 0;
     for file in rust_files(&folder)?.iter().filter(|file| !file.starts_with("support")) {
         for line in fs::read_to_string(folder.join(file))?.lines().map(str::trim_start) {
+            let beside = line.starts_with("use super::") && !line.starts_with("use super::*");
+            assert!(!beside, "{}: `{line}`: move the shared items to support/", file.display());
             let Some(path) = line.strip_prefix("use crate::") else { continue };
             imports += 1;
             assert!(path.starts_with("support::"), "{}: `{line}`: move the shared items to support/", file.display());

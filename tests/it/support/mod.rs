@@ -9,6 +9,7 @@ mod fake_dsql;
 pub mod fake_secrets_manager;
 mod forged;
 mod gateway;
+pub mod guesses;
 pub mod http_server;
 mod http_service;
 mod keys;
