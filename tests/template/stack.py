@@ -117,6 +117,8 @@ class Stack:
             case "Fn::Equals":
                 left, right = (self._text(part) for part in value)
                 return left == right
+            case "Fn::Contains":
+                return self._text(value[1]) in value[0]
             case "Fn::Not":
                 return not self._condition(value[0])
             case "Fn::And":

@@ -168,10 +168,11 @@ def test_a_function_has_exactly_the_permissions_that_its_code_needs(stack, deplo
         database = database_of(deployment)
         match variables["DATABASE_AUTH"]:
             case "iam":
-                ids = {"aurora-proxy": "prx-1", "existing-iam": "db-ABC123"}
-                resource_id = ids.get(database, "«DatabaseCluster.DBClusterResourceId»")
-                arn = f"arn:aws:rds-db:eu-central-1:123456789012:dbuser:{resource_id}/{needs.role}"
-                expected["rds-db:connect"] = {arn}
+                cluster = "«DatabaseCluster.DBClusterResourceId»"
+                # Versions that are older than the proxy connect to the cluster itself.
+                ids = {"aurora-proxy": {cluster, "prx-1"}, "existing-iam": {"db-ABC123"}}.get(database, {cluster})
+                arn = "arn:aws:rds-db:eu-central-1:123456789012:dbuser:"
+                expected["rds-db:connect"] = {f"{arn}{resource_id}/{needs.role}" for resource_id in ids}
             case "dsql":
                 expected["dsql:DbConnect"] = {"«DsqlCluster.ResourceArn»"}
             case "":
@@ -546,8 +547,49 @@ def test_functions_can_reach_only_the_database_and_secrets_manager():
     migrate = {("Migrate", "Database", "5432"), ("Migrate", "Endpoint", "443")}
     elsewhere = {("Migrate", "0.0.0.0/0", "443"), ("Database", "127.0.0.1/32", "443"), ("Endpoint", "127.0.0.1/32", "443")}
     assert flows(Stack()) == (inner | migrate | elsewhere, inner | migrate)
-    inner = {("Function", "Proxy", "5432"), ("Proxy", "Database", "5432"), ("Function", "Endpoint", "443")}
-    assert flows(Stack(RdsProxy="true")) == (inner | migrate | elsewhere, inner | migrate)
+    # Also to the database itself, to which versions connect that are older than the proxy.
+    inner |= {("Function", "Proxy", "5432"), ("Proxy", "Database", "5432")}
+    for proxy in ["true", "unused"]:
+        assert flows(Stack(RdsProxy=proxy)) == (inner | migrate | elsewhere, inner | migrate)
+
+
+def test_a_proxy_is_used_only_after_it_has_targets_and_not_in_the_deployment_before_its_removal():
+    def host(stack):
+        return stack.text(stack.functions()["DataGetFunction"]["Environment"]["Variables"]["DATABASE_HOST"])
+
+    assert host(Stack(RdsProxy="true")) == "«DatabaseProxy.Endpoint»"
+    for proxy in ["unused", "false"]:
+        assert host(Stack(RdsProxy=proxy)) == "«DatabaseCluster.Endpoint.Address»"
+    for proxy in ["true", "unused"]:
+        stack = Stack(RdsProxy=proxy)
+        assert "DatabaseProxyTargets" in stack.resources
+        (migration,) = stack.of_type("Custom::Migration").values()
+        assert {"Ref": "DatabaseProxyTargets"} in migration["Network"], "functions wait for the migration"
+
+
+def test_the_regions_with_compiled_in_roots_are_documented_and_checked(monkeypatch):
+    roots = set(re.findall(r"CN=Amazon RDS ([a-z]+-[a-z]+-\d) Root", (ROOT / "shared/roots/rds.pem").read_text()))
+    rule = source()["Rules"]["TheRootsOfTheRegionAreKnown"]["Assertions"][0]["Assert"]["Fn::Contains"][0]
+    deploy = (ROOT / "docs/deploy.md").read_text()
+    section = deploy[deploy.index("## Regions") : deploy.index("## Sign-in to the database")]
+    documented = set(re.findall(r"`([a-z]+-[a-z]+-\d)`", section))
+    assert len(roots) > 20 and roots == set(rule) == documented
+    monkeypatch.setitem(PSEUDO, "AWS::Region", "mx-central-1")
+    (violated,) = Stack().violated_rules()
+    assert "DatabaseCaLayer" in violated
+    layer = "arn:aws:lambda:mx-central-1:123456789012:layer:keyhold-database-ca:1"
+    assert not Stack(DatabaseCaLayer=layer).violated_rules() and not Stack(Database="dsql").violated_rules()
+    variables = Stack(DatabaseCaLayer=layer).functions()["DataGetFunction"]
+    assert variables["Layers"] == [layer]
+    assert variables["Environment"]["Variables"]["DATABASE_CA_FILE"] == "/opt/database-ca.pem"
+    assert "Layers" not in Stack().functions()["DataGetFunction"]
+
+
+def test_a_second_zone_has_an_endpoint_only_beside_a_standby():
+    def zones(stack):
+        return len(stack.resources["SecretsEndpoint"]["Properties"]["SubnetIds"])
+
+    assert (zones(Stack()), zones(Stack(AuroraStandby="true"))) == (1, 2)
 
 
 def test_the_migration_waits_for_its_network():

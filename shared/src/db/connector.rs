@@ -11,6 +11,7 @@ use std::time::Duration;
 use deadpool_postgres::Connect;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
@@ -27,6 +28,8 @@ use crate::telemetry::{spans, stats};
 /// Maximum time for the peer to acknowledge data. A busy server acknowledges a statement at once, so this notices a dead path long
 /// before the limit of the statement. The kernel's default is some 15 minutes.
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause before another attempt to reach a database that may be resuming.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// Idle time before the first TCP keepalive.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 /// The log message for a server that is not the writer.
@@ -37,6 +40,8 @@ pub(super) struct Connector {
     credentials: Arc<dyn Credentials>,
     tls: Arc<Tls>,
     preparation: Arc<PreparationState>,
+    /// Whether to try again until the pool's time limit: the database may be resuming from a pause.
+    waits: bool,
 }
 
 type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
@@ -48,7 +53,20 @@ impl Connect for Connector {
         Box::pin(async move {
             let stopwatch = Stopwatch::start();
             let span = spans::database(Some("connect"), None);
-            let connection = self.connect_with_renewal().instrument(span.clone()).await;
+            let connect = async {
+                loop {
+                    match self.connect_with_renewal().await {
+                        // The server does not answer, or says that it is starting.
+                        Err(error)
+                            if self.waits && error.code().is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW) =>
+                        {
+                            sleep(RETRY_AFTER).await;
+                        }
+                        outcome => break outcome,
+                    }
+                }
+            };
+            let connection = connect.instrument(span.clone()).await;
             if let Err(error) = &connection {
                 spans::record_failure(&span, error.code().map(SqlState::code));
             }
@@ -59,8 +77,13 @@ impl Connect for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(credentials: Arc<dyn Credentials>, tls: Arc<Tls>, preparation: Arc<PreparationState>) -> Self {
-        Self { credentials, tls, preparation }
+    pub(super) fn new(
+        credentials: Arc<dyn Credentials>,
+        tls: Arc<Tls>,
+        preparation: Arc<PreparationState>,
+        waits: bool,
+    ) -> Self {
+        Self { credentials, tls, preparation, waits }
     }
 
     /// Connects. If the server rejects the credentials, tries once more with newer ones.

@@ -18,10 +18,11 @@ use super::statement::{Connection, Preparation, PreparationState, Statement, Wor
 use super::tls::Tls;
 use super::{Credentials, Dialect, Effect, Error, Parameters, column, is_conflict, rejected};
 use crate::clock::{Clock, Stopwatch};
+use crate::env::{self, EnvError};
 use crate::report::{self, BoxError};
 use crate::telemetry::{spans, stats};
 
-/// Maximum time to open a connection, TLS and sign-in included.
+/// Maximum time to open a connection, TLS and sign-in included, unless `DATABASE_CONNECT_SECONDS` sets another one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// Maximum time for a statement or a transaction, waiting for locks included.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +57,37 @@ pub struct PoolSettings {
     pub preparation: Preparation,
     /// The roots that certificates of servers are verified by.
     pub tls: Arc<Tls>,
+    /// Maximum time to open a connection.
+    pub connect_timeout: Duration,
+}
+
+impl PoolSettings {
+    /// Reads the settings from the environment. `connections` is the number of requests that the process serves at a time.
+    ///
+    /// # Errors
+    /// A variable has an invalid value.
+    pub fn from_env(connections: usize) -> Result<Self, EnvError> {
+        Ok(Self {
+            connections,
+            preparation: Preparation::from_env()?,
+            tls: Arc::new(Tls::from_env()?),
+            // API Gateway waits 30 s.
+            connect_timeout: Duration::from_secs(env::integer(
+                "DATABASE_CONNECT_SECONDS",
+                1,
+                20,
+                CONNECT_TIMEOUT.as_secs(),
+            )?),
+        })
+    }
+}
+
+impl Default for PoolSettings {
+    /// One connection.
+    fn default() -> Self {
+        let (preparation, tls) = (Preparation::Auto, Arc::default());
+        Self { connections: 1, preparation, tls, connect_timeout: CONNECT_TIMEOUT }
+    }
 }
 
 /// A pool of connections to one database, one for each concurrent request of the process.
@@ -109,19 +141,19 @@ enum Attempt<T> {
 
 impl Database {
     pub(crate) fn new(credentials: Arc<dyn Credentials>, clock: Arc<dyn Clock>, settings: PoolSettings) -> Self {
-        let PoolSettings { connections, preparation, tls } = settings;
+        let PoolSettings { connections, preparation, tls, connect_timeout } = settings;
         let dialect = credentials.dialect();
         let preparation = Arc::new(PreparationState::new(preparation, dialect));
         let manager = Manager::from_connect(
             Config::new(),
-            Connector::new(credentials, Arc::clone(&tls), Arc::clone(&preparation)),
+            Connector::new(credentials, Arc::clone(&tls), Arc::clone(&preparation), connect_timeout > CONNECT_TIMEOUT),
             // `Clean` would send `discard all`, on which RDS Proxy pins the connection.
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
             .max_size(connections)
             .runtime(Runtime::Tokio1)
-            .create_timeout(Some(CONNECT_TIMEOUT))
+            .create_timeout(Some(connect_timeout))
             .wait_timeout(Some(STATEMENT_TIMEOUT))
             .build();
         // The builder fails only for timeouts without a runtime.
@@ -134,12 +166,20 @@ impl Database {
         self.dialect
     }
 
-    /// Opens a connection before the first request. A failure is only logged, because the first request tries again.
+    /// Opens a connection before the first request. A failure is only logged, because the first request tries again. It does not
+    /// wait for a database that resumes: Lambda repeats a start that takes 10 s.
     pub(crate) async fn warm_up(&self) {
-        match self.pool.get().await {
-            Ok(_) => self.record_response(),
-            Err(error) => tracing::warn!("the database could not be reached at the start: {}", report::chain(&error)),
-        }
+        let failure = match timeout(CONNECT_TIMEOUT, self.pool.get()).await {
+            Ok(Ok(_)) => return self.record_response(),
+            Ok(Err(error)) => report::chain(&error),
+            Err(elapsed) => report::chain(&elapsed),
+        };
+        tracing::warn!("the database could not be reached at the start: {failure}");
+    }
+
+    /// Returns the maximum time to open a connection.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.pool.timeouts().create.unwrap_or(CONNECT_TIMEOUT)
     }
 
     /// Takes a connection that does not return to the pool.

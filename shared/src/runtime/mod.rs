@@ -26,7 +26,7 @@ pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
 use crate::auth::verifying_keys::VerifyingKeys;
 use crate::clock::{Stopwatch, SystemClock};
-use crate::db::{Database, PoolSettings, Preparation, Tls};
+use crate::db::{Database, PoolSettings};
 use crate::env::{self, EnvError};
 use crate::error::ApiError;
 use crate::http::{Payload, Reply, Request, Route};
@@ -36,6 +36,11 @@ use crate::settings::Settings;
 use crate::telemetry;
 use crate::telemetry::stats;
 
+/// Maximum time for a request of a function without a database. The timeout of functions is 15 s.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(13);
+/// Maximum time for a request in addition to that for opening a connection: 13 s in all by default.
+const REQUEST_TIMEOUT_WITHOUT_CONNECTING: Duration = Duration::from_secs(9);
+
 /// The context that a handler gets with each request. Its type determines what the start prepares: database, secrets,
 /// or nothing.
 pub trait Context: Clone + Send + Sync + 'static {
@@ -44,6 +49,12 @@ pub trait Context: Clone + Send + Sync + 'static {
     /// # Errors
     /// A setting or a secret is missing or invalid.
     fn start() -> impl Future<Output = Result<Self, BoxError>> + Send;
+
+    /// Returns the maximum time for a request. It is less than the timeout of the function, at which the gateway would respond with
+    /// an error of its own.
+    fn request_timeout(&self) -> Duration {
+        REQUEST_TIMEOUT
+    }
 
     /// Completes what a request has left to do after its response was sent and before the next event is requested.
     /// Lambda may freeze the environment then.
@@ -56,11 +67,7 @@ impl<K: Keys> Context for App<K> {
     /// Also opens a database connection. If the database is unavailable, the start succeeds nevertheless.
     async fn start() -> Result<Self, BoxError> {
         let settings = Settings::from_env()?;
-        let pool = PoolSettings {
-            connections: max_concurrency()?,
-            preparation: Preparation::from_env()?,
-            tls: Arc::new(Tls::from_env()?),
-        };
+        let pool = PoolSettings::from_env(max_concurrency()?)?;
         let clock = Arc::new(SystemClock);
         let secrets = Unfetched::from_env::<K>(clock.clone())?;
         let Some(credentials) = secrets.credentials()? else {
@@ -72,6 +79,10 @@ impl<K: Keys> Context for App<K> {
         let database = Database::new(credentials, clock.clone(), pool);
         let (secrets, ()) = try_join(secrets.fetch(), database.warm_up().map(Ok)).await?;
         Ok(Self::with_database(settings, database, Arc::new(secrets), clock))
+    }
+
+    fn request_timeout(&self) -> Duration {
+        REQUEST_TIMEOUT_WITHOUT_CONNECTING + self.db().connect_timeout()
     }
 
     async fn settle(&self) {

@@ -19,10 +19,6 @@ use crate::telemetry::spans::{self, RequestSpan};
 use crate::telemetry::stats::{self, Outcome, RequestInfo};
 use crate::telemetry::{request_line, xray};
 
-/// Maximum time for a request. It is less than the functions' timeout of 15 s, at which the gateway would respond with
-/// an error of its own.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(13);
-
 /// Responds to one event and writes the line of the request. Errors and panics of the handler become responses in the format
 /// of the API. `invocation` is used only for the log and the traces.
 pub async fn respond<C: Context>(
@@ -69,13 +65,13 @@ pub(super) async fn respond_in_scope<C: Context>(
         trace_id: xray.and_then(xray::trace_id).map(str::to_owned),
     });
     let (id, is_head, form) = (request.id.clone(), request.method == Method::HEAD, ErrorForm::accepted_by(&request));
-    let is_https = request.is_https();
+    let (is_https, limit) = (request.is_https(), context.request_timeout());
     // Boxed, because the compiler makes one type of nested futures and fails if they are nested too deeply.
     let reply = Box::pin(async move {
         http::reject_impossible_preconditions(route, &request)?;
         handle(context, request).await
     });
-    let mut response = finish(reply, &id, form, &span).instrument(span.clone()).await;
+    let mut response = finish(reply, limit, &id, form, &span).instrument(span.clone()).await;
     if is_https {
         response.require_https();
     }
@@ -106,12 +102,13 @@ fn reject_event(route: &Route, invocation: &LambdaContext, error: &ApiError) -> 
 /// Awaits the reply of the handler, makes the response, and records the outcome for the log and in the span.
 async fn finish(
     reply: impl Future<Output = Result<Reply, ApiError>>,
+    limit: Duration,
     request_id: &str,
     form: ErrorForm,
     span: &Span,
 ) -> Response {
     let stopwatch = Stopwatch::start();
-    let reply = match timeout(REQUEST_TIMEOUT, AssertUnwindSafe(reply).catch_unwind()).await {
+    let reply = match timeout(limit, AssertUnwindSafe(reply).catch_unwind()).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Err(ApiError::internal("the handler panicked")),
         Err(elapsed) => Err(ApiError::Unavailable(Box::new(elapsed))),

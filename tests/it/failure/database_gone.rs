@@ -1,14 +1,19 @@
 //! A database that is unreachable, frozen, or slow. Requests fail with 503 and succeed once it is available again.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use expect_test::expect;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::postgres::{Options, Server};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
+use crate::support::workspace::events_of;
 use crate::support::{
-    Database, Outcome, Proxy, Service, database, in_process, migration_app, race, registration, settings, tools,
+    Database, Outcome, Proxy, Service, binaries, database, emulate, in_process, migration_app, race, registration,
+    settings, tools,
 };
 
 #[tokio::test]
@@ -104,6 +109,36 @@ async fn dead_connections_are_detected_quickly_after_a_freeze() {
         assert!(matches!(response.status, 200 | 201), "{what}: {}", response.body);
         assert!(started.elapsed() < Duration::from_secs(3), "{what} took {:?}", started.elapsed());
     }
+}
+
+/// A database that was paused takes some 15 s to accept connections.
+#[tokio::test]
+async fn a_request_waits_for_a_database_that_resumes_as_long_as_its_setting_allows() -> Outcome {
+    let database = database();
+    let unused = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let proxy = Proxy::to(unused).await;
+    let url = database.through(proxy.port()).url_of("register");
+    let (_, event) = events_of("register")?.pop().ok_or("no event")?;
+    let status = |seconds: &'static str| {
+        let (url, event) = (url.clone(), event.to_string());
+        spawn_blocking(move || -> Result<i64, String> {
+            let env = [("DATABASE_URL", url.as_str()), ("BCRYPT_COST", "10"), ("DATABASE_CONNECT_SECONDS", seconds)];
+            let register = emulate(&binaries().path("register"), &env).map_err(|error| error.to_string())?;
+            let response = register.invoke(&event).map_err(|error| error.to_string())?;
+            let response: Value = serde_json::from_str(&response).map_err(|error| error.to_string())?;
+            response["statusCode"].as_i64().ok_or(response.to_string())
+        })
+    };
+    assert_eq!(status("").await??, 503, "by default the first failure is reported");
+    let before = proxy.attempts();
+    let waiting = status("18");
+    // More attempts than one start and one request without repetitions make.
+    while proxy.attempts() < before + 20 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    proxy.lead_to(database.port());
+    assert_eq!(waiting.await??, 201);
+    Ok(())
 }
 
 /// The functions sign in as the owner of the tables, who has no time limits on the server.

@@ -9,11 +9,8 @@ use crate::support::Outcome;
 use crate::support::workspace::{code_lines, functions, root, rust_files};
 
 /// Settings that the template does not set, by the start of their names.
-const NOT_IN_THE_TEMPLATE: [(&str, &str); 3] = [
-    ("AWS_", "Lambda sets them, or a test does"),
-    ("OTEL_", "only a build with the feature `otlp` reads them"),
-    ("DATABASE_CA_FILE", "the template has no way to deploy the file"),
-];
+const NOT_IN_THE_TEMPLATE: [(&str, &str); 2] =
+    [("AWS_", "Lambda sets them, or a test does"), ("OTEL_", "only a build with the feature `otlp` reads them")];
 
 /// A variable whose value makes Lambda publish a new version. No code reads it.
 const SETTINGS_VERSION: &str = "SETTINGS_VERSION";

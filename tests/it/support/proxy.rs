@@ -14,6 +14,7 @@ pub struct Proxy {
     address: SocketAddr,
     target: Arc<AtomicU16>,
     generation: Arc<AtomicU32>,
+    attempts: Arc<AtomicU32>,
 }
 
 impl Proxy {
@@ -25,8 +26,11 @@ impl Proxy {
         let current = Arc::clone(&generation);
         let target = Arc::new(AtomicU16::new(port));
         let leads_to = Arc::clone(&target);
+        let attempts = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&attempts);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
                 // A stopped server refuses the connection, which closes that of the client.
                 let Ok(server) = TcpStream::connect(("127.0.0.1", leads_to.load(Ordering::SeqCst))).await else {
                     continue;
@@ -37,7 +41,12 @@ impl Proxy {
                 tokio::spawn(forward(from_server, to_client, Arc::clone(&current), born));
             }
         });
-        Self { address, target, generation }
+        Self { address, target, generation, attempts }
+    }
+
+    /// The number of connections so far.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::SeqCst)
     }
 
     /// Leads new connections to another port. Open connections stay.

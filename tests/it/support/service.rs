@@ -10,8 +10,8 @@ use shared::auth::key_ring::KeyRing;
 use shared::auth::verifying_keys::VerifyingKeys;
 use shared::aws::AwsCredentials;
 use shared::clock::Clock;
+use shared::db::PoolSettings;
 use shared::db::admin::roles::GRANTS;
-use shared::db::{PoolSettings, Preparation};
 use shared::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets, SecretsError};
@@ -114,7 +114,7 @@ pub fn in_process() -> Arc<Service> {
 
 /// Returns the settings of a pool as functions have them.
 pub fn pool(connections: usize) -> PoolSettings {
-    PoolSettings { connections, preparation: Preparation::Auto, tls: Arc::default() }
+    PoolSettings { connections, ..PoolSettings::default() }
 }
 
 impl Service {
