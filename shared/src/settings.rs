@@ -21,6 +21,8 @@ pub struct Settings {
     /// `SESSION_IDLE_DAYS` (1–365, default: 30), `SESSION_MAX_DAYS` (1–3650, default: 180), and `REFRESH_RETRY_SECONDS`
     /// (10–600, default: 120).
     pub sessions: SessionPolicy,
+    /// `REGISTRATION`: whether anyone can register, `open` (default) or `closed`.
+    pub registration_is_open: bool,
     /// `FAILED_SIGN_INS_PER_HOUR` (default: 100) and `REGISTRATIONS_PER_HOUR` (default: 60) of a network. 0 does not limit.
     pub limits: Limits,
     /// `TRUSTED_PROXIES`: the proxies whose forwarding headers count. Default: none.
@@ -82,6 +84,7 @@ impl Settings {
                     RETRY_SECONDS,
                 )?),
             },
+            registration_is_open: env::choice("REGISTRATION", &[("open", true), ("closed", false)])?,
             limits: Limits {
                 failed_sign_ins: env::integer(
                     "FAILED_SIGN_INS_PER_HOUR",

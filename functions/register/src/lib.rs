@@ -12,8 +12,11 @@ pub const ROUTE: Route = Route::post("/api/register");
 /// The database role, as in `DATABASE_USER` of `template.yaml`.
 pub const ROLE: Role = Role::Register;
 
-/// Creates the account and returns 201 with it.
+/// Creates the account and returns 201 with it, unless registration is closed.
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
+    if !app.settings().registration_is_open {
+        return Err(ApiError::RegistrationClosed);
+    }
     let (profile, password) = read(&request, app.settings().password_policy)?;
     let account = app.register(&profile, password, app.network(&request).as_ref()).await?;
     Ok(Reply::message_and_data("Account created", &account).created())

@@ -52,7 +52,7 @@ pub(super) fn failures_of_network(network: &Network) -> String {
 }
 
 /// Returns the subject of the failed password checks of an account from networks that it does not know. The macro
-/// [`failures_of_account!`] makes the same text in SQL.
+/// `failures_subject` makes the same text in SQL.
 pub(super) fn failures_of_account(user: UserId) -> String {
     format!("failures {user}")
 }

@@ -213,7 +213,7 @@ pub async fn update(
 /// verified password is no longer the stored one.
 ///
 /// The first statement deletes all but the values, which are unreachable from then on, and further ones delete them in steps.
-/// Values that remain after [`VALUES_LIMIT`] are left to `data-sweep`.
+/// Values that remain after 3 s are left to `data-sweep`.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.

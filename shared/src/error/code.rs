@@ -37,6 +37,7 @@ codes! {
     InvalidCredentials   "INVALID_CREDENTIALS"    UNAUTHORIZED
     InvalidToken         "INVALID_TOKEN"          UNAUTHORIZED
     QuotaExceeded        "QUOTA_EXCEEDED"         FORBIDDEN
+    RegistrationClosed   "REGISTRATION_CLOSED"    FORBIDDEN
     KeyNotFound          "KEY_NOT_FOUND"          NOT_FOUND
     SessionNotFound      "SESSION_NOT_FOUND"      NOT_FOUND
     UsernameExists       "USERNAME_EXISTS"        CONFLICT

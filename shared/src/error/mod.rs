@@ -42,6 +42,9 @@ pub enum ApiError {
     /// The user's quota is used up.
     #[error("quota exceeded")]
     QuotaExceeded,
+    /// The service does not accept registrations.
+    #[error("registration is closed")]
+    RegistrationClosed,
     /// The caller has no value under this key.
     #[error("key not found")]
     KeyNotFound,
@@ -90,6 +93,7 @@ impl ApiError {
             Self::TooManyAttempts(_) => Code::TooManyAttempts,
             Self::MissingToken | Self::InvalidToken(_) | Self::InvalidRefreshToken => Code::InvalidToken,
             Self::QuotaExceeded => Code::QuotaExceeded,
+            Self::RegistrationClosed => Code::RegistrationClosed,
             Self::KeyNotFound => Code::KeyNotFound,
             Self::SessionNotFound => Code::SessionNotFound,
             Self::UsernameExists => Code::UsernameExists,
@@ -127,6 +131,7 @@ impl ApiError {
             Self::InvalidToken(_) => "The access token is invalid, expired, or revoked. Sign in again.",
             Self::InvalidRefreshToken => "The refresh token is invalid, expired, or revoked. Sign in again.",
             Self::QuotaExceeded => "The storage quota is used up. Delete some values and retry.",
+            Self::RegistrationClosed => "Registration is closed. Ask the operator of this service for an account.",
             Self::KeyNotFound => "No value is stored under this key.",
             Self::SessionNotFound => "No such session. GET /api/sessions lists your sessions.",
             Self::UsernameExists => "This username is taken. Choose another one.",

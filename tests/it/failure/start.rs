@@ -67,6 +67,7 @@ fn every_setting_is_checked_at_the_start() -> Outcome {
         ("SESSION_MAX_DAYS", "1.5", "from 1 to 3650"),
         ("REFRESH_RETRY_SECONDS", "-1", "from 10 to 600"),
         ("FAILED_SIGN_INS_PER_HOUR", "many", "from 0 to 3600000"),
+        ("REGISTRATION", "yes", "open or closed"),
         ("REGISTRATIONS_PER_HOUR", "1e3", "from 0 to 3600000"),
         ("PASSWORD_MIN_LENGTH", "7", "from 8 to 64"),
         ("DATA_MAX_KEYS", "0", "from 1 to"),

@@ -2,8 +2,9 @@
 
 use expect_test::expect;
 use serde_json::{Value, json};
+use shared::settings::Settings;
 
-use crate::support::{in_process, password, race, registration};
+use crate::support::{in_process, password, race, registration, settings};
 
 #[tokio::test]
 async fn a_new_account_is_returned_without_its_password() {
@@ -283,4 +284,27 @@ async fn one_of_several_concurrent_registrations_of_a_username_succeeds() {
     });
     let expected = [("201".to_owned(), 1), ("409 USERNAME_EXISTS".to_owned(), 7)];
     assert_eq!(outcomes.await, expected.into());
+}
+
+#[tokio::test]
+async fn closed_registration_rejects_everyone_and_leaves_accounts_alone() {
+    let service = in_process();
+    service.anonymous().post("/api/register", &registration("ada").body()).await;
+    let closed = service.with_settings(Settings { registration_is_open: false, ..settings() });
+    expect![[r#"
+        403
+        {
+          "code": "REGISTRATION_CLOSED",
+          "message": "Registration is closed. Ask the operator of this service for an account.",
+          "request_id": "request-1",
+          "status": "error"
+        }
+    "#]]
+    .assert_eq(&closed.anonymous().post("/api/register", &registration("bob").body()).await.to_string());
+    for body in [registration("ada").body(), "{".to_owned()] {
+        // Neither a taken name nor a fault is told.
+        assert_eq!(closed.anonymous().post("/api/register", &body).await.outcome(), "403 REGISTRATION_CLOSED");
+    }
+    assert_eq!(closed.anonymous().token_for("ada", password()).await.status, 200);
+    assert_eq!(closed.anonymous().token_for("bob", password()).await.outcome(), "401 INVALID_CREDENTIALS");
 }

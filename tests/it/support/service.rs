@@ -100,6 +100,7 @@ pub fn settings() -> Settings {
             max_lifetime: Duration::from_hours(180 * 24),
             retry_window: Duration::from_mins(2),
         },
+        registration_is_open: true,
         // The tests of a limit set it.
         limits: Limits { failed_sign_ins: 0, registrations: 0 },
         trusted_proxies: TrustedProxies::default(),
