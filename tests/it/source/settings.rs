@@ -53,9 +53,12 @@ fn read() -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
             let reads = |text: &str| ["::env::", "env,", "env}", "::env;"].iter().any(|part| text.contains(part));
             if lines.iter().any(|line| line.text.starts_with("use ") && reads(&line.text)) {
                 // Every second piece between quotes is a text. `env!` reads at compile time.
-                let lines = lines.iter().filter(|line| !line.text.contains("env!("));
-                let texts = lines.flat_map(|line| line.text.split('"').skip(1).step_by(2));
-                names.extend(texts.filter(|text| is_variable(text)).map(str::to_owned));
+                let lines: Vec<_> = lines.iter().filter(|line| !line.text.contains("env!(")).collect();
+                let texts = lines.iter().flat_map(|line| line.text.split('"').skip(1).step_by(2));
+                names.extend(texts.filter(|text| text.contains('_') && is_upper_case(text)).map(str::to_owned));
+                // A name of one word could be another text, unless it is the argument of a function of `env`.
+                let arguments = lines.iter().filter_map(|line| line.text.split_once("env::")?.1.split('"').nth(1));
+                names.extend(arguments.filter(|text| is_upper_case(text)).map(str::to_owned));
             }
         }
     }
@@ -85,8 +88,7 @@ fn set_by_the_template() -> Result<BTreeSet<String>, Box<dyn std::error::Error>>
     Ok(names)
 }
 
-fn is_variable(text: &str) -> bool {
-    text.contains('_')
-        && text.starts_with(|c: char| c.is_ascii_uppercase())
+fn is_upper_case(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase())
         && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
