@@ -17,6 +17,7 @@ export async function codes() {
       return error.errors.map((fault) => fault.field);
     case "INVALID_TOKEN":
     case "KEY_NOT_FOUND":
+    case "PRECONDITION_FAILED":
     case "INTERNAL_SERVER_ERROR":
     case "SERVICE_UNAVAILABLE":
       return error.request_id;
