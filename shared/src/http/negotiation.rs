@@ -11,8 +11,9 @@ pub(super) fn accepts_gzip(request: &Request) -> bool {
 /// count as `wanted`. `defaults` are the names of the default, the most specific one first, which decides.
 pub(super) fn prefers(request: &Request, header: &str, wanted: &str, defaults: &[&str]) -> bool {
     let quality = |name| quality(request, header, name);
-    let default = defaults.iter().find_map(|name| quality(name)).unwrap_or(0.0);
-    quality(wanted).is_some_and(|quality| quality > 0.0 && quality >= default)
+    // Most requests do not name it.
+    let Some(wanted) = quality(wanted).filter(|quality| *quality > 0.0) else { return false };
+    wanted >= defaults.iter().find_map(|name| quality(name)).unwrap_or(0.0)
 }
 
 /// Returns the quality that a header gives to `name` (RFC 9110 §12.4.2): 1 unless it says otherwise, none without the name.

@@ -74,9 +74,11 @@ pub(super) fn has_current(request: &Request, current: EntityTag<'_>) -> Result<b
 /// # Errors
 /// The precondition cannot be true.
 pub(crate) fn reject_impossible_preconditions(route: &Route, request: &Request) -> Result<(), ApiError> {
-    let ignores = route.has_entity_tags || route.method == Method::GET;
+    if route.has_entity_tags || route.method == Method::GET {
+        return Ok(());
+    }
     match request.header("if-match") {
-        Some(tags) if !ignores && tags.trim() != "*" => Err(ApiError::ImpossiblePrecondition(
+        Some(tags) if tags.trim() != "*" => Err(ApiError::ImpossiblePrecondition(
             "This resource has no entity tags. Send the request without If-Match.",
         )),
         _ => Ok(()),

@@ -65,9 +65,9 @@ const UNROUTED: &str = "$default";
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
     #[serde(borrow)]
-    route_key: Option<Cow<'a, str>>,
+    route_key: Option<Text<'a>>,
     #[serde(borrow)]
-    raw_path: Option<Cow<'a, str>>,
+    raw_path: Option<Text<'a>>,
     raw_query_string: Option<String>,
     headers: Option<Headers>,
     path_parameters: Option<Members>,
@@ -91,9 +91,14 @@ struct HttpContext<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
     #[serde(borrow)]
-    path: Option<Cow<'a, str>>,
+    path: Option<Text<'a>>,
     source_ip: Option<String>,
 }
+
+/// A text of the event. Without this type, an optional `Cow` would always be copied.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Request {
     /// Reads a request from the payload of an invocation.
@@ -111,9 +116,9 @@ impl Request {
             id: event.request_context.request_id.unwrap_or_default(),
             headers: event.headers.unwrap_or_default(),
             query: event.raw_query_string.unwrap_or_default(),
-            path_parameters: if event.route_key.is_some_and(|key| key == UNROUTED) {
+            path_parameters: if event.route_key.is_some_and(|key| key.0 == UNROUTED) {
                 PathParameters::AsSent(parameters)
-            } else if [event.raw_path, path].iter().flatten().any(|path| !parameters.end(path)) {
+            } else if [event.raw_path, path].iter().flatten().any(|path| !parameters.end(&path.0)) {
                 PathParameters::Disputed
             } else {
                 PathParameters::Decoded(parameters)
