@@ -23,6 +23,7 @@ use super::dialect::{DSQL_SCHEMA, Dialect};
 use super::statement::PreparationState;
 use super::tls::Tls;
 use crate::clock::Stopwatch;
+use crate::report;
 use crate::telemetry::{spans, stats};
 
 /// Maximum time for the peer to acknowledge data. A busy server acknowledges a statement at once, so this notices a dead path long
@@ -53,20 +54,7 @@ impl Connect for Connector {
         Box::pin(async move {
             let stopwatch = Stopwatch::start();
             let span = spans::database(Some("connect"), None);
-            let connect = async {
-                loop {
-                    match self.connect_with_renewal().await {
-                        // The server does not answer, or says that it is starting.
-                        Err(error)
-                            if self.waits && error.code().is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW) =>
-                        {
-                            sleep(RETRY_AFTER).await;
-                        }
-                        outcome => break outcome,
-                    }
-                }
-            };
-            let connection = connect.instrument(span.clone()).await;
+            let connection = self.connect_patiently().instrument(span.clone()).await;
             if let Err(error) = &connection {
                 spans::record_failure(&span, error.code().map(SqlState::code));
             }
@@ -84,6 +72,25 @@ impl Connector {
         waits: bool,
     ) -> Self {
         Self { credentials, tls, preparation, waits }
+    }
+
+    /// Connects. If this connector waits, repeats attempts that fail because the server does not answer or says that it is starting.
+    async fn connect_patiently(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let mut failed = false;
+        loop {
+            let error = match self.connect_with_renewal().await {
+                Err(error) if self.waits && error.code().is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW) => {
+                    error
+                }
+                outcome => return outcome,
+            };
+            // The error of the time limit, at which the pool drops this future, does not tell the cause.
+            if !failed {
+                tracing::warn!("the database does not accept connections yet: {}", report::chain(&error));
+            }
+            failed = true;
+            sleep(RETRY_AFTER).await;
+        }
     }
 
     /// Connects. If the server rejects the credentials, tries once more with newer ones.
