@@ -137,14 +137,19 @@ pub fn preconditions(input: &[u8]) {
 /// An access token. One that is accepted has the only encoding of its signature.
 pub fn access_token(input: &[u8]) {
     let Ok(token) = str::from_utf8(input) else { return };
-    let keys = VerifyingKeys::parse(SECRET).expect("a secret");
-    let policy =
-        TokenPolicy { issuer: "keyhold".to_owned(), audience: "keyhold".to_owned(), lifetime: access_token::LIFETIME };
-    if access_token::verify(&keys, &policy, token, now()).is_ok() {
+    if is_accepted(token) {
         let (signed, signature) = token.rsplit_once('.').expect("three parts");
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         assert_eq!(signature, URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes())));
     }
+}
+
+/// Whether an access token of the corpus is accepted.
+pub fn is_accepted(token: &str) -> bool {
+    let keys = VerifyingKeys::parse(SECRET).expect("a secret");
+    let policy =
+        TokenPolicy { issuer: "keyhold".to_owned(), audience: "keyhold".to_owned(), lifetime: access_token::LIFETIME };
+    access_token::verify(&keys, &policy, token, now()).is_ok()
 }
 
 /// A refresh token, a cursor, a public key set, or a list of proxies.

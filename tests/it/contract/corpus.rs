@@ -19,6 +19,8 @@ fn the_properties_hold_for_each_input_of_the_corpus() -> Outcome {
         }
         assert!(inputs > 1, "tests/fuzz/corpus/{name} has {inputs} inputs");
     }
+    let token = |name: &str| fs::read_to_string(folder.join("access_token").join(name));
+    assert!(targets::is_accepted(&token("valid")?) && !targets::is_accepted(&token("crit")?));
     let names = fs::read_dir(&folder)?.count();
     assert_eq!(names, targets::TARGETS.len(), "a folder of the corpus has no target in tests/fuzz/targets.rs");
     Ok(())
