@@ -1,5 +1,5 @@
 //! JSON parsing (RFC 8259): texts that every parser must accept or reject, and the decisions on those that it may do either with.
-//! What is accepted comes back byte for byte.
+//! Accepted values come back byte for byte.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
-//! Texts that break programs, in each field and each part of a request. No one gets a 5xx, and what is accepted comes back as it was
-//! sent.
+//! Texts that break programs, in each field and each part of a request. None of them causes a 5xx, and accepted texts come back as
+//! they were sent.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
