@@ -96,8 +96,8 @@ async fn dead_connections_are_detected_quickly_after_a_freeze() {
     assert_eq!(ada.store("key", json!(1)).await.status, 201);
     for (what, key, pause) in [
         ("a read", None, Duration::from_mins(10)),
-        ("a write", Some("other"), Duration::from_mins(10)),
         ("a read soon after", None, Duration::from_millis(1100)),
+        ("a write", Some("other"), Duration::from_mins(10)),
     ] {
         proxy.cut();
         service.clock.advance(pause);
