@@ -8,7 +8,7 @@ use expect_test::expect;
 use serde_json::{Value, json};
 use tests::postgres::{Options, Server};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::support::workspace::events_of;
 use crate::support::{
@@ -133,9 +133,12 @@ async fn a_request_waits_for_a_database_that_resumes_as_long_as_its_setting_allo
     let before = proxy.attempts();
     let waiting = status("18");
     // More attempts than one start and one request without repetitions make.
-    while proxy.attempts() < before + 20 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    timeout(Duration::from_secs(30), async {
+        while proxy.attempts() < before + 20 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await?;
     proxy.lead_to(database.port());
     assert_eq!(waiting.await??, 201);
     Ok(())
