@@ -13,6 +13,9 @@ use super::whole_number;
 pub struct Version(i64);
 
 impl Version {
+    /// The highest version, 2^53 - 1: clients may read numbers as IEEE 754 doubles (RFC 8259 §6).
+    const MAX: i64 = (1 << 53) - 1;
+
     /// Returns the number as it is stored.
     pub fn number(self) -> i64 {
         self.0
@@ -27,7 +30,7 @@ impl From<i64> for Version {
 
 /// A number that cannot be a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("if_version must be a whole number of 1 or more")]
+#[error("if_version must be a whole number from 1 to {}", Version::MAX)]
 pub struct InvalidVersion;
 
 impl FromStr for Version {
@@ -35,7 +38,7 @@ impl FromStr for Version {
 
     /// Reads a JSON number.
     fn from_str(json: &str) -> Result<Self, InvalidVersion> {
-        whole_number::parse(json).filter(|number| *number >= 1).map(Self).ok_or(InvalidVersion)
+        whole_number::parse(json).filter(|number| (1..=Self::MAX).contains(number)).map(Self).ok_or(InvalidVersion)
     }
 }
 

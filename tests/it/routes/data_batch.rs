@@ -192,9 +192,9 @@ async fn every_error_in_a_batch_is_reported() {
         "operations[2].op" "operations[2]: op is required"
         "operations[3].key" "operations[3]: key must not contain an empty segment, `.`, or `..` between slashes"
         "operations[4]" "operations[4] must be a JSON object"
-        "operations[5].if_version" "operations[5]: if_version must be a whole number of 1 or more"
+        "operations[5].if_version" "operations[5]: if_version must be a whole number from 1 to 9007199254740991"
         "operations[5].expires_in" "operations[5]: expires_in must be a whole number of seconds from 1 to 315360000"
-        "operations[6].if_version" "operations[6]: if_version must be a whole number of 1 or more"
+        "operations[6].if_version" "operations[6]: if_version must be a whole number from 1 to 9007199254740991"
         "operations[6].upsert" "operations[6]: upsert must be true or false"
         "operations[8].key" "operations[8]: operation 7 has the same key: each key can be in a batch only once""#]]
     .assert_eq(&errors.join("\n"));
