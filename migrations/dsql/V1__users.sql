@@ -5,6 +5,7 @@ create table users (
     username_canonical text not null,
     email text not null,
     email_canonical text not null,
+    email_verified_at timestamptz,
     password text not null,
     password_cost smallint not null default 0,
     full_name text not null,

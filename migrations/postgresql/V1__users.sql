@@ -6,6 +6,8 @@ create table users (
     username_canonical text not null,
     email text not null,
     email_canonical text not null,
+    -- Time at which the user has proved to read the mail of the address.
+    email_verified_at timestamptz,
     -- A bcrypt hash.
     password text not null,
     -- The cost of the hash. 0 if it is not higher than that of new hashes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::auth::password_check::PasswordCheck;
-use crate::domain::{Session, SessionId, UserId};
+use crate::domain::{CodePurpose, Session, SessionId, UserId};
 use crate::telemetry::stats;
 
 /// A security event.
@@ -31,6 +31,18 @@ pub enum Event {
     PasswordChanged(Session),
     /// A user changed the email address, which ended all sessions. The one that follows has replaced them.
     EmailChanged(Session),
+    /// A code was mailed to a user.
+    CodeMailed(UserId, CodePurpose),
+    /// No code was mailed: the account does not exist, or it was mailed often enough.
+    CodeWithheld(CodePurpose),
+    /// A request for a code was rejected because there were too many.
+    MailThrottled { purpose: CodePurpose, wait: Duration },
+    /// A mailed code was wrong, used, or expired.
+    CodeRejected(CodePurpose),
+    /// A user proved to read the mail of the address.
+    EmailVerified(UserId),
+    /// A user set a new password by a mailed code, which ended all sessions.
+    PasswordReset(UserId),
     /// A refresh token was rotated.
     RefreshRotated(Session),
     /// A refresh token was presented again shortly after its rotation: a response was lost, or requests raced.
@@ -83,6 +95,16 @@ impl Event {
             }
             Self::PasswordChanged(session) => record_for(session, "password.changed"),
             Self::EmailChanged(session) => record_for(session, "email.changed"),
+            Self::CodeMailed(user, purpose) => info!(event = "code.mailed", user_id = %user, purpose = purpose.name()),
+            Self::CodeWithheld(purpose) => info!(event = "code.withheld", purpose = purpose.name()),
+            Self::MailThrottled { purpose, wait } => {
+                let (purpose, wait_seconds) = (purpose.name(), wait.as_secs());
+                stats::record_throttled();
+                warn!(event = "code.throttled", purpose, wait_seconds);
+            }
+            Self::CodeRejected(purpose) => warn!(event = "code.rejected", purpose = purpose.name()),
+            Self::EmailVerified(user) => info!(event = "email.verified", user_id = %user),
+            Self::PasswordReset(user) => info!(event = "password.reset", user_id = %user),
             Self::RefreshRotated(session) => record_for(session, "refresh.rotated"),
             Self::RefreshRepeated(session) => record_for(session, "refresh.repeated"),
             Self::RefreshSuperseded(session) => record_for(session, "refresh.superseded"),

@@ -9,14 +9,15 @@
 //! | module | contains | imports |
 //! |---|---|---|
 //! | [`runtime`] | starts functions, serves invocations, answers events | all |
-//! | [`app`] | the context of a handler: sessions, password checks, tokens | settings, db, auth, secrets, http, error, audit, telemetry |
+//! | [`app`] | the context of a handler: sessions, password checks, tokens, mailed codes | settings, db, auth, secrets, mail, http, error, audit, telemetry |
 //! | [`http`] | requests, replies, responses, routes | error |
 //! | [`secrets`] | cache of database credentials and signing keys, key rotation | db, aws, auth |
-//! | [`error`] | codes, statuses, and messages of the contract | db, auth |
+//! | [`error`] | codes, statuses, and messages of the contract | db, auth, mail |
+//! | [`settings`] | settings of a deployment | auth, mail |
+//! | [`mail`] | messages to users and the outbox | aws |
 //! | [`aws`] | the AWS SDK and request signing | |
 //! | [`db`] | all SQL, the connection pool, the schema's administration | auth, telemetry |
 //! | [`audit`] | security events | auth, telemetry |
-//! | [`settings`] | settings of a deployment | auth |
 //! | [`auth`] | passwords and tokens: rules and cryptography | |
 //! | [`telemetry`] | log, metrics, traces | |
 //! | [`domain`] | value types | |
@@ -55,6 +56,7 @@ pub mod domain;
 pub mod env;
 pub mod error;
 pub mod http;
+pub mod mail;
 pub mod report;
 pub mod runtime;
 pub mod secrets;

@@ -8,6 +8,7 @@ use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
 use crate::auth::refresh_token::RACE_WINDOW;
 use crate::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
 use crate::env::{self, EnvError};
+use crate::mail::Outbox;
 
 /// The settings that a deployment can choose.
 #[derive(Clone, Debug)]
@@ -23,7 +24,13 @@ pub struct Settings {
     pub sessions: SessionPolicy,
     /// `REGISTRATION`: whether anyone can register, `open` (default) or `closed`.
     pub registration_is_open: bool,
-    /// `FAILED_SIGN_INS_PER_HOUR` (default: 100) and `REGISTRATIONS_PER_HOUR` (default: 60) of a network. 0 does not limit.
+    /// `REQUIRE_VERIFIED_EMAIL`: whether users have to verify the address before they sign in, `false` (default) or `true`. Needs
+    /// `MAIL_OUTBOX`.
+    pub requires_verified_email: bool,
+    /// `MAIL_OUTBOX`: the outbox of messages to users. Default: none, so no mail is sent.
+    pub mail: Option<Outbox>,
+    /// `FAILED_SIGN_INS_PER_HOUR` (default: 100), `REGISTRATIONS_PER_HOUR` (default: 60), `MAILS_PER_HOUR` (default: 30), and
+    /// `MAILS_PER_DAY` (default: 10). 0 does not limit.
     pub limits: Limits,
     /// `TRUSTED_PROXIES`: the proxies whose forwarding headers count. Default: none.
     pub trusted_proxies: TrustedProxies,
@@ -31,19 +38,27 @@ pub struct Settings {
     pub quota: Quota,
 }
 
-/// How often something may happen from one network in an hour. 0 does not limit.
+/// How often something may happen. 0 does not limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Failed password checks.
+    /// Failed password checks of a network in an hour.
     pub failed_sign_ins: u32,
-    /// Registrations.
+    /// Registrations of a network in an hour.
     pub registrations: u32,
+    /// Requests of a network for a mailed code in an hour.
+    pub mails: u32,
+    /// Mailed codes of an account in a day.
+    pub mails_for_account: u32,
 }
 
 /// Enough for the people of an office, who share an address.
 const FAILED_SIGN_INS_PER_HOUR: u32 = 100;
 /// A class or a workshop of 60 people can register at once.
 const REGISTRATIONS_PER_HOUR: u32 = 60;
+/// Some people of an office forget their passwords at the same time.
+const MAILS_PER_HOUR: u32 = 30;
+/// Messages get lost in filters for spam, and more than these are a nuisance.
+const MAILS_PER_DAY: u32 = 10;
 /// A limit above one in a millisecond is none.
 const HIGHEST_PER_HOUR: u32 = 3_600_000;
 /// An app that is opened once a month stays signed in.
@@ -59,6 +74,12 @@ impl Settings {
     /// # Errors
     /// A variable has a value out of its range.
     pub fn from_env() -> Result<Self, EnvError> {
+        let mail = Outbox::from_env()?;
+        let requires_verified_email = env::choice("REQUIRE_VERIFIED_EMAIL", &[("false", false), ("true", true)])?;
+        if requires_verified_email && mail.is_none() {
+            let advice = "set it to the outbox of messages, because REQUIRE_VERIFIED_EMAIL is true";
+            return Err(EnvError::Missing { name: "MAIL_OUTBOX", advice });
+        }
         Ok(Self {
             bcrypt_cost: env::integer("BCRYPT_COST", LOWEST_COST, HIGHEST_COST, DEFAULT_COST)?,
             password_policy: PasswordPolicy {
@@ -85,6 +106,8 @@ impl Settings {
                 )?),
             },
             registration_is_open: env::choice("REGISTRATION", &[("open", true), ("closed", false)])?,
+            requires_verified_email,
+            mail,
             limits: Limits {
                 failed_sign_ins: env::integer(
                     "FAILED_SIGN_INS_PER_HOUR",
@@ -93,6 +116,8 @@ impl Settings {
                     FAILED_SIGN_INS_PER_HOUR,
                 )?,
                 registrations: env::integer("REGISTRATIONS_PER_HOUR", 0, HIGHEST_PER_HOUR, REGISTRATIONS_PER_HOUR)?,
+                mails: env::integer("MAILS_PER_HOUR", 0, HIGHEST_PER_HOUR, MAILS_PER_HOUR)?,
+                mails_for_account: env::integer("MAILS_PER_DAY", 0, 1000, MAILS_PER_DAY)?,
             },
             trusted_proxies: env::parsed(
                 "TRUSTED_PROXIES",

@@ -26,9 +26,10 @@ const deleted = await keyhold.DELETE("/api/data/{key}", { params: { path } });
 import assert from "node:assert/strict";
 
 assert.equal(registered.response.status, 201);
-const { user_id, created_at, ...rest } = registered.data!.data;
+const { user_id, email_verified, created_at, ...rest } = registered.data!.data;
 assert.deepEqual(rest, { username: ada.username, ...profile });
 assert.match(user_id, /^[0-9a-f-]{36}$/);
+assert.equal(email_verified, false);
 assert.ok(Math.abs(Date.parse(created_at) - Date.now()) < 60_000, created_at);
 assert.equal(signedIn.data.data.token_type, "Bearer");
 assert.equal(created.response.status, 201);

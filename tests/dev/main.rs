@@ -11,6 +11,7 @@ mod database;
 mod function_log;
 mod interrupt;
 mod jwt_secret;
+mod mail;
 mod output;
 mod screen;
 mod service;

@@ -26,6 +26,7 @@ use crate::{
     database::Database,
     function_log::FunctionLog,
     interrupt, jwt_secret,
+    mail::Mail,
     output::{Output, Text},
     screen::{Color, Screen, Step, duration},
 };
@@ -49,11 +50,12 @@ pub fn run(options: Options) -> Result<(), Error> {
     let start = Start { screen: &screen, output: &output, guard: &guard, folder: &folder, options };
     let (tools, mut database, binaries) = start.prepare()?;
     start.migrate(&database, &binaries, &tools)?;
-    let mut watch = start.watch(&tools, port, &database.url())?;
+    let mut mail = Mail::new(&guard, &binaries, &folder, options.fresh)?;
+    let mut watch = start.watch(&tools, port, &database.url(), &mail.outbox())?;
     wake(&watch)?;
-    screen.set_block(start.ready(&watch, &database, started.elapsed()));
+    screen.set_block(start.ready(&watch, &database, &mail, started.elapsed()));
 
-    let end = wait(&stop, &mut watch, &mut database, &output);
+    let end = wait(&stop, &mut watch, &mut database, &output, || mail.send(&screen, &output));
     screen.clear_block();
     let stopping = end.is_ok().then(|| screen.step("Stop"));
     drop(watch);
@@ -158,7 +160,7 @@ impl Start<'_> {
         })
     }
 
-    fn watch(&self, tools: &Tools, port: u16, database_url: &str) -> Result<Watch, Error> {
+    fn watch(&self, tools: &Tools, port: u16, database_url: &str, outbox: &str) -> Result<Watch, Error> {
         let jwt_secret = self.jwt_secret()?;
         let mut functions = FunctionLog::new(self.screen.clone());
         let on_text = move |text: Text<'_>| {
@@ -172,7 +174,7 @@ impl Start<'_> {
                     // Not reachable from other machines.
                     address: Ipv4Addr::LOCALHOST.into(),
                     port,
-                    env: &[("DATABASE_URL", database_url), ("JWT_SECRET", &jwt_secret)],
+                    env: &[("DATABASE_URL", database_url), ("JWT_SECRET", &jwt_secret), ("MAIL_OUTBOX", outbox)],
                     cors: self.options.cors,
                     output,
                 };
@@ -193,7 +195,7 @@ impl Start<'_> {
     }
 
     /// The lines that stay at the end of the screen.
-    fn ready(&self, watch: &Watch, database: &Database, time: Duration) -> Vec<String> {
+    fn ready(&self, watch: &Watch, database: &Database, mail: &Mail, time: Duration) -> Vec<String> {
         let api = watch.base_url();
         let mut lines = vec![
             String::new(),
@@ -201,6 +203,7 @@ impl Start<'_> {
             format!("  API       {api}"),
             format!("  Docs      {api}/api/docs"),
             format!("  Database  {}", database.shown_url()),
+            format!("  Mail      {}", mail.shown_folder()),
             format!("  Try       curl {api}/api/health/ready"),
         ];
         lines.extend(self.output.path().map(|path| format!("  Log       {}", path.display())));
@@ -223,8 +226,14 @@ fn wake(watch: &Watch) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits for a signal. Returns an error if a part ends before it.
-fn wait(stop: &Receiver<()>, watch: &mut Watch, database: &mut Database, output: &Output) -> Result<(), Error> {
+/// Waits for a signal, and calls `send_mail` meanwhile. Returns an error if a part ends before the signal.
+fn wait(
+    stop: &Receiver<()>,
+    watch: &mut Watch,
+    database: &mut Database,
+    output: &Output,
+    mut send_mail: impl FnMut(),
+) -> Result<(), Error> {
     loop {
         match stop.recv_timeout(Duration::from_millis(200)) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -240,7 +249,7 @@ fn wait(stop: &Receiver<()>, watch: &mut Watch, database: &mut Database, output:
                     "Read its log in target/dev/postgres/log, then run `cargo dev` again.",
                 ));
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => send_mail(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shared::App;
+use shared::auth::digest_keys::DigestKeys;
 use shared::auth::key_ring::KeyRing;
 use shared::auth::verifying_keys::VerifyingKeys;
 use shared::db::Role;
@@ -13,7 +14,7 @@ use shared::secrets::{NoKeys, Secrets};
 
 /// A context that the `handle` of some function takes.
 trait Context {
-    /// The use of functions with this context for keys: `none`, `verify`, or `sign`.
+    /// The use of functions with this context for keys: `none`, `verify`, `digest`, or `sign`.
     const KEYS: &str;
 }
 
@@ -27,6 +28,10 @@ impl Context for App<NoKeys> {
 
 impl Context for App<KeyRing> {
     const KEYS: &str = "sign";
+}
+
+impl Context for App<DigestKeys> {
+    const KEYS: &str = "digest";
 }
 
 impl Context for App {

@@ -16,7 +16,7 @@ mod template;
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::process::{Command, ExitCode};
 
 use ::tests::postgres::{self, Server};
@@ -64,6 +64,9 @@ fn run(command: Vec<OsString>) -> Result<ExitCode, Error> {
 
     let log_path = guard.target().join("gateway.log");
     let log = File::create(&log_path).map_err(|error| Error::file(&log_path, error))?;
+    // No function sends what is in it.
+    let outbox = guard.target().join("gateway-outbox");
+    let _ = fs::remove_dir_all(&outbox);
     let overrides = vec![
         ("DATABASE_URL".to_owned(), database_url),
         ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
@@ -71,6 +74,9 @@ fn run(command: Vec<OsString>) -> Result<ExitCode, Error> {
         // All clients have the same address.
         ("FAILED_SIGN_INS_PER_HOUR".to_owned(), "0".to_owned()),
         ("REGISTRATIONS_PER_HOUR".to_owned(), "0".to_owned()),
+        ("MAILS_PER_HOUR".to_owned(), "0".to_owned()),
+        ("MAILS_PER_DAY".to_owned(), "0".to_owned()),
+        ("MAIL_OUTBOX".to_owned(), outbox.to_string_lossy().into_owned()),
     ];
     let environments = Environments::new(tools.clone(), binaries, log, overrides);
     let gateway = Gateway::new(template, environments);

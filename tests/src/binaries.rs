@@ -20,7 +20,7 @@ pub struct Binaries {
 }
 
 /// The functions without a route.
-pub const TASKS: [&str; 3] = ["data-sweep", "jwt-rotate", "migrate"];
+pub const TASKS: [&str; 4] = ["data-sweep", "jwt-rotate", "mail-send", "migrate"];
 
 /// The functions with a route, named as their folders and sorted.
 pub fn endpoints() -> Result<Vec<String>, Error> {

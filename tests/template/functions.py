@@ -12,7 +12,7 @@ COMMAND = ["cargo", "run", "--quiet", "--package", "tests", "--example", "functi
 
 @dataclass(frozen=True)
 class Function:
-    """A function. `route` and `role` are None if it has none. `keys` is none, verify, or sign."""
+    """A function. `route` and `role` are None if it has none. `keys` is none, verify, digest, or sign."""
 
     name: str
     route: str | None

@@ -262,6 +262,8 @@ OTHER_PARAMETERS = {
     "CorsOrigins": "https://app.example.com,https://www.example.com",
     "ReservedConcurrency": "20",
     "JwtSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys-AbCdEf",
+    "MailFrom": "Keyhold <no-reply@example.com>",
+    "RequireVerifiedEmail": "true",
     "AlarmEmail": "ops@example.com",
     "DeploymentPreference": "AllAtOnce",
 }

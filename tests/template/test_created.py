@@ -13,7 +13,7 @@ from moto.cloudformation.parsing import get_model_map
 
 from stack import ALL, DEPLOYMENTS, Stack
 
-SERVICES = "awslambda cloudwatch ec2 iam kms logs rds route53 s3 sns"
+SERVICES = "awslambda cloudwatch ec2 events iam kms logs rds route53 s3 sns sqs"
 NOT_CREATED = {
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::ApiMapping",
@@ -27,10 +27,13 @@ NOT_CREATED = {
     "AWS::CodeDeploy::DeploymentGroup",
     "AWS::DSQL::Cluster",
     "AWS::Lambda::Alias",
+    "AWS::Lambda::EventInvokeConfig",
     "AWS::RDS::DBCluster",
     "AWS::RDS::DBClusterParameterGroup",
     "AWS::RDS::DBProxy",
     "AWS::RDS::DBProxyTargetGroup",
+    "AWS::S3::BucketPolicy",
+    "AWS::SES::ConfigurationSet",
     "AWS::Scheduler::Schedule",
     "AWS::SecretsManager::Secret",
     "AWS::SecretsManager::RotationSchedule",
@@ -137,7 +140,7 @@ def test_a_deployment_with_all_parameters_is_created(account):
     cloudwatch = account("cloudwatch")
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         cloudwatch.put_metric_alarm(**{"AlarmName": name} | with_texts(stack, alarm))
-    assert len(cloudwatch.describe_alarms()["MetricAlarms"]) == len(stack.of_type("AWS::CloudWatch::Alarm")) == 10
+    assert len(cloudwatch.describe_alarms()["MetricAlarms"]) == len(stack.of_type("AWS::CloudWatch::Alarm")) == 12
 
     functions = account("lambda").list_functions()["Functions"]
     assert len(functions) == len(stack.functions())

@@ -25,6 +25,11 @@ EXCEPTIONS = {
     "CKV_AWS_117": {"AWS::Lambda::Function"},
     # JoinVpc. The reason is in template.yaml.
     "CKV_AWS_111": {"AWS::IAM::ManagedPolicy"},
+    # Objects of the outbox exist for seconds, are read and removed by one function, and are not replaced.
+    "CKV_AWS_18": {"AWS::S3::Bucket"},
+    "CKV_AWS_21": {"AWS::S3::Bucket"},
+    # The rule knows only customer managed keys, which cost a dollar per month. SQS encrypts the queue with its own key.
+    "CKV_AWS_27": {"AWS::SQS::Queue"},
     # Enhanced monitoring is not free. The standard metrics of Aurora are sufficient.
     "CKV_AWS_118": {"AWS::RDS::DBInstance"},
 }

@@ -18,7 +18,7 @@ LOGICAL_IDS = {
     function["Metadata"]["BuildProperties"]["Binary"]: logical_id for logical_id, function in source_functions().items()
 }
 # These have their own permissions, see their tests.
-PRIVILEGED = {"migrate", "jwt-rotate"}
+PRIVILEGED = {"migrate", "jwt-rotate", "mail-send"}
 ORDINARY = [name for name in FUNCTIONS if name not in PRIVILEGED]
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -157,7 +157,7 @@ def test_a_function_has_exactly_the_permissions_that_its_code_needs(stack, deplo
     expected = {action: {f"«{log_group_of(logical_id)}.Arn»"} for action in LOGS}
     expected |= {action: {"*"} for action in TRACES}
     secrets = set()
-    if needs.keys == "sign":
+    if needs.keys in ("sign", "digest"):
         secrets.add(stack.text(variables["JWT_SECRET_ARN"]))
     if needs.keys == "verify":
         secrets.add(stack.text(variables["JWT_PUBLIC_KEYS_ARN"]) or stack.text(variables["JWT_SECRET_ARN"]))
@@ -180,9 +180,20 @@ def test_a_function_has_exactly_the_permissions_that_its_code_needs(stack, deplo
                 secrets.add(SECRET)
     else:
         assert "VpcConfig" not in function, f"{needs.source} declares no ROLE, so the function needs no VPC"
+    if stack.parameters["MailFrom"] and name in functions_that_mail():
+        expected["s3:PutObject"] = {"«Outbox.Arn»/*"}
     if secrets:
         expected |= {"secretsmanager:BatchGetSecretValue": {"*"}, "secretsmanager:GetSecretValue": secrets}
     assert allowed(stack, role_of(stack, name)) == expected, f"change the policies in template.yaml, or {needs.source}"
+
+
+# The functions of the library that put a message into the outbox.
+MAILING = re.compile(r"\bapp\s*\.(?:mail_code|announce|require_verification|move_left_announcements)\(")
+
+
+@functools.cache
+def functions_that_mail():
+    return {name for name, function in FUNCTIONS.items() if MAILING.search((ROOT / function.source).read_text())}
 
 
 def test_migrate_signs_in_as_the_owner(stack, deployment):
@@ -230,14 +241,16 @@ def test_only_signing_keys_that_the_stack_creates_are_rotated(stack):
 
 def test_only_functions_that_issue_tokens_can_read_the_signing_keys():
     signing = {name for name, function in FUNCTIONS.items() if function.keys == "sign"}
-    assert signing == {"token", "token-refresh", "password-update", "account-email-request"}
-    stack = Stack()
+    assert signing == {"token", "token-refresh", "password-update", "account-email-request", "account-email-confirm"}
+    # Their code derives other keys from the signing keys and drops these.
+    digesting = {name for name, function in FUNCTIONS.items() if function.keys == "digest"}
+    stack = Stack(**MAIL)
     readers = {
         name
         for name in FUNCTIONS
         if "«JwtSecret»" in allowed(stack, role_of(stack, name)).get("secretsmanager:GetSecretValue", set())
     }
-    assert readers == signing | {"migrate", "jwt-rotate"}
+    assert readers == signing | digesting | {"migrate", "jwt-rotate"}
     assert json.loads(stack.resources["JwtPublicKeys"]["Properties"]["SecretString"]) == {"keys": []}
 
 
@@ -553,6 +566,15 @@ def test_functions_can_reach_only_the_database_and_secrets_manager():
         assert flows(Stack(RdsProxy=proxy)) == (inner | migrate | elsewhere, inner | migrate)
 
 
+def test_functions_of_a_service_with_mail_can_also_reach_the_outbox():
+    without, with_mail = Stack(), Stack(**MAIL)
+    assert flows(with_mail)[0] - flows(without)[0] == {("Function", "0.0.0.0/0", "443")}
+    statements = with_mail.resources["S3Endpoint"]["Properties"]["PolicyDocument"]["Statement"]
+    reachable = {with_mail.text(statement["Resource"]) for statement in statements}
+    assert reachable == {"arn:aws:s3:::cloudformation-custom-resource-response-*/*", "«Outbox.Arn»/*"}
+    assert len(without.resources["S3Endpoint"]["Properties"]["PolicyDocument"]["Statement"]) == 1
+
+
 def test_a_proxy_is_used_only_after_it_has_targets_and_not_in_the_deployment_before_its_removal():
     def host(stack):
         return stack.text(stack.functions()["DataGetFunction"]["Environment"]["Variables"]["DATABASE_HOST"])
@@ -632,6 +654,65 @@ def test_sweeps_do_not_prevent_a_database_from_pausing():
     assert "SecondsUntilAutoPause" not in awake
 
 
+# Mail
+
+MAIL = {"MailFrom": "Keyhold <no-reply@example.com>"}
+SMTP = {**MAIL, "SmtpUrlSecretArn": SECRET}
+
+
+def test_mail_is_sent_only_on_request():
+    stack = Stack()
+    kinds = {resource["Type"] for resource in stack.resources.values()}
+    assert not kinds & {"AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SES::ConfigurationSet", "AWS::Events::Rule"}
+    assert LOGICAL_IDS["mail-send"] not in stack.resources
+    for function in stack.functions().values():
+        assert function["Environment"]["Variables"]["MAIL_OUTBOX"] == ""
+    assert Stack(RequireVerifiedEmail="true").violated_rules()
+    assert not Stack(RequireVerifiedEmail="true", **MAIL).violated_rules()
+
+
+def test_a_message_in_the_outbox_invokes_the_function_that_sends_it():
+    stack = Stack(**MAIL)
+    function = stack.functions()["MailSendFunction"]
+    assert "VpcConfig" not in function, "SES is not reachable from the VPC"
+    variables = function["Environment"]["Variables"]
+    assert stack.text(variables["MAIL_OUTBOX"]) == "s3://«Outbox»"
+    assert variables["MAIL_FROM"] == MAIL["MailFrom"] and variables["MAIL_BRAND"] == "Keyhold"
+    (rule,) = stack.of_type("AWS::Events::Rule").values()
+    assert rule["EventPattern"]["detail"] == {"bucket": {"name": [{"Ref": "Outbox"}]}}
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Ref": "MailSendFunctionAliaslive"}
+    bucket = stack.resources["Outbox"]["Properties"]
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+
+
+def test_a_message_that_cannot_be_sent_is_kept_and_raises_an_alarm():
+    stack = Stack(**MAIL)
+    (config,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert config["MaximumRetryAttempts"] == 2
+    assert config["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["MailDeadLetters", "Arn"]}}}
+    days = stack.resources["Outbox"]["Properties"]["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"]
+    assert int(stack.resources["MailDeadLetters"]["Properties"]["MessageRetentionPeriod"]) == days * 24 * 3600
+    assert "MailDeadLettersAlarm" in stack.resources
+
+
+@pytest.mark.parametrize(("parameters", "by_ses"), [(MAIL, True), (SMTP, False)])
+def test_the_function_that_sends_may_only_take_messages_and_send_them(parameters, by_ses):
+    stack = Stack(**parameters)
+    actions = allowed(stack, role_of(stack, "mail-send"))
+    outbox = {"s3:GetObject": {"«Outbox.Arn»/*"}, "s3:DeleteObject": {"«Outbox.Arn»/*"}, "s3:ListBucket": {"«Outbox.Arn»"}}
+    letters = {"sqs:SendMessage": {"«MailDeadLetters.Arn»"}}
+    ses = "arn:aws:ses:eu-central-1:123456789012"
+    resources = {f"{ses}:identity/*", f"{ses}:configuration-set/«MailConfigurationSet»"}
+    sending = {"ses:SendEmail": resources, "ses:SendRawEmail": resources}
+    if not by_ses:
+        sending = {"secretsmanager:GetSecretValue": {SECRET}}
+    logs = {action: {"«MailSendLogGroup.Arn»"} for action in LOGS}
+    assert actions == outbox | letters | sending | logs | {action: {"*"} for action in TRACES}
+    assert ("MailConfigurationSet" in stack.resources) == ("MailReputationAlarm" in stack.resources) == by_ses
+
+
 # Operation
 
 
@@ -641,7 +722,7 @@ def test_alarms_send_mail_only_on_request(stack):
         assert alarm["TreatMissingData"] == "notBreaching" and alarm["AlarmDescription"], name
         actions = [{"Ref": "AlarmTopic"}] if stack.parameters["AlarmEmail"] else None
         assert alarm.get("AlarmActions") == alarm.get("OKActions") == actions, name
-    assert len(alarms) <= 10, "each alarm costs money"
+    assert len(alarms) <= (12 if stack.parameters["MailFrom"] else 10), "each alarm costs money"
     topic = stack.of_type("AWS::SNS::Topic")
     assert bool(topic) == bool(stack.parameters["AlarmEmail"])
     for properties in topic.values():

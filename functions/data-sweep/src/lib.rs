@@ -1,5 +1,5 @@
-//! Removes all that has expired: values, sessions, counters of failed password checks, and unused networks. Also removes
-//! the values of deleted users. A schedule invokes this function; it has no route.
+//! Removes all that has expired: values, sessions, mailed codes, counters of failed password checks, and unused networks. Also
+//! removes the values of deleted users, and moves announcements to the outbox that requests have left. A schedule invokes this function; it has no route.
 
 use serde::Serialize;
 use shared::App;
@@ -36,6 +36,12 @@ pub struct Report {
     /// Networks of users that were removed because they were not used for 90 days.
     #[serde(skip_serializing_if = "is_zero")]
     pub known_networks: i64,
+    /// Mailed codes that were removed because they had expired.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mailed_codes: i64,
+    /// Announcements that were moved to the outbox because a request had failed to do so.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub announcements: i64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
@@ -53,9 +59,19 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let sign_in_failures = db::sweep::remove_outdated_failures(db, now).await?;
     let rate_limits = db::sweep::remove_full_buckets(db, now).await?;
     let known_networks = db::known_networks::remove_unused(db, now).await?;
+    let mailed_codes = db::sweep::remove_expired_codes(db, now).await?;
     let orphans = db::data::remove_values_of_deleted_users(db, now).await?;
-    let mut report =
-        Report { removed: 0, finished: false, orphans, sessions, sign_in_failures, rate_limits, known_networks };
+    let mut report = Report {
+        removed: 0,
+        finished: false,
+        orphans,
+        sessions,
+        sign_in_failures,
+        rate_limits,
+        known_networks,
+        mailed_codes,
+        announcements: 0,
+    };
     for _ in 0..MAX_STEPS {
         let removed = db::data::purge_expired(db, now).await?;
         report.removed += removed;
@@ -64,5 +80,7 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
             break;
         }
     }
+    // The last step, because it needs the outbox as well.
+    report.announcements = app.move_left_announcements().await?;
     Ok(report)
 }

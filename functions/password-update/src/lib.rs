@@ -5,11 +5,13 @@ use shared::app::SessionStart;
 use shared::audit::Event;
 use shared::auth::key_ring::KeyRing;
 use shared::db::Role;
+use shared::db::announcements::Announcement;
 use shared::db::credential_change::{CredentialChange, change_credentials};
-use shared::db::sign_in::VerifiedPassword;
+use shared::db::sign_in::{StoredCredentials, VerifiedPassword};
 use shared::domain::{Device, Password, PasswordAttempt, PasswordPolicy, Session};
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
+use shared::mail::Message;
 
 /// The method and path, as in `template.yaml`.
 pub const ROUTE: Route = Route::put("/api/account/password");
@@ -22,8 +24,9 @@ pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiErr
     let (current, new) = read(&request, app.settings().password_policy)?;
     let device = app.device(&request);
     let change = |verified| change(&app, session, verified, &new, &device);
-    let started = app.reauthenticate(session, device.network.as_ref(), &current, change).await?;
+    let (started, announcement) = app.reauthenticate(session, device.network.as_ref(), &current, change).await?;
     Event::PasswordChanged(session).record();
+    app.announce(announcement).await;
     let tokens = app.first_tokens(&started).await?;
     Ok(Reply::message_and_data("Password changed. All sessions have ended, and a new one has started.", &tokens))
 }
@@ -46,12 +49,16 @@ async fn change(
     verified: VerifiedPassword,
     new: &Password,
     device: &Device,
-) -> Result<Option<SessionStart>, ApiError> {
+) -> Result<Option<(SessionStart, Option<Announcement>)>, ApiError> {
     new.check_owner(&verified.credentials.username, &verified.credentials.email)
         .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
     let hash = app.hash_password(new.clone()).await?;
     let started = app.new_session(session.user)?;
     let change = CredentialChange::Password(&hash);
-    let changed = change_credentials(app.db(), session, &verified, change, started.on(device)).await?;
-    Ok(changed.then_some(started))
+    let StoredCredentials { email, username, .. } = &verified.credentials;
+    let message = || Message::password_changed(email.clone(), username.clone(), app.now());
+    let announcement = app.announcement(message);
+    let changed =
+        change_credentials(app.db(), session, &verified, change, started.on(device), announcement.as_ref()).await?;
+    Ok(changed.then_some((started, announcement)))
 }

@@ -35,6 +35,9 @@ async fn start(
     verified: VerifiedPassword,
     device: &Device,
 ) -> Result<Option<SessionStart>, ApiError> {
+    if app.settings().requires_verified_email && !verified.credentials.email_verified {
+        return app.require_verification(&verified, device.network.as_ref()).await?.map_or(Ok(None), Err);
+    }
     let session = app.new_session(verified.credentials.user)?;
     let started = db::sessions::start(app.db(), session.on(device), &verified).await?;
     Ok(started.then_some(session))

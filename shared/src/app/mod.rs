@@ -1,5 +1,6 @@
 //! The context of a handler: everything that a function prepares at its start. Clones are cheap.
 
+mod mail;
 mod password_check;
 mod registration;
 mod session;
@@ -8,6 +9,7 @@ mod tokens;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use self::mail::{CheckedCode, CodeRequested, invalid_code};
 use self::registration::ThrottledNetworks;
 pub use self::tokens::{SessionStart, Tokens};
 use crate::auth::token_cache::TokenCache;

@@ -8,6 +8,7 @@ use tracing::Instrument;
 
 use super::App;
 use crate::audit::Event;
+use crate::auth::digest_keys::Digests;
 use crate::auth::key_ring::KeyRing;
 use crate::auth::password_check::PasswordCheck;
 use crate::auth::password_hash::{self, PasswordHash, Verdict};
@@ -64,7 +65,7 @@ impl App<KeyRing> {
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
         let name = canonical_name(name);
-        let failures = self.0.secrets.keys().await.throttle_subject(&name, network);
+        let failures = self.0.secrets.keys().await.digests().throttle_subject(&name, network);
         self.with_password(Subject::Name(&name, &failures), network, password, complete).await
     }
 }

@@ -6,22 +6,21 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use ring::hmac;
 use ring::signature::KeyPair;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::digest_keys::{DigestKeys, Digests};
 use super::jwt_crypto;
 use super::jwt_secret::{self, InvalidSecret};
 use super::verifying_keys::{Key, PublicKey, PublicKeys, Verifies, VerifyingKeys, thumbprint};
-use crate::domain::Network;
 
 /// Keys that sign and verify access tokens: the first one signs, all of them verify.
 pub struct KeyRing {
     signing: SigningKey,
-    verifying: VerifyingKeys,
+    digests: DigestKeys,
 }
 
 /// The key that signs.
@@ -29,8 +28,8 @@ pub(super) struct SigningKey {
     pub(super) id: String,
     pub(super) algorithm: Algorithm,
     pub(super) signing: EncodingKey,
-    /// Makes the subjects of the throttle.
-    subjects: hmac::Key,
+    /// The secret, or the private key as PKCS#8, from which digest keys are derived.
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 /// The reason why a text is not a key ring. Each message says what to set instead.
@@ -88,7 +87,13 @@ pub(super) struct KeyText {
 
 impl Verifies for KeyRing {
     fn verifying(&self) -> &VerifyingKeys {
-        &self.verifying
+        self.digests.verifying()
+    }
+}
+
+impl Digests for KeyRing {
+    fn digests(&self) -> &DigestKeys {
+        &self.digests
     }
 }
 
@@ -133,8 +138,11 @@ impl KeyRing {
     /// Makes a ring of keys, at least one.
     fn of(mut keys: Vec<(SigningKey, Key)>) -> Self {
         let (signing, first) = keys.remove(0);
-        let verifying = [first].into_iter().chain(keys.into_iter().map(|(_, key)| key)).collect();
-        Self { signing, verifying: VerifyingKeys(verifying) }
+        let (others, other_keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+        let verifying = VerifyingKeys([first].into_iter().chain(other_keys).collect());
+        let others: Vec<&[u8]> = others.iter().map(|key| key.bytes.as_slice()).collect();
+        let digests = DigestKeys::derive(&signing.bytes, &others, verifying);
+        Self { signing, digests }
     }
 
     /// Returns the keys of a ring in its JSON form, at least one. A single key without an id gets one.
@@ -156,20 +164,13 @@ impl KeyRing {
     /// # Errors
     /// A key of the ring is a secret, which has no public key.
     pub fn public_text(&self) -> Result<String, SecretInRing> {
-        let keys: Option<Vec<&PublicKey>> = self.verifying.0.iter().map(|key| key.public.as_ref()).collect();
+        let keys: Option<Vec<&PublicKey>> = self.verifying().0.iter().map(|key| key.public.as_ref()).collect();
         Ok(PublicKeys { keys: keys.ok_or(SecretInRing)? }.text())
     }
 
-    /// Returns the text under which failed sign-ins for a name from a network are counted: a digest whose key is outside the
-    /// database, because users type passwords into the name field by mistake. It does not tell whether the name has an
-    /// account. A rotation of the keys starts the counts anew.
-    pub fn throttle_subject(&self, canonical_name: &str, network: Option<&Network>) -> String {
-        let mut digest = hmac::Context::with_key(&self.signing.subjects);
-        // The network goes first, because a name may contain any separator.
-        digest.update(network.map_or("", Network::as_str).as_bytes());
-        digest.update(b"\n");
-        digest.update(canonical_name.as_bytes());
-        URL_SAFE_NO_PAD.encode(digest.sign())
+    /// Drops the key that signs.
+    pub(super) fn into_digests(self) -> DigestKeys {
+        self.digests
     }
 
     /// Whether the key that signs is a secret, which every verifier must have.
@@ -180,6 +181,16 @@ impl KeyRing {
     /// Returns the key that signs.
     pub(super) fn signing(&self) -> &SigningKey {
         &self.signing
+    }
+}
+
+impl DigestKeys {
+    /// Parses a ring ([`KeyRing::parse`]), of which it keeps no key that signs.
+    ///
+    /// # Errors
+    /// As for [`KeyRing::parse`].
+    pub fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
+        KeyRing::parse(text).map(KeyRing::into_digests)
     }
 }
 
@@ -197,7 +208,7 @@ impl VerifyingKeys {
 
         let set: Result<Set, _> = serde_json::from_str(text);
         let Some(set) = set.ok().filter(|set| set.keys.iter().all(|key| key.get("kty").is_some())) else {
-            return Ok(KeyRing::parse(text)?.verifying);
+            return Ok(KeyRing::parse(text)?.into_digests().into_verifying());
         };
         let mut keys = Vec::with_capacity(set.keys.len());
         for key in set.keys {
@@ -245,7 +256,7 @@ fn from_secret(id: String, secret: &str) -> (SigningKey, Key) {
         id: id.clone(),
         algorithm: Algorithm::HS256,
         signing: EncodingKey::from_secret(bytes),
-        subjects: subjects_key(bytes),
+        bytes: Zeroizing::new(bytes.to_vec()),
     };
     (signing, Key::from_secret(id, bytes))
 }
@@ -260,15 +271,9 @@ fn from_private_key(id: Option<String>, pem: &str) -> Result<(SigningKey, Key), 
         id: key.id.clone(),
         algorithm: Algorithm::ES256,
         signing: EncodingKey::from_ec_der(der.secret_pkcs8_der()),
-        subjects: subjects_key(der.secret_pkcs8_der()),
+        bytes: Zeroizing::new(der.secret_pkcs8_der().to_vec()),
     };
     Ok((signing, key))
-}
-
-/// Derives the key for the subjects of the throttle from a signing key.
-fn subjects_key(signing: &[u8]) -> hmac::Key {
-    let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, signing), b"subjects of the throttle");
-    hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
 }
 
 /// Returns the position of a JSON fault. The library's own message would quote the secret.
@@ -284,7 +289,7 @@ mod tests {
     const OTHER: &str = "00b4d1c7e9f2a3856471829304a5b6c7";
 
     fn parse(text: &str) -> Result<Vec<String>, InvalidKeyRing> {
-        KeyRing::parse(text).map(|ring| ring.verifying.0.into_iter().map(|key| key.id).collect())
+        KeyRing::parse(text).map(|ring| ring.into_digests().into_verifying().0.into_iter().map(|key| key.id).collect())
     }
 
     #[test]
@@ -329,7 +334,7 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
             "x": "rSMmkkppjWSLZqlBQD2-nxAnyH1xo5D4WWLySi2zuoA",
             "y": "A2ed-NJM9oVoKw_y320DB5TxjN88S-jPUZCgDpTP4Cc",
         }] });
-        assert_eq!(serde_json::to_value(ring.verifying.public_keys())?, expected);
+        assert_eq!(serde_json::to_value(ring.verifying().public_keys())?, expected);
         Ok(())
     }
 
@@ -340,9 +345,9 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
         ] });
         let ring = KeyRing::parse(&text.to_string())?;
         assert_eq!(ring.signing().algorithm, Algorithm::ES256);
-        assert_eq!(ring.verifying.find("secret").map(|key| key.verifying.algorithm()), Some("HS256"));
+        assert_eq!(ring.verifying().find("secret").map(|key| key.verifying.algorithm()), Some("HS256"));
         assert!(ring.public_text().is_err(), "a verifier with public keys only would reject tokens of the secret");
-        assert_eq!(serde_json::to_value(ring.verifying.public_keys())?["keys"].as_array().map(Vec::len), Some(1));
+        assert_eq!(serde_json::to_value(ring.verifying().public_keys())?["keys"].as_array().map(Vec::len), Some(1));
         Ok(())
     }
 
@@ -351,7 +356,7 @@ kPhZYvJKLbO6gANnnfjSTPaFaCsP8t9tAweU8YzfPEvoz1GQoA6Uz+An
         let ring = KeyRing::parse(PRIVATE)?;
         let public = VerifyingKeys::parse(&ring.public_text()?)?;
         assert!(public.verify_tokens_of(&ring));
-        assert_eq!(serde_json::to_value(public.public_keys())?, serde_json::to_value(ring.verifying.public_keys())?);
+        assert_eq!(serde_json::to_value(public.public_keys())?, serde_json::to_value(ring.verifying().public_keys())?);
         assert!(!VerifyingKeys::parse(r#"{"keys":[]}"#)?.verify_tokens_of(&ring));
         assert!(VerifyingKeys::parse(RANDOM)?.verify_tokens_of(&KeyRing::parse(RANDOM)?), "a shared secret");
         Ok(())

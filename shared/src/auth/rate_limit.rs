@@ -29,9 +29,17 @@ pub const SESSION_REFRESHES: RateLimit = RateLimit { burst: 120, interval: Durat
 pub const FAILED_SIGN_INS_AT_ONCE: u32 = 30;
 
 impl RateLimit {
+    /// A bucket that always has a token.
+    pub const NONE: Self = Self { burst: 1, interval: Duration::ZERO };
+
     /// Returns a limit with this number of tokens in an hour, of which at most `burst` at once; none for 0.
     pub fn per_hour(number: u32, burst: u32) -> Option<Self> {
         (number > 0).then(|| Self { burst: number.min(burst), interval: Duration::from_hours(1) / number })
+    }
+
+    /// Returns a limit with this number of tokens in a day, all of which may be taken at once; none for 0.
+    pub fn per_day(number: u32) -> Option<Self> {
+        (number > 0).then(|| Self { burst: number, interval: Duration::from_hours(24) / number })
     }
 
     /// Returns the time for which a bucket without tokens has none, or none if it has a token.

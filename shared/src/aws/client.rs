@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Region, timeout::TimeoutConfig};
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpClient as SdkHttpClient, HttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use tokio::time::{sleep, timeout};
+use zeroize::Zeroizing;
 
 use super::AwsCredentials;
 use super::http::Client as HttpClient;
@@ -38,6 +39,24 @@ pub(crate) fn secrets_manager(aws: AwsCredentials) -> Result<Client, BoxError> {
         .http_client(HttpClient::new()?);
     settings.set_endpoint_url(aws.endpoint_url);
     Ok(Client::from_conf(settings.build()))
+}
+
+/// Fetches the text of a secret from Secrets Manager.
+///
+/// # Errors
+/// The secret does not exist, has no text, or may not be read.
+pub async fn secret_text(arn: &str) -> Result<Zeroizing<String>, BoxError> {
+    let client = secrets_manager(AwsCredentials::from_env()?)?;
+    let secret = client.get_secret_value().secret_id(arn).send().await?;
+    Ok(secret.secret_string.map(Zeroizing::new).ok_or_else(|| format!("the secret {arn} has no text"))?)
+}
+
+/// Makes the HTTP client for a client of the SDK in a function.
+///
+/// # Errors
+/// `AWS_CA_BUNDLE` cannot be read.
+pub fn http() -> Result<impl SdkHttpClient + 'static, BoxError> {
+    HttpClient::new()
 }
 
 /// Puts a body to a presigned URL, and retries.

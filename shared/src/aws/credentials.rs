@@ -1,9 +1,12 @@
+use std::fmt;
+
 use aws_sdk_secretsmanager::config::Credentials;
 use zeroize::Zeroizing;
 
 use crate::env::{self, EnvError};
 
 /// The credentials and the region for calls to AWS.
+#[derive(Clone)]
 pub struct AwsCredentials {
     /// The region, as in `eu-central-1`.
     pub region: String,
@@ -36,8 +39,15 @@ impl AwsCredentials {
     }
 
     /// Returns the identity in the SDK's form.
-    pub(super) fn to_sdk(&self) -> Credentials {
+    pub fn to_sdk(&self) -> Credentials {
         let (id, secret) = (self.access_key_id.as_str(), self.secret_access_key.as_str());
         Credentials::new(id, secret, self.session_token.clone(), None, "environment")
+    }
+}
+
+/// Hides the secrets.
+impl fmt::Debug for AwsCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsCredentials").field("region", &self.region).finish_non_exhaustive()
     }
 }

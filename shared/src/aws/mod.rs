@@ -4,5 +4,6 @@ pub mod client;
 mod credentials;
 mod http;
 pub mod iam_token;
+pub mod s3;
 
 pub use self::credentials::AwsCredentials;

@@ -4,6 +4,7 @@ use futures_util::future::join4;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::announcements::{Announcement, announce};
 use super::dialect::{Sql, sql};
 use super::sessions::NewSession;
 use super::sign_in::{VerifiedPassword, stored_cost};
@@ -23,8 +24,8 @@ pub enum CredentialChange<'a> {
     Email(&'a Email),
 }
 
-/// Changes the account of a verified password, ends all sessions of the user, and starts a new one. Returns false, and changes
-/// nothing, if the verified password is no longer the stored one.
+/// Changes the account of a verified password, ends all sessions of the user and all mailed codes, and starts a new session.
+/// Returns false, and changes nothing, if the verified password is no longer the stored one.
 ///
 /// # Errors
 /// `EmailTaken`, the session has ended, or the database is unavailable.
@@ -34,8 +35,9 @@ pub async fn change_credentials(
     verified: &VerifiedPassword,
     change: CredentialChange<'_>,
     new: NewSession<'_>,
+    announcement: Option<&Announcement>,
 ) -> Result<bool, Error> {
-    let work = ChangeWork { dialect: db.dialect(), session, verified, change, new };
+    let work = ChangeWork { dialect: db.dialect(), session, verified, change, new, announcement };
     let row = db.run(Effect::Write, &work).await?.pop().ok_or(db::Error::SessionEnded)?;
     Ok(column(&row, "users", "changed")?)
 }
@@ -50,6 +52,7 @@ struct ChangeWork<'a> {
     verified: &'a VerifiedPassword,
     change: CredentialChange<'a>,
     new: NewSession<'a>,
+    announcement: Option<&'a Announcement>,
 }
 
 /// Makes the statement that sets columns of the user to `$5` and `$12`.
@@ -67,7 +70,11 @@ macro_rules! change {
                 returning u.id
             ), ended as (
                 delete from sessions s using changed where s.user_id = changed.id
-            ), started as (
+            ), replaced as (
+                delete from mailed_codes c using changed where c.user_id = changed.id
+            ), ",
+            announce!("$13", "$14", "$3"),
+            ", started as (
                 insert into sessions
                     (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
                 select id, $6, $7, $8, $3, $3, $9, $10, $11 from changed
@@ -85,7 +92,7 @@ impl Work for ChangeWork<'_> {
     async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
         const PASSWORD: &str = change!("password = $5, password_cost = $12");
-        const EMAIL: &str = change!("email = $5, email_canonical = $12");
+        const EMAIL: &str = change!("email = $5, email_canonical = $12, email_verified_at = null");
         let user = self.session.user.uuid();
         let lock = Statement { sql: self.dialect.choose(LOCK), parameters: &[(&user, Type::UUID)] };
         let NewSession { refresh_token, device, started_at, expires_at } = self.new;
@@ -94,6 +101,7 @@ impl Work for ChangeWork<'_> {
             CredentialChange::Password(hash) => (PASSWORD, hash.text.as_str(), (&stored_cost(hash), Type::INT2)),
             CredentialChange::Email(email) => (EMAIL, email.as_str(), (&email.canonical(), Type::TEXT)),
         };
+        let (announcement, message) = self.announcement.map(|new| (new.id, new.message.as_str())).unzip();
         let parameters: &Parameters<'_> = &[
             (&user, Type::UUID),
             (&self.session.id.uuid(), Type::UUID),
@@ -107,6 +115,8 @@ impl Work for ChangeWork<'_> {
             (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
             (&device.network.as_ref().map(Network::as_str), Type::TEXT),
             second,
+            (&announcement, Type::UUID),
+            (&message, Type::TEXT),
         ];
         let change = Statement { sql, parameters };
         // Sent in this order without waiting for responses. If one fails, `commit` rolls back.

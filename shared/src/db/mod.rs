@@ -4,12 +4,14 @@
 //! connection prepares its statements once, without a round trip for it.
 
 pub mod admin;
+pub mod announcements;
 mod connector;
 pub mod credential_change;
 mod credentials;
 pub mod data;
 mod dialect;
 pub mod known_networks;
+pub mod mailed_codes;
 mod pool;
 mod pooler;
 mod rate_limits;

@@ -74,3 +74,17 @@ pub(super) fn changes_of_account(user: UserId) -> String {
 pub(super) fn registrations_of_network(network: &Network) -> String {
     format!("registrations {}", network.as_str())
 }
+
+/// Returns the subject of the messages that a network has requested.
+pub(super) fn mails_of_network(network: &Network) -> String {
+    format!("mails {}", network.as_str())
+}
+
+/// Makes the expression for the subject of the messages to an account. Requests from networks that the account knows count apart, so
+/// that others cannot use up what its owner may request. Arguments: expressions for whether the network is known, and for the id.
+macro_rules! mails_subject {
+    ($known:literal, $user:literal) => {
+        concat!("case when ", $known, " then 'mails known ' else 'mails ' end || ", $user, "::text")
+    };
+}
+pub(super) use mails_subject;

@@ -7,8 +7,18 @@ pub enum Role {
     SignIn,
     /// Checks and replaces passwords.
     Passwords,
-    /// Checks passwords and replaces email addresses.
+    /// Checks passwords, and replaces email addresses or stores codes that do.
     Emails,
+    /// Changes an email address by a mailed code.
+    EmailConfirm,
+    /// Stores codes that verify an address.
+    VerificationRequest,
+    /// Marks addresses as verified.
+    VerificationConfirm,
+    /// Stores codes that reset a password.
+    ResetRequest,
+    /// Replaces passwords by a mailed code.
+    ResetConfirm,
     /// Rotates refresh tokens.
     Refresh,
     /// Ends sessions.
@@ -25,7 +35,7 @@ pub enum Role {
     Exporter,
     /// Reads and writes values.
     Writer,
-    /// Removes expired values, sessions, and counters.
+    /// Removes what has expired, and moves announcements that were left to the outbox.
     Sweeper,
     /// Checks that the database answers. It has no privileges on tables.
     Monitor,
@@ -39,6 +49,11 @@ impl Role {
             Self::SignIn => "keyhold_sign_in",
             Self::Passwords => "keyhold_passwords",
             Self::Emails => "keyhold_emails",
+            Self::EmailConfirm => "keyhold_email_confirm",
+            Self::VerificationRequest => "keyhold_verification_request",
+            Self::VerificationConfirm => "keyhold_verification_confirm",
+            Self::ResetRequest => "keyhold_reset_request",
+            Self::ResetConfirm => "keyhold_reset_confirm",
             Self::Refresh => "keyhold_refresh",
             Self::Sessions => "keyhold_sessions",
             Self::Profiles => "keyhold_profiles",

@@ -48,6 +48,8 @@ pub struct StoredCredentials {
     pub username: String,
     /// The email address.
     pub email: String,
+    /// Whether the user has proved to read the mail of the address.
+    pub email_verified: bool,
     /// The stored password hash.
     pub password_hash: String,
 }
@@ -104,7 +106,7 @@ pub enum Failure {
 }
 
 /// Finds the account with this username or email address, ignoring case. `subject` is what failures for the name from the
-/// network are counted under ([`KeyRing::throttle_subject`](crate::auth::key_ring::KeyRing::throttle_subject)).
+/// network are counted under ([`DigestKeys::throttle_subject`](crate::auth::digest_keys::DigestKeys::throttle_subject)).
 ///
 /// # Errors
 /// The database is unavailable.
@@ -120,7 +122,7 @@ pub async fn find_by_name(
     const SQL: &str = concat!(
         "
         with account as (
-            select id, username, email, password,
+            select id, username, email, email_verified_at is not null as email_verified, password,
                 exists (
                     select from known_networks k where k.user_id = u.id and k.network = $3 and k.seen_at > $5
                 ) or exists (
@@ -131,7 +133,7 @@ pub async fn find_by_name(
         ), highest as (
             select max(password_cost) as cost from users
         )
-        select a.id, a.username, a.email, a.password, a.knows_network, h.cost, f.throttled_until,
+        select a.id, a.username, a.email, a.email_verified, a.password, a.knows_network, h.cost, f.throttled_until,
             network.full_at as network_full_at, failures.full_at as account_full_at, null::timestamptz as changes_full_at
         from highest h
         left join account a on true
@@ -177,11 +179,11 @@ pub async fn find_by_session(
 ) -> Result<PasswordCandidate, Error> {
     const SQL: &str = "
         with account as (
-            select u.id, u.username, u.email, u.password
+            select u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.password
             from sessions join users u on u.id = sessions.user_id
             where sessions.user_id = $1 and sessions.id = $2 and sessions.expires_at > $3
         )
-        select a.id, a.username, a.email, a.password, null::smallint as cost, f.throttled_until,
+        select a.id, a.username, a.email, a.email_verified, a.password, null::smallint as cost, f.throttled_until,
             network.full_at as network_full_at, changes.full_at as changes_full_at
         from account a
         left join sign_in_failures f on f.subject = $4
@@ -358,6 +360,7 @@ fn read_candidate(
             user: user.into(),
             username: column(row, "users", "username")?,
             email: column(row, "users", "email")?,
+            email_verified: column(row, "users", "email_verified")?,
             password_hash: column(row, "users", "password")?,
         }),
     };

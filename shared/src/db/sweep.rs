@@ -1,4 +1,4 @@
-//! Removal of expired sessions and outdated counters. Nothing accepts them any more, but sessions have the network and the
+//! Removal of expired sessions and mailed codes, and of outdated counters. Nothing accepts them any more, but sessions have the network and the
 //! program of a sign-in. [`super::data`] removes expired values, and [`super::known_networks`] unused networks.
 
 use std::time::{Duration, SystemTime};
@@ -15,9 +15,9 @@ use crate::domain::uuid_v7;
 pub(super) const PAGE: i64 = 1000;
 /// Pages that a run examines. Each takes about a millisecond.
 pub(super) const MAX_PAGES: usize = 20;
-/// Maximum number of counters that one statement removes.
+/// Maximum number of counters or codes that one statement removes.
 const STEP: i64 = 500;
-/// Maximum number of statements that a run spends on counters.
+/// Maximum number of statements that a run spends on each of these tables.
 const MAX_STEPS: usize = 20;
 /// 2026-01-01 in seconds since 1970. No account is older.
 const FIRST_ACCOUNT: u64 = 1_767_225_600;
@@ -86,15 +86,15 @@ async fn remove_expired_sessions_of_page(
     Ok(SessionPage { removed: column(&row, TABLE, "removed")?, last: is_full.then_some(last) })
 }
 
-/// Makes the statement that removes the rows of a table of counters whose time has passed, the oldest first.
-macro_rules! remove_counters {
-    ($table:literal, $time:literal) => {
+/// Makes the statement that removes the rows of a table whose time has passed, the oldest first.
+macro_rules! remove_outdated {
+    ($table:literal, $key:literal, $time:literal) => {
         sql!(
-            "with outdated as (select subject from " $table " where " $time " <= $1 order by " $time " limit $2 for update"
+            "with outdated as (select " $key " from " $table " where " $time " <= $1 order by " $time " limit $2 for update"
             postgresql(" skip locked")
             "), removed as (
-                delete from " $table " c using outdated o where c.subject = o.subject
-                returning c.subject
+                delete from " $table " c using outdated o where c." $key " = o." $key "
+                returning c." $key "
             )
             select count(*) as removed from removed"
         )
@@ -106,7 +106,7 @@ macro_rules! remove_counters {
 /// # Errors
 /// The database is unavailable.
 pub async fn remove_outdated_failures(db: &Database, now: SystemTime) -> Result<i64, Error> {
-    remove_in_steps(db, remove_counters!("sign_in_failures", "failed_at"), now - FORGET_AFTER).await
+    remove_in_steps(db, remove_outdated!("sign_in_failures", "subject", "failed_at"), now - FORGET_AFTER).await
 }
 
 /// Removes the rows of buckets that are full, and returns how many it removed.
@@ -114,7 +114,15 @@ pub async fn remove_outdated_failures(db: &Database, now: SystemTime) -> Result<
 /// # Errors
 /// The database is unavailable.
 pub async fn remove_full_buckets(db: &Database, now: SystemTime) -> Result<i64, Error> {
-    remove_in_steps(db, remove_counters!("rate_limits", "full_at"), now).await
+    remove_in_steps(db, remove_outdated!("rate_limits", "subject", "full_at"), now).await
+}
+
+/// Removes mailed codes that have expired, and returns how many it removed.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn remove_expired_codes(db: &Database, now: SystemTime) -> Result<i64, Error> {
+    remove_in_steps(db, remove_outdated!("mailed_codes", "id", "expires_at"), now).await
 }
 
 /// Repeats a statement that removes up to [`STEP`] rows older than a time.

@@ -101,7 +101,7 @@ pub async fn insert(
     let NewUser { id, profile, password, created_at } = user;
     let (subject, limit) =
         registrations.map(|(network, limit)| (rate_limits::registrations_of_network(network), limit)).unzip();
-    let limit = limit.unwrap_or(RateLimit { burst: 1, interval: Duration::ZERO });
+    let limit = limit.unwrap_or(RateLimit::NONE);
     let parameters: &Parameters<'_> = &[
         (&id.uuid(), Type::UUID),
         (&profile.username.as_str(), Type::TEXT),
@@ -128,6 +128,7 @@ pub async fn insert(
         user_id: id,
         username: profile.username.as_str().to_owned(),
         email: profile.email.as_str().to_owned(),
+        email_verified: false,
         full_name: profile.full_name.as_str().to_owned(),
         age: profile.age.years(),
         gender: profile.gender.as_str().to_owned(),
@@ -169,7 +170,8 @@ pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Ac
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         )
-        select u.id, u.username, u.email, u.full_name, u.age, u.gender, u.created_at
+        select u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.full_name, u.age, u.gender,
+            u.created_at
         from session join users u on u.id = session.user_id";
     let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
@@ -196,7 +198,8 @@ pub async fn update(
             age = coalesce($5, u.age),
             gender = coalesce($6, u.gender)
         from session where u.id = session.user_id
-        returning u.id, u.username, u.email, u.full_name, u.age, u.gender, u.created_at";
+        returning u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.full_name, u.age, u.gender,
+            u.created_at";
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
@@ -239,6 +242,8 @@ pub async fn delete(
             delete from user_counters c using deleted where c.user_id = deleted.id
         ), unlimited as (
             delete from rate_limits r using deleted where r.subject in ($5, $6)
+        ), uncoded as (
+            delete from mailed_codes c using deleted where c.user_id = deleted.id
         ), recorded as (
             insert into deleted_users (user_id, deleted_at) select id, $3 from deleted
         )
@@ -265,6 +270,7 @@ fn read_account(row: &Row) -> Result<Account, db::Error> {
         user_id: column::<Uuid>(row, TABLE, "id")?.into(),
         username: column(row, TABLE, "username")?,
         email: column(row, TABLE, "email")?,
+        email_verified: column(row, TABLE, "email_verified")?,
         full_name: column(row, TABLE, "full_name")?,
         age: column(row, TABLE, "age")?,
         gender: column(row, TABLE, "gender")?,

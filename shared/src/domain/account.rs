@@ -42,6 +42,7 @@ pub struct Account {
     pub user_id: UserId,
     pub username: String,
     pub email: String,
+    pub email_verified: bool,
     pub full_name: String,
     pub age: i16,
     pub gender: String,

@@ -37,6 +37,12 @@ impl Email {
         &self.0
     }
 
+    /// Returns the parts for a mail server: the local part as its owner wrote it, and the domain in A-labels (RFC 5890 §2.3.2.1).
+    pub fn mailbox(&self) -> (&str, String) {
+        let (local, domain) = self.0.rsplit_once('@').unwrap_or_default();
+        (local, a_labels(domain).unwrap_or_default())
+    }
+
     /// Returns the form in which addresses are compared.
     pub fn canonical(&self) -> String {
         canonical(&self.0)

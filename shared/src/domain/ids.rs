@@ -1,4 +1,4 @@
-//! The ids of users and sessions.
+//! The ids of users, sessions, and requests for a mailed code.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,14 +27,15 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Makes a new id.
-            pub fn new(now: SystemTime) -> Self {
-                Self(uuid_v7(now))
-            }
-
             /// Returns the id as it is stored.
             pub fn uuid(self) -> Uuid {
                 self.0
+            }
+        }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
 
@@ -62,6 +63,17 @@ macro_rules! id {
     };
 }
 
+macro_rules! id_by_time {
+    ($name:ident) => {
+        impl $name {
+            /// Makes a new id.
+            pub fn new(now: SystemTime) -> Self {
+                Self(uuid_v7(now))
+            }
+        }
+    };
+}
+
 id!(
     /// The id of a user: `sub` in an access token, `users.id` in the database.
     UserId
@@ -70,3 +82,22 @@ id!(
     /// The id of a session: `sid` in an access token, `sessions.id` in the database.
     SessionId
 );
+id!(
+    /// The handle of a request for a mailed code, to which the code is bound: `mailed_codes.id` in the database. Only the client
+    /// that asked for the code has it, so no other client can use up the tries.
+    Handle
+);
+id_by_time!(UserId);
+id_by_time!(SessionId);
+
+impl Handle {
+    /// Makes an unguessable handle (`UUIDv4`: 122 random bits).
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(uuid::Builder::from_random_bytes(bytes).into_uuid()))
+    }
+}

@@ -36,6 +36,9 @@ codes! {
     InvalidValue         "INVALID_VALUE"          BAD_REQUEST
     InvalidCredentials   "INVALID_CREDENTIALS"    UNAUTHORIZED
     InvalidToken         "INVALID_TOKEN"          UNAUTHORIZED
+    InvalidCode          "INVALID_CODE"           UNAUTHORIZED
+    EmailNotVerified     "EMAIL_NOT_VERIFIED"     FORBIDDEN
+    MailNotConfigured    "MAIL_NOT_CONFIGURED"    FORBIDDEN
     QuotaExceeded        "QUOTA_EXCEEDED"         FORBIDDEN
     RegistrationClosed   "REGISTRATION_CLOSED"    FORBIDDEN
     KeyNotFound          "KEY_NOT_FOUND"          NOT_FOUND

@@ -6,6 +6,7 @@ use crate::auth::password_hash::HashError;
 use crate::auth::refresh_token::InvalidRefreshToken;
 use crate::db;
 use crate::domain::{InvalidId, InvalidKey, InvalidValue};
+use crate::mail::OutboxError;
 
 impl From<InvalidKey> for ApiError {
     fn from(error: InvalidKey) -> Self {
@@ -110,6 +111,12 @@ impl From<HashError> for ApiError {
 impl From<getrandom::Error> for ApiError {
     fn from(error: getrandom::Error) -> Self {
         Self::internal(error)
+    }
+}
+
+impl From<OutboxError> for ApiError {
+    fn from(error: OutboxError) -> Self {
+        Self::Unavailable(error.into())
     }
 }
 

@@ -12,7 +12,7 @@ use lambda_http::http::StatusCode;
 
 pub use self::code::{Code, Fault};
 use crate::auth::access_token::InvalidAccessToken;
-use crate::domain::Version;
+use crate::domain::{Handle, Version};
 use crate::report::BoxError;
 
 /// Why a request failed.
@@ -39,6 +39,15 @@ pub enum ApiError {
     /// The refresh token is unknown or reused, or its session has ended.
     #[error("invalid refresh token")]
     InvalidRefreshToken,
+    /// The mailed code is wrong, used, replaced, or expired.
+    #[error("invalid code")]
+    InvalidCode,
+    /// The user has to verify the address before signing in. A code for this handle was mailed.
+    #[error("email not verified")]
+    EmailNotVerified(Handle),
+    /// The service sends no mail.
+    #[error("mail is not configured")]
+    MailNotConfigured,
     /// The user's quota is used up.
     #[error("quota exceeded")]
     QuotaExceeded,
@@ -92,6 +101,9 @@ impl ApiError {
             Self::InvalidCredentials | Self::WrongPassword => Code::InvalidCredentials,
             Self::TooManyAttempts(_) => Code::TooManyAttempts,
             Self::MissingToken | Self::InvalidToken(_) | Self::InvalidRefreshToken => Code::InvalidToken,
+            Self::InvalidCode => Code::InvalidCode,
+            Self::EmailNotVerified(_) => Code::EmailNotVerified,
+            Self::MailNotConfigured => Code::MailNotConfigured,
             Self::QuotaExceeded => Code::QuotaExceeded,
             Self::RegistrationClosed => Code::RegistrationClosed,
             Self::KeyNotFound => Code::KeyNotFound,
@@ -130,6 +142,12 @@ impl ApiError {
             Self::MissingToken => "Send an access token in the header `Authorization: Bearer <token>`.",
             Self::InvalidToken(_) => "The access token is invalid, expired, or revoked. Sign in again.",
             Self::InvalidRefreshToken => "The refresh token is invalid, expired, or revoked. Sign in again.",
+            Self::InvalidCode => "The code is wrong, expired, or used. Check it, or request a new one.",
+            Self::EmailNotVerified(_) => {
+                "The email address is not verified. A code is on its way to it. Send the code and this handle to \
+                 POST /api/email-verification/confirm, then sign in again."
+            }
+            Self::MailNotConfigured => "This service sends no mail. Ask its operator for help.",
             Self::QuotaExceeded => "The storage quota is used up. Delete some values and retry.",
             Self::RegistrationClosed => "Registration is closed. Ask the operator of this service for an account.",
             Self::KeyNotFound => "No value is stored under this key.",
@@ -158,8 +176,16 @@ impl ApiError {
     /// Returns the challenge of a 401 (RFC 6750 §3). It contains a reason only if the request contained a token.
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
-            Self::MissingToken | Self::InvalidCredentials => Some("Bearer"),
+            Self::MissingToken | Self::InvalidCredentials | Self::InvalidCode => Some("Bearer"),
             Self::InvalidToken(_) | Self::InvalidRefreshToken => Some(r#"Bearer error="invalid_token""#),
+            _ => None,
+        }
+    }
+
+    /// Returns the handle of the code that was mailed.
+    pub fn handle(&self) -> Option<Handle> {
+        match self {
+            Self::EmailNotVerified(handle) => Some(*handle),
             _ => None,
         }
     }

@@ -117,6 +117,12 @@ impl Reply {
         Self { status: StatusCode::CREATED, ..self }
     }
 
+    /// Sets the status to 202: the request is accepted, and its work is not done yet.
+    #[must_use]
+    pub fn accepted(self) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..self }
+    }
+
     fn tagged(self, tag: EntityTag<'_>) -> Self {
         let prefix = if tag.weak { "W/" } else { "" };
         self.header("etag", format!("{prefix}\"{}\"", tag.opaque))

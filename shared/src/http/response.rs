@@ -9,6 +9,7 @@ use super::headers::ResponseHeaders;
 use super::negotiation::prefers;
 use super::reply::ReplyBody;
 use super::{Reply, Request};
+use crate::domain::Handle;
 use crate::error::{ApiError, Code, Fault};
 
 /// A response in the form that the gateway expects (payload format 2.0):
@@ -60,6 +61,8 @@ struct ErrorBody<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handle: Option<Handle>,
 }
 
 /// The body of an error by RFC 9457. `type` is `about:blank` because `code` tells the kind of problem.
@@ -74,6 +77,8 @@ struct Problem<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handle: Option<Handle>,
 }
 
 impl Response {
@@ -119,14 +124,17 @@ pub(crate) fn failure(error: &ApiError, request_id: &str, form: ErrorForm) -> Re
     if let Some(version) = error.version() {
         headers.set("etag", format!("\"{version}\""));
     }
-    let (status, code, message, errors) = (error.status(), error.code(), error.message(), error.faults());
+    let (status, code, message) = (error.status(), error.code(), error.message());
+    let (errors, handle) = (error.faults(), error.handle());
     let body = match form {
-        ErrorForm::Envelope => serde_json::to_string(&ErrorBody { status: "error", code, message, request_id, errors }),
+        ErrorForm::Envelope => {
+            serde_json::to_string(&ErrorBody { status: "error", code, message, request_id, errors, handle })
+        }
         ErrorForm::Problem => {
             headers.set("content-type", PROBLEM_JSON);
             let title = status.canonical_reason().unwrap_or_default();
             let (kind, status) = ("about:blank", status.as_u16());
-            serde_json::to_string(&Problem { kind, title, status, detail: message, code, request_id, errors })
+            serde_json::to_string(&Problem { kind, title, status, detail: message, code, request_id, errors, handle })
         }
     };
     // The serialization of strings, numbers, and enums cannot fail.

@@ -38,6 +38,7 @@ use tokio_postgres::Config;
 use self::cache::Cache;
 use self::source::{DatabaseAccess, SecretSource, Sources};
 use crate::auth::access_token;
+use crate::auth::digest_keys::DigestKeys;
 use crate::auth::key_ring::{InvalidKeyRing, KeyRing};
 use crate::auth::key_rotation::MIN_INTERVAL;
 use crate::auth::verifying_keys::VerifyingKeys;
@@ -83,6 +84,14 @@ pub enum KeySource {
 }
 
 impl Keys for KeyRing {
+    const SOURCE: KeySource = KeySource::Ring;
+
+    fn parse(text: &str) -> Result<Self, InvalidKeyRing> {
+        Self::parse(text)
+    }
+}
+
+impl Keys for DigestKeys {
     const SOURCE: KeySource = KeySource::Ring;
 
     fn parse(text: &str) -> Result<Self, InvalidKeyRing> {

@@ -4,14 +4,17 @@ use expect_test::expect;
 use serde_json::json;
 use shared::http::Route;
 
-use crate::support::{Client, Forged, Gateway, Response, endpoints, in_process, password};
+use crate::support::{Client, Forged, Gateway, Mailbox, Response, Service, database, endpoints, in_process, password};
 
 /// The routes that do not require an access token. Every other route must reject requests without a valid token.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 12] = [
     "POST /api/register",
     "POST /api/token",
     "POST /api/token/refresh",
     "POST /api/token/revoke",
+    "POST /api/email-verification/confirm",
+    "POST /api/password-reset",
+    "POST /api/password-reset/confirm",
     "GET /.well-known/jwks.json",
     "GET /api/health",
     "GET /api/health/ready",
@@ -38,6 +41,11 @@ async fn call(client: &Client, route: &Route) -> Response {
         "POST /api/account/email" => {
             client.post(&path, &json!({ "email": "other@example.com", "password": password() }).to_string()).await
         }
+        "POST /api/account/email/confirm" => {
+            let handle = "9b2d6a0e-7a57-4f0e-9d67-3a1f5e0c8b21";
+            client.post(&path, &json!({ "handle": handle, "code": "12345678" }).to_string()).await
+        }
+        "POST /api/email-verification" => client.post(&path, "").await,
         "DELETE /api/account" => client.delete_with(&path, &json!({ "password": password() }).to_string()).await,
         "PATCH /api/account" => client.patch(&path, r#"{"age":99}"#).await,
         "POST /api/data" => client.post(&path, r#"{"key":"other","value":1}"#).await,
@@ -117,7 +125,8 @@ async fn invalid_credentials_are_rejected_on_every_route() {
 
 #[tokio::test]
 async fn an_invalid_token_is_rejected_on_every_route() {
-    let service = in_process();
+    let mailbox = Mailbox::default();
+    let service = Service::new(database(), mailbox.settings());
     let anonymous = service.anonymous();
     let ada = anonymous.clone().sign_up("ada").await;
     ada.store("key", json!(1)).await;
@@ -228,7 +237,8 @@ async fn a_token_in_the_query_or_the_body_is_ignored() {
 
 #[tokio::test]
 async fn a_token_of_a_deleted_session_is_rejected_on_every_route() {
-    let service = in_process();
+    let mailbox = Mailbox::default();
+    let service = Service::new(database(), mailbox.settings());
     let ada = service.anonymous().sign_up("ada").await;
     ada.store("key", json!(1)).await;
     service.database.connect().await.execute("delete from sessions", &[]).await.expect("the deletion of all sessions");

@@ -189,7 +189,7 @@ async fn a_run_corrects_the_privileges() -> Outcome {
             "grant insert on table users to keyhold_register",
             "revoke select on table users from keyhold_accounts",
             "revoke delete on table users from keyhold_reader",
-            "grant select (age, created_at, email, full_name, gender, id, username) on table users to \
+            "grant select (age, created_at, email, email_verified_at, full_name, gender, id, username) on table users to \
              keyhold_accounts",
         ]
     );

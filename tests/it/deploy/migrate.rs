@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use expect_test::expect;
 use shared::db::Dialect;
 
-use crate::support::scenarios::run_every_statement;
+use crate::support::scenarios::{run_every_statement, run_every_statement_with_mail};
 use crate::support::workspace::migrations;
 use crate::support::{
     Database, Outcome, Pooler, Service, database, fake_dsql_database, migration_app, postgresql_16, settings,
@@ -36,9 +36,15 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
     let schema_18 = schema(&database()).await?;
     expect![[r#"
         CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
+        CREATE INDEX mailed_codes_expiry ON public.mailed_codes USING btree (expires_at)
+        CREATE INDEX mailed_codes_user ON public.mailed_codes USING btree (user_id)
         CREATE INDEX rate_limits_full_at ON public.rate_limits USING btree (full_at)
         CREATE INDEX sign_in_failures_failed_at ON public.sign_in_failures USING btree (failed_at)
         CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
+        announcements announcements_pkey PRIMARY KEY (id)
+        announcements created_at timestamp with time zone not null
+        announcements id uuid not null
+        announcements message text not null
         data_store created_at timestamp with time zone not null
         data_store data_store_pkey PRIMARY KEY (user_id, key)
         data_store expires_at timestamp with time zone
@@ -56,6 +62,15 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         known_networks network text not null
         known_networks seen_at timestamp with time zone not null
         known_networks user_id uuid not null
+        mailed_codes digest bytea not null
+        mailed_codes email text
+        mailed_codes email_canonical text
+        mailed_codes expires_at timestamp with time zone not null
+        mailed_codes id uuid not null
+        mailed_codes mailed_codes_pkey PRIMARY KEY (id)
+        mailed_codes purpose text not null
+        mailed_codes user_id uuid
+        mailed_codes wrong_tries smallint not null
         rate_limits full_at timestamp with time zone not null
         rate_limits rate_limits_pkey PRIMARY KEY (subject)
         rate_limits subject text not null
@@ -97,6 +112,7 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         users created_at timestamp with time zone not null
         users email text not null
         users email_canonical text not null
+        users email_verified_at timestamp with time zone
         users full_name text not null
         users gender text not null
         users id uuid not null
@@ -121,6 +137,8 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
     let added = on_dsql.difference(&on_postgresql).map(|line| format!("+ {line}\n"));
     expect![[r#"
         - CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
+        - CREATE INDEX mailed_codes_expiry ON public.mailed_codes USING btree (expires_at)
+        - CREATE INDEX mailed_codes_user ON public.mailed_codes USING btree (user_id)
         - CREATE INDEX rate_limits_full_at ON public.rate_limits USING btree (full_at)
         - CREATE INDEX sign_in_failures_failed_at ON public.sign_in_failures USING btree (failed_at)
         - CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
@@ -129,6 +147,8 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
         - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - user_counters user_counters_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         + CREATE INDEX data_store_expiry ON keyhold.data_store USING btree (expires_at, user_id)
+        + CREATE INDEX mailed_codes_expiry ON keyhold.mailed_codes USING btree (expires_at)
+        + CREATE INDEX mailed_codes_user ON keyhold.mailed_codes USING btree (user_id)
         + CREATE INDEX rate_limits_full_at ON keyhold.rate_limits USING btree (full_at)
         + CREATE INDEX sign_in_failures_failed_at ON keyhold.sign_in_failures USING btree (failed_at)
         + CREATE INDEX users_password_cost ON keyhold.users USING btree (password_cost)
@@ -139,7 +159,9 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
 
 #[tokio::test]
 async fn every_statement_runs_on_postgresql_16() -> Outcome {
-    run_every_statement(&Service::new(postgresql_16(), settings())).await
+    let service = Service::new(postgresql_16(), settings());
+    run_every_statement(&service).await?;
+    run_every_statement_with_mail(&service).await
 }
 
 #[tokio::test]

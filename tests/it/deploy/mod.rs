@@ -4,6 +4,7 @@ mod custom_resource;
 mod dsql;
 mod import;
 mod key_rotation;
+mod mail;
 mod migrate;
 mod migration_files;
 mod portable_sql;

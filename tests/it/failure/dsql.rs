@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio_postgres::Client as Superuser;
 
-use crate::support::scenarios::{assert_no_rows_remain, race_account_deletion, run_every_statement, sweep};
+use crate::support::scenarios::{
+    assert_no_rows_remain, race_account_deletion, run_every_statement, run_every_statement_with_mail, sweep,
+};
 use crate::support::{Client, Database, Outcome, Service, fake_dsql_database, password, race, settings};
 
 /// The tables with data of users.
@@ -48,6 +50,7 @@ async fn delete_account(client: &Client) -> String {
 async fn every_statement_runs_and_none_is_rejected() -> Outcome {
     let service = Service::new(fake_dsql_database(), settings());
     run_every_statement(&service).await?;
+    run_every_statement_with_mail(&service).await?;
     assert_eq!(service.database.rejections(), [""; 0]);
     let left = rows(&service.database).await?;
     assert_eq!(left, [("sign_in_failures", 1)].into(), "only the failures of an unknown account are left");

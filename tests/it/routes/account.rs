@@ -27,6 +27,7 @@ async fn get_returns_the_registered_account() {
             "age": 36,
             "created_at": "2026-01-01T00:00:00.000Z",
             "email": "ada@example.com",
+            "email_verified": false,
             "full_name": "Ada Lovelace",
             "gender": "female",
             "user_id": "[UUIDv7]",
@@ -51,6 +52,7 @@ async fn patch_changes_only_the_given_fields() {
             "age": 37,
             "created_at": "2026-01-01T00:00:00.000Z",
             "email": "ada@example.com",
+            "email_verified": false,
             "full_name": "Ada King",
             "gender": "female",
             "user_id": "[UUIDv7]",
@@ -120,7 +122,9 @@ async fn deleting_an_account_removes_its_rows_and_frees_its_username_and_email_a
     let database = service.database.connect().await;
     let tables = "select table_name::text from information_schema.tables
         where table_schema = 'public'
-            and table_name not in ('refinery_schema_history', 'sign_in_failures', 'rate_limits', 'deleted_users')";
+            and table_name not in (
+                'refinery_schema_history', 'sign_in_failures', 'rate_limits', 'deleted_users', 'mailed_codes', 'announcements'
+            )";
     for row in database.query(tables, &[]).await? {
         let table: String = row.get(0);
         let count = database.query_one(&format!("select count(*) from {table}"), &[]).await?;

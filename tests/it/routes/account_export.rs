@@ -23,6 +23,7 @@ async fn an_export_contains_the_account_the_values_and_the_sessions_of_the_calle
               "age": 36,
               "created_at": "2026-01-01T00:00:00.000Z",
               "email": "ada@example.com",
+              "email_verified": false,
               "full_name": "Ada Lovelace",
               "gender": "female",
               "user_id": "[UUIDv7]",

@@ -2,6 +2,7 @@
 
 mod account;
 mod account_email;
+mod account_email_code;
 mod account_export;
 mod data_batch;
 mod data_create;
@@ -11,9 +12,11 @@ mod data_list;
 mod data_sweep;
 mod data_update;
 mod docs;
+mod email_verification;
 mod health;
 mod jwks;
 mod password;
+mod password_reset;
 mod register;
 mod sessions;
 mod token;

@@ -9,8 +9,11 @@ use crate::support::Outcome;
 use crate::support::workspace::{code_lines, functions, root, rust_files};
 
 /// Settings that the template does not set, by the start of their names.
-const NOT_IN_THE_TEMPLATE: [(&str, &str); 2] =
-    [("AWS_", "Lambda sets them, or a test does"), ("OTEL_", "only a build with the feature `otlp` reads them")];
+const NOT_IN_THE_TEMPLATE: [(&str, &str); 3] = [
+    ("AWS_", "Lambda sets them, or a test does"),
+    ("MAIL_FOLDER", "only `cargo dev` sets it"),
+    ("OTEL_", "only a build with the feature `otlp` reads them"),
+];
 
 /// A variable whose value makes Lambda publish a new version. No code reads it.
 const SETTINGS_VERSION: &str = "SETTINGS_VERSION";

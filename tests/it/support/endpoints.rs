@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use lambda_runtime::Context;
 use shared::App;
+use shared::auth::digest_keys::DigestKeys;
 use shared::auth::key_ring::KeyRing;
 use shared::auth::verifying_keys::VerifyingKeys;
 use shared::db::Role;
@@ -20,6 +21,7 @@ pub struct Apps {
     pub without_keys: HashMap<&'static str, App<NoKeys>>,
     pub verifying: HashMap<&'static str, App>,
     pub signing: HashMap<&'static str, App<KeyRing>>,
+    pub digests: HashMap<&'static str, App<DigestKeys>>,
     pub public_keys: Arc<Secrets<VerifyingKeys>>,
 }
 
@@ -43,6 +45,12 @@ impl FromApps for App {
 impl FromApps for App<KeyRing> {
     fn from_apps(apps: &Apps, function: &str) -> Self {
         apps.signing[function].clone()
+    }
+}
+
+impl FromApps for App<DigestKeys> {
+    fn from_apps(apps: &Apps, function: &str) -> Self {
+        apps.digests[function].clone()
     }
 }
 

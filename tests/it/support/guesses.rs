@@ -9,7 +9,10 @@ use super::{Client, Service, database, settings};
 
 /// The service with limits for each network.
 pub fn limited(failed_sign_ins: u32, registrations: u32) -> Arc<Service> {
-    Service::new(database(), Settings { limits: Limits { failed_sign_ins, registrations }, ..settings() })
+    Service::new(
+        database(),
+        Settings { limits: Limits { failed_sign_ins, registrations, ..settings().limits }, ..settings() },
+    )
 }
 
 /// An address from which the user has not signed in.

@@ -146,6 +146,11 @@ fn redact(json: &mut Value) {
                 assert_eq!(id.get_version_num(), 7);
                 "[UUIDv7]"
             }
+            ("handle", Value::String(text)) => {
+                let id: uuid::Uuid = text.parse().expect("a UUID");
+                assert_eq!(id.get_version_num(), 4);
+                "[UUID]"
+            }
             ("access_token", Value::String(text)) => {
                 assert_eq!(text.split('.').count(), 3, "{text}");
                 "[JWT]"

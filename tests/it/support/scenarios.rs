@@ -5,19 +5,27 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::App;
+use shared::domain::CODE_LIFETIME;
 use shared::secrets::{NoKeys, Secrets};
+use shared::settings::{Limits, Settings};
 
 use super::service::pool;
-use super::{Forged, Outcome, Service, password, race, settings};
+use super::{Forged, Mailbox, Outcome, Service, password, race, registration, settings};
 
 /// Runs the scheduled task `data-sweep`.
 pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
+    sweep_with(service, settings()).await
+}
+
+/// Runs the scheduled task `data-sweep` with the given settings.
+pub async fn sweep_with(
+    service: &Service,
+    settings: Settings,
+) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
     let clock = service.clock.clone();
     let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
     let secrets = secrets.with_dialect(service.database.dialect());
-    Ok(data_sweep::run(App::new(settings(), secrets.into(), clock, pool(1)))
-        .await
-        .map_err(|error| error.to_string())?)
+    Ok(data_sweep::run(App::new(settings, secrets.into(), clock, pool(1))).await.map_err(|error| error.to_string())?)
 }
 
 /// Sends requests that run every statement of the service.
@@ -78,6 +86,52 @@ pub async fn run_every_statement(service: &Arc<Service>) -> Outcome {
     let last = service.anonymous().token_for("ada", "another password").await;
     let last = service.anonymous().with_token(&last.text("access_token"));
     assert_eq!(last.delete_with("/api/account", &delete).await.outcome(), "200");
+    Ok(())
+}
+
+/// Sends requests that run every statement of a service with mail.
+pub async fn run_every_statement_with_mail(service: &Arc<Service>) -> Outcome {
+    let mailbox = Mailbox::default();
+    let limits = Limits { mails: 100, mails_for_account: 100, ..settings().limits };
+    let service = service.with_settings(Settings { requires_verified_email: true, limits, ..mailbox.settings() });
+    let client = service.anonymous();
+    assert_eq!(client.post("/api/register", &registration("eve").body()).await.outcome(), "201");
+    let confirm = |handle: &str| json!({ "handle": handle, "code": mailbox.code() });
+
+    let rejected = client.token_for("eve", password()).await;
+    assert_eq!(rejected.outcome(), "403 EMAIL_NOT_VERIFIED");
+    let confirmation = confirm(rejected.json()["handle"].as_str().unwrap_or_default());
+    let path = "/api/email-verification/confirm";
+    assert_eq!(client.post(path, &confirmation.to_string()).await.outcome(), "200");
+    assert_eq!(client.post(path, &confirmation.to_string()).await.outcome(), "401 INVALID_CODE");
+
+    let eve = client.clone().sign_in("eve").await;
+    assert_eq!(eve.post("/api/email-verification", "").await.status, 202);
+    mailbox.take();
+    let address = json!({ "email": "new@example.com", "password": password() }).to_string();
+    let handle = eve.post("/api/account/email", &address).await.handle();
+    let changed = eve.post("/api/account/email/confirm", &confirm(&handle).to_string()).await;
+    assert_eq!(changed.outcome(), "200");
+    let eve = client.clone().with_token(&changed.text("access_token"));
+    assert_eq!(mailbox.take().len(), 1, "an announcement");
+    let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
+    assert_eq!(eve.put("/api/account/password", &change).await.outcome(), "200");
+    assert_eq!(mailbox.take().len(), 1, "an announcement");
+
+    assert_eq!(client.post("/api/password-reset", r#"{"email":"unknown@example.com"}"#).await.status, 202);
+    mailbox.take();
+    let handle = client.post("/api/password-reset", r#"{"email":"new@example.com"}"#).await.handle();
+    let mut reset = confirm(&handle);
+    reset["new_password"] = json!(password());
+    mailbox.break_down();
+    assert_eq!(client.post("/api/password-reset/confirm", &reset.to_string()).await.outcome(), "200");
+    mailbox.repair();
+    service.clock.advance(CODE_LIFETIME);
+    let report = sweep_with(&service, mailbox.settings()).await?;
+    assert_eq!((report.announcements, report.mailed_codes), (1, 1), "the code without an account");
+    let eve = client.sign_in("eve").await;
+    let deleted = eve.delete_with("/api/account", &json!({ "password": password() }).to_string()).await;
+    assert_eq!(deleted.outcome(), "200");
     Ok(())
 }
 

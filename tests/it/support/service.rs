@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use shared::App;
 use shared::auth::access_token::TokenPolicy;
+use shared::auth::digest_keys::DigestKeys;
 use shared::auth::key_ring::KeyRing;
 use shared::auth::verifying_keys::VerifyingKeys;
 use shared::aws::AwsCredentials;
@@ -16,6 +17,7 @@ use shared::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets, SecretsError};
 use shared::settings::{Limits, Settings};
+use tokio_postgres::Config;
 
 use super::endpoints::{Apps, invoke, roles};
 use super::keys::{KEY_ID, SECRET};
@@ -29,10 +31,11 @@ pub struct Service {
     apps: Apps,
 }
 
-/// The secrets of a function that signs, and of one that verifies.
+/// The secrets of a function that signs, of one that makes digests, and of one that verifies.
 #[derive(Clone)]
 pub struct KeyedSecrets {
     pub signing: Arc<Secrets<KeyRing>>,
+    pub digests: Arc<Secrets<DigestKeys>>,
     pub verifying: Arc<Secrets<VerifyingKeys>>,
 }
 
@@ -45,9 +48,12 @@ impl KeyedSecrets {
         clock: &Arc<ManualClock>,
     ) -> Result<Self, SecretsError> {
         let [signing, verifying] = keys.map(str::to_owned);
+        // The tests of rotations do not use these.
+        let digests = DigestKeys::parse(SECRET).expect("the test's own key");
         let database = || database.to_owned();
         Ok(Self {
             signing: Secrets::from_secrets_manager(aws(), database(), signing, clock.clone()).await?.into(),
+            digests: Secrets::fixed(Config::new(), digests, clock.clone()).into(),
             verifying: Secrets::from_secrets_manager(aws(), database(), verifying, clock.clone()).await?.into(),
         })
     }
@@ -101,8 +107,10 @@ pub fn settings() -> Settings {
             retry_window: Duration::from_mins(2),
         },
         registration_is_open: true,
+        requires_verified_email: false,
+        mail: None,
         // The tests of a limit set it.
-        limits: Limits { failed_sign_ins: 0, registrations: 0 },
+        limits: Limits { failed_sign_ins: 0, registrations: 0, mails: 0, mails_for_account: 0 },
         trusted_proxies: TrustedProxies::default(),
         quota: Quota { keys: 1000, bytes: 10 * 1024 * 1024 },
     }
@@ -130,9 +138,11 @@ impl Service {
         let secrets_of = |function: &str| {
             let (config, dialect) = (|| database.config_of(function), database.dialect());
             let signing = KeyRing::parse(ring).expect("the test's own key ring");
+            let digests = DigestKeys::parse(ring).expect("the test's own key ring");
             let verifying = VerifyingKeys::parse(ring).expect("the test's own key ring");
             KeyedSecrets {
                 signing: Arc::new(Secrets::fixed(config(), signing, clock.clone()).with_dialect(dialect)),
+                digests: Arc::new(Secrets::fixed(config(), digests, clock.clone()).with_dialect(dialect)),
                 verifying: Arc::new(Secrets::fixed(config(), verifying, clock.clone()).with_dialect(dialect)),
             }
         };
@@ -150,6 +160,7 @@ impl Service {
             without_keys: HashMap::new(),
             verifying: HashMap::new(),
             signing: HashMap::new(),
+            digests: HashMap::new(),
             public_keys: secrets_of("jwks-get").verifying,
         };
         for role in GRANTS.iter().map(|grants| grants.role) {
@@ -159,11 +170,13 @@ impl Service {
             let secrets =
                 Secrets::fixed(database.config_of(first), NoKeys, clock.clone()).with_dialect(database.dialect());
             let without_keys = App::new(settings.clone(), Arc::new(secrets), clock.clone(), pool(1));
-            let KeyedSecrets { signing, verifying } = secrets_of(first);
+            let KeyedSecrets { signing, digests, verifying } = secrets_of(first);
             let signing = App::new(settings.clone(), signing, clock.clone(), pool(4));
+            let digests = App::new(settings.clone(), digests, clock.clone(), pool(4));
             let verifying = App::new(settings.clone(), verifying, clock.clone(), pool(4));
             apps.without_keys.extend(functions.iter().map(|function| (*function, without_keys.clone())));
             apps.signing.extend(functions.iter().map(|function| (*function, signing.clone())));
+            apps.digests.extend(functions.iter().map(|function| (*function, digests.clone())));
             apps.verifying.extend(functions.iter().map(|function| (*function, verifying.clone())));
         }
         Arc::new(Self { database, clock, apps })

@@ -58,9 +58,9 @@ const SESSION: &[&str] = &["user_id", "id", "expires_at"];
 /// The columns of a session that its owner sees: no digests.
 const SESSION_INFO: &[&str] = &["user_id", "id", "created_at", "refreshed_at", "expires_at", "user_agent", "network"];
 /// The columns of an account that its owner sees: neither the password hash nor the canonical names.
-const ACCOUNT: &[&str] = &["id", "username", "email", "full_name", "age", "gender", "created_at"];
+const ACCOUNT: &[&str] = &["id", "username", "email", "email_verified_at", "full_name", "age", "gender", "created_at"];
 /// The columns of an account whose password is checked.
-const CREDENTIALS: &[&str] = &["id", "username", "email", "password"];
+const CREDENTIALS: &[&str] = &["id", "username", "email", "email_verified_at", "password"];
 /// The columns that a failed password check changes.
 const FAILURE: &[&str] = &["failures", "failed_at", "throttled_until", "refused"];
 /// All columns of a table of counters.
@@ -85,6 +85,24 @@ const KNOWN_NETWORKS: &[Privilege] = &[
     delete("known_networks"),
 ];
 
+/// For storing a code.
+const CODE_REQUEST: &[Privilege] = &[
+    insert("mailed_codes"),
+    select("rate_limits", COUNTS),
+    insert("rate_limits"),
+    update("rate_limits", &["full_at"]),
+];
+/// For checking and using a code.
+const CODE_USE: &[Privilege] = &[
+    select("mailed_codes", &[]),
+    update("mailed_codes", &["wrong_tries"]),
+    delete("mailed_codes"),
+    select("users", &["id", "username", "email", "email_canonical"]),
+];
+/// For announcing a change.
+const ANNOUNCEMENT: &[Privilege] =
+    &[insert("announcements"), select("announcements", &["id"]), delete("announcements")];
+
 /// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
     Grants {
@@ -104,8 +122,18 @@ pub const GRANTS: &[Grants] = &[
         privileges: &[
             select(
                 "users",
-                &["id", "username", "username_canonical", "email", "email_canonical", "password", "password_cost"],
+                &[
+                    "id",
+                    "username",
+                    "username_canonical",
+                    "email",
+                    "email_canonical",
+                    "email_verified_at",
+                    "password",
+                    "password_cost",
+                ],
             ),
+            insert("mailed_codes"),
             // To renew outdated hashes.
             update("users", &["password", "password_cost"]),
             select("sessions", &["user_id", "id", "refreshed_at", "expires_at", "network"]),
@@ -115,8 +143,10 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Passwords,
-        groups: &[PASSWORD_CHECK],
+        groups: &[PASSWORD_CHECK, ANNOUNCEMENT],
         privileges: &[
+            select("mailed_codes", &["user_id"]),
+            delete("mailed_codes"),
             select("users", CREDENTIALS),
             update("users", &["password", "password_cost"]),
             select("sessions", SESSION),
@@ -128,11 +158,59 @@ pub const GRANTS: &[Grants] = &[
         role: Role::Emails,
         groups: &[PASSWORD_CHECK],
         privileges: &[
-            select("users", CREDENTIALS),
-            update("users", &["email", "email_canonical"]),
+            // The statement that changes an address without mail can announce it, and does not.
+            insert("announcements"),
+            select("users", &["id", "username", "email", "email_canonical", "email_verified_at", "password"]),
+            update("users", &["email", "email_canonical", "email_verified_at"]),
+            insert("mailed_codes"),
+            select("mailed_codes", &["user_id"]),
+            delete("mailed_codes"),
             select("sessions", SESSION),
             insert("sessions"),
             delete("sessions"),
+        ],
+    },
+    Grants {
+        role: Role::EmailConfirm,
+        groups: &[CODE_USE, ANNOUNCEMENT],
+        privileges: &[
+            update("users", &["email", "email_canonical", "email_verified_at"]),
+            select("sessions", SESSION),
+            insert("sessions"),
+            delete("sessions"),
+        ],
+    },
+    Grants {
+        role: Role::VerificationRequest,
+        groups: &[CODE_REQUEST],
+        privileges: &[select("users", &["id", "username", "email", "email_canonical"]), select("sessions", SESSION)],
+    },
+    Grants {
+        role: Role::VerificationConfirm,
+        groups: &[CODE_USE],
+        privileges: &[update("users", &["email_verified_at"])],
+    },
+    Grants {
+        role: Role::ResetRequest,
+        groups: &[CODE_REQUEST],
+        privileges: &[
+            select("users", &["id", "username", "username_canonical", "email", "email_canonical"]),
+            select("known_networks", &[]),
+        ],
+    },
+    Grants {
+        role: Role::ResetConfirm,
+        groups: &[CODE_USE, ANNOUNCEMENT],
+        privileges: &[
+            // To keep the time of an earlier verification.
+            select("users", &["email_verified_at"]),
+            update("users", &["password", "password_cost", "email_verified_at"]),
+            select("sessions", SESSION),
+            delete("sessions"),
+            select("sign_in_failures", &["subject"]),
+            delete("sign_in_failures"),
+            select("rate_limits", &["subject"]),
+            delete("rate_limits"),
         ],
     },
     Grants {
@@ -191,6 +269,8 @@ pub const GRANTS: &[Grants] = &[
             delete("known_networks"),
             select("user_counters", &["user_id"]),
             delete("user_counters"),
+            select("mailed_codes", &["user_id"]),
+            delete("mailed_codes"),
             insert("deleted_users"),
             select("deleted_users", &["user_id"]),
             delete("deleted_users"),
@@ -248,6 +328,12 @@ pub const GRANTS: &[Grants] = &[
             delete("known_networks"),
             select("deleted_users", &[]),
             delete("deleted_users"),
+            select("mailed_codes", &["id", "expires_at"]),
+            // For `for update`.
+            update("mailed_codes", &["wrong_tries"]),
+            delete("mailed_codes"),
+            select("announcements", &[]),
+            delete("announcements"),
         ],
     },
     Grants { role: Role::Monitor, groups: &[], privileges: &[] },

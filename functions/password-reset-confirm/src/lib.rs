@@ -1,0 +1,48 @@
+//! `POST /api/password-reset/confirm`: set a new password with a mailed code.
+
+use shared::App;
+use shared::app::invalid_code;
+use shared::audit::Event;
+use shared::auth::digest_keys::DigestKeys;
+use shared::db::Role;
+use shared::db::mailed_codes::{self, CodeUse};
+use shared::domain::{CodePurpose, Handle, MailedCode, Password, PasswordPolicy};
+use shared::error::{ApiError, Code};
+use shared::http::{Body, Reply, Request, Route};
+use shared::mail::Message;
+
+/// The method and path, as in `template.yaml`.
+pub const ROUTE: Route = Route::post("/api/password-reset/confirm");
+/// The database role, as in `DATABASE_USER` of `template.yaml`.
+pub const ROLE: Role = Role::ResetConfirm;
+
+/// Sets the password, ends all sessions of the user, lifts the throttle, and returns 200. A password that the rules reject does
+/// not use up the code.
+pub async fn handle(app: App<DigestKeys>, request: Request) -> Result<Reply, ApiError> {
+    const PURPOSE: CodePurpose = CodePurpose::PasswordReset;
+    let (handle, code, new) = read(&request, app.settings().password_policy)?;
+    let checked = app.check_code(PURPOSE, handle, &code, None).await?;
+    let owner = &checked.owner;
+    new.check_owner(&owner.username, &owner.email)
+        .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
+    let password = app.hash_password(new).await?;
+    let throttled = app.throttle_subjects(owner, app.network(&request).as_ref()).await;
+    let message = || Message::password_changed(owner.email.clone(), owner.username.clone(), app.now());
+    let announcement = app.announcement(message);
+    let change =
+        CodeUse::ResetPassword { password: &password, throttled: &throttled, announcement: announcement.as_ref() };
+    if !mailed_codes::apply(app.db(), &checked.code, owner.user, change, app.now()).await? {
+        return Err(invalid_code(PURPOSE));
+    }
+    Event::PasswordReset(owner.user).record();
+    app.announce(announcement).await;
+    Ok(Reply::message("Password changed. All sessions have ended. Sign in with the new password."))
+}
+
+fn read(request: &Request, policy: PasswordPolicy) -> Result<(Handle, MailedCode, Password), ApiError> {
+    let mut body = Body::read(request)?;
+    let handle = body.text("handle", Code::InvalidRequest);
+    let code = body.text("code", Code::InvalidRequest);
+    let new = body.new_password("new_password", policy);
+    body.finish((|| Some((handle?, code?, new?)))())
+}
