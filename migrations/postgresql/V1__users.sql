@@ -17,6 +17,8 @@ create table users (
     age smallint not null,
     gender text not null,
     created_at timestamptz not null,
+    -- Time at which an operator has disabled the account. It has no sessions since then.
+    disabled_at timestamptz,
     constraint users_pkey primary key (id),
     constraint users_username_key unique (username_canonical),
     constraint users_email_key unique (email_canonical)

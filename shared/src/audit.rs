@@ -130,6 +130,16 @@ impl Event {
     }
 }
 
+/// Records what an operator did, and to which account.
+pub fn record_operator_action(action: &'static str, operator: &str, user: Option<UserId>) {
+    info!(event = "operator.action", action, operator, user_id = user.map(display));
+}
+
+/// Records a request to an admin route by a principal who is not an operator, or with a wrong token.
+pub(crate) fn record_rejected_operator(principal: &str) {
+    warn!(event = "operator.rejected", operator = principal);
+}
+
 fn record_for(session: Session, event: &'static str) {
     // A sign-in or a refresh has no access token from which the request line could take the session.
     stats::record_session(session);

@@ -29,6 +29,14 @@ pub enum EnvError {
         /// The present value.
         given: String,
     },
+    /// A secret has an invalid value, which is not shown.
+    #[error("{name} {reason}")]
+    Secret {
+        /// The variable.
+        name: &'static str,
+        /// Why it is rejected.
+        reason: String,
+    },
     /// A variable does not name a file with certificates.
     #[error("{name} must be the path of a PEM file with certificates, not {path:?}: {reason}")]
     Certificates {
@@ -86,6 +94,18 @@ pub fn certificates(name: &'static str) -> Result<Option<Vec<CertificateDer<'sta
         Err(error) => error.to_string(),
     };
     Err(EnvError::Certificates { name, path, reason })
+}
+
+/// Reads a secret, which errors do not show.
+///
+/// # Errors
+/// `Secret`, if `parse` rejects it.
+pub fn secret<T, E: Display>(
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, EnvError> {
+    let parsed = optional(name).map(|text| parse(text.trim())).transpose();
+    parsed.map_err(|error| EnvError::Secret { name, reason: error.to_string() })
 }
 
 /// Reads one of several words; the first is the default.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::auth::access_token::{self, TokenPolicy};
+use crate::auth::admin_token::AdminToken;
 use crate::auth::password_hash::{DEFAULT_COST, HIGHEST_COST, LOWEST_COST};
 use crate::auth::refresh_token::RACE_WINDOW;
 use crate::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
@@ -27,6 +28,8 @@ pub struct Settings {
     /// `REQUIRE_VERIFIED_EMAIL`: whether users have to verify the address before they sign in, `false` (default) or `true`. Needs
     /// `MAIL_OUTBOX`.
     pub requires_verified_email: bool,
+    /// `ADMIN_ACCOUNT_ID` and `ADMIN_TOKEN`: the operators. Default: none.
+    pub operators: Operators,
     /// `MAIL_OUTBOX`: the outbox of messages to users. Default: none, so no mail is sent.
     pub mail: Option<Outbox>,
     /// `FAILED_SIGN_INS_PER_HOUR` (default: 100), `REGISTRATIONS_PER_HOUR` (default: 60), `MAILS_PER_HOUR` (default: 30), and
@@ -36,6 +39,15 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// `DATA_MAX_KEYS` (default: 100 000) and `DATA_MAX_BYTES` (default: 256 MiB) for each user.
     pub quota: Quota,
+}
+
+/// The operators, who may use the admin routes.
+#[derive(Clone, Debug, Default)]
+pub struct Operators {
+    /// The AWS account whose IAM principals the gateway lets pass.
+    pub account_id: Option<String>,
+    /// The token of operators elsewhere.
+    pub token: Option<AdminToken>,
 }
 
 /// How often something may happen. 0 does not limit.
@@ -107,6 +119,10 @@ impl Settings {
             },
             registration_is_open: env::choice("REGISTRATION", &[("open", true), ("closed", false)])?,
             requires_verified_email,
+            operators: Operators {
+                account_id: env::optional("ADMIN_ACCOUNT_ID"),
+                token: env::secret("ADMIN_TOKEN", AdminToken::new)?,
+            },
             mail,
             limits: Limits {
                 failed_sign_ins: env::integer(

@@ -97,11 +97,22 @@ async function visit(browser, screen) {
 
   // Signs in with an existing token in the authorization dialog.
   await page.locator(".btn.authorize").click();
-  await page.locator(".modal-ux .btn.modal-btn", { hasText: "Logout" }).click();
-  await page.locator(".modal-ux input").fill(changed.body.data.access_token);
-  await page.locator(".modal-ux .btn.modal-btn.authorize").click();
-  await page.locator(".modal-ux .btn-done").click();
+  const form = (scheme) => page.locator(".modal-ux form", { hasText: `${scheme} (http` });
+  await form("bearer").locator(".btn.modal-btn", { hasText: "Logout" }).click();
+  for (const [scheme, token] of [["bearer", changed.body.data.access_token], ["operator", process.env.ADMIN_TOKEN]]) {
+    await form(scheme).locator("input").fill(token);
+    await form(scheme).locator(".btn.modal-btn.authorize").click();
+  }
+  await page.locator(".modal-ux .btn-done").first().click();
   assert.equal((await execute(list)).status, 200);
+
+  const reset = await send(page, "requestPasswordReset", { email: account.email });
+  assert.equal(reset.status, 202);
+  const users = await open(page, "listUsers");
+  await users.locator('tr[data-param-name="username"] input').fill(username);
+  await users.locator('tr[data-param-name="email"] input').fill("");
+  const found = await execute(users);
+  assert.deepEqual([found.status, found.body.data.items.map((item) => item.email)], [200, [account.email]]);
 
   await page.reload();
   await page.locator(".opblock").first().waitFor();

@@ -11,7 +11,7 @@ every function on its route, on http://localhost:9000.
 Usage: cargo dev [--fresh] [--cors] [--verbose]
 
 Options:
-  --fresh     Start with an empty database and a new JWT secret
+  --fresh     Start with an empty database and new secrets
   --cors      Let browsers call the API from all origins, for a front end that
               is under development
   --verbose   Print the whole output of cargo, cargo-lambda, and the functions
@@ -22,6 +22,7 @@ Variables:
   PORT          The port, default 9000
   DATABASE_URL  Use this PostgreSQL instead of starting one. --fresh does not
                 empty it
+  ADMIN_TOKEN   The token of operators, instead of a generated one
   JWT_SECRET    Sign tokens with this secret instead of a generated one
   NO_COLOR      Print without colors
 

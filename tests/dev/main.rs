@@ -10,10 +10,10 @@ mod arguments;
 mod database;
 mod function_log;
 mod interrupt;
-mod jwt_secret;
 mod mail;
 mod output;
 mod screen;
+mod secret;
 mod service;
 
 use std::{

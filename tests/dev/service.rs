@@ -25,10 +25,11 @@ use crate::{
     arguments::Options,
     database::Database,
     function_log::FunctionLog,
-    interrupt, jwt_secret,
+    interrupt,
     mail::Mail,
     output::{Output, Text},
     screen::{Color, Screen, Step, duration},
+    secret,
 };
 
 const DEFAULT_PORT: u16 = 9000;
@@ -51,9 +52,17 @@ pub fn run(options: Options) -> Result<(), Error> {
     let (tools, mut database, binaries) = start.prepare()?;
     start.migrate(&database, &binaries, &tools)?;
     let mut mail = Mail::new(&guard, &binaries, &folder, options.fresh)?;
-    let mut watch = start.watch(&tools, port, &database.url(), &mail.outbox())?;
+    let admin_token = start.secret("ADMIN_TOKEN", "admin-token")?;
+    let jwt_secret = start.secret("JWT_SECRET", "jwt-secret")?;
+    let variables = [
+        ("DATABASE_URL", &*database.url()),
+        ("JWT_SECRET", &jwt_secret),
+        ("ADMIN_TOKEN", &admin_token),
+        ("MAIL_OUTBOX", &mail.outbox()),
+    ];
+    let mut watch = start.watch(&tools, port, &variables)?;
     wake(&watch)?;
-    screen.set_block(start.ready(&watch, &database, &mail, started.elapsed()));
+    screen.set_block(start.ready(&watch, &database, &mail, &admin_token, started.elapsed()));
 
     let end = wait(&stop, &mut watch, &mut database, &output, || mail.send(&screen, &output));
     screen.clear_block();
@@ -160,8 +169,7 @@ impl Start<'_> {
         })
     }
 
-    fn watch(&self, tools: &Tools, port: u16, database_url: &str, outbox: &str) -> Result<Watch, Error> {
-        let jwt_secret = self.jwt_secret()?;
+    fn watch(&self, tools: &Tools, port: u16, variables: &[(&str, &str)]) -> Result<Watch, Error> {
         let mut functions = FunctionLog::new(self.screen.clone());
         let on_text = move |text: Text<'_>| {
             if let Text::Line(line) = text {
@@ -174,7 +182,7 @@ impl Start<'_> {
                     // Not reachable from other machines.
                     address: Ipv4Addr::LOCALHOST.into(),
                     port,
-                    env: &[("DATABASE_URL", database_url), ("JWT_SECRET", &jwt_secret), ("MAIL_OUTBOX", outbox)],
+                    env: variables,
                     cors: self.options.cors,
                     output,
                 };
@@ -183,19 +191,20 @@ impl Start<'_> {
         })
     }
 
-    fn jwt_secret(&self) -> Result<String, Error> {
-        if let Some(secret) = env::var("JWT_SECRET").ok().filter(|secret| !secret.is_empty()) {
+    /// Returns a secret: the given variable, or the random text in a file.
+    fn secret(&self, variable: &str, file: &str) -> Result<String, Error> {
+        if let Some(secret) = env::var(variable).ok().filter(|secret| !secret.is_empty()) {
             return Ok(secret);
         }
-        let path = self.folder.join("jwt-secret");
+        let path = self.folder.join(file);
         if self.options.fresh {
-            jwt_secret::remove(&path)?;
+            secret::remove(&path)?;
         }
-        jwt_secret::load_or_create(&path)
+        secret::load_or_create(&path)
     }
 
     /// The lines that stay at the end of the screen.
-    fn ready(&self, watch: &Watch, database: &Database, mail: &Mail, time: Duration) -> Vec<String> {
+    fn ready(&self, watch: &Watch, database: &Database, mail: &Mail, admin_token: &str, time: Duration) -> Vec<String> {
         let api = watch.base_url();
         let mut lines = vec![
             String::new(),
@@ -203,6 +212,7 @@ impl Start<'_> {
             format!("  API       {api}"),
             format!("  Docs      {api}/api/docs"),
             format!("  Database  {}", database.shown_url()),
+            format!("  Admin     Authorization: Bearer {admin_token}"),
             format!("  Mail      {}", mail.shown_folder()),
             format!("  Try       curl {api}/api/health/ready"),
         ];

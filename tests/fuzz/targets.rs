@@ -201,7 +201,7 @@ pub fn numbers(input: &[u8]) {
         assert!(difference <= approximate.abs() * 1e-15, "{version} {approximate}");
     } else {
         let is_whole = text.bytes().all(|byte| byte.is_ascii_digit());
-        assert!(!is_whole || !(1.0..9e18).contains(&approximate), "{text}");
+        assert!(!is_whole || !(1.0..9_007_199_254_740_992.0).contains(&approximate), "{text}");
     }
     let age = text.parse::<Age>().ok().map(|age| u64::try_from(age.years()).expect("1 or more"));
     let lifetime = text.parse::<Lifetime>().ok().map(Lifetime::seconds);

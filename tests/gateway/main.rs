@@ -33,6 +33,8 @@ const THREADS: usize = 8;
 
 /// A secret for this machine only. The template leaves the variable empty.
 const JWT_SECRET: &str = "0b5b3b0c6e0f4d1f9a7c2e8d6b4a1c3e5f7091b3d5f7a9c1e3f507192b3d4f60";
+/// The token of operators, because the gateway does not sign requests.
+const ADMIN_TOKEN: &str = "3f9b8c27d1e6450a97c2b4e8f6d10a35";
 /// The lowest cost that functions accept, because clients may sign in a thousand times.
 const BCRYPT_COST: &str = "10";
 
@@ -70,6 +72,7 @@ fn run(command: Vec<OsString>) -> Result<ExitCode, Error> {
     let overrides = vec![
         ("DATABASE_URL".to_owned(), database_url),
         ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
+        ("ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned()),
         ("BCRYPT_COST".to_owned(), BCRYPT_COST.to_owned()),
         // All clients have the same address.
         ("FAILED_SIGN_INS_PER_HOUR".to_owned(), "0".to_owned()),
@@ -86,6 +89,7 @@ fn run(command: Vec<OsString>) -> Result<ExitCode, Error> {
     let status = Command::new(program)
         .args(arguments)
         .env("API", format!("http://localhost:{}", http_server.port()))
+        .env("ADMIN_TOKEN", ADMIN_TOKEN)
         .env("PATH", tools.search_path())
         .status()
         .map_err(|error| Error::start(&program.to_string_lossy(), error))?;

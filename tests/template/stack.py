@@ -264,6 +264,7 @@ OTHER_PARAMETERS = {
     "JwtSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys-AbCdEf",
     "MailFrom": "Keyhold <no-reply@example.com>",
     "RequireVerifiedEmail": "true",
+    "AdminRoutes": "iam",
     "AlarmEmail": "ops@example.com",
     "DeploymentPreference": "AllAtOnce",
 }

@@ -325,7 +325,7 @@ def test_the_settings_contain_every_value_of_the_functions():
 
     known = names(raw["Resources"]["Settings"]["Properties"]["Content"])
     # ReservedConcurrency is not part of a version. The others are constant, or the version number of Settings itself.
-    known |= {"AWS::NoValue", "AWS::StackName", "Settings.VersionNumber", "ReservedConcurrency"}
+    known |= {"AWS::NoValue", "AWS::StackName", "AWS::AccountId", "Settings.VersionNumber", "ReservedConcurrency"}
     for name, resource in raw["Resources"].items():
         if resource["Type"] == "AWS::Lambda::Function":
             own = {name.replace("Function", "Role") + ".Arn", log_group_of(name)}
@@ -414,9 +414,16 @@ def test_every_route_invokes_its_function(stack):
         assert matching == [alias["FunctionName"]["Ref"]], f"{method} /{path}"
 
 
-def test_the_gateway_does_not_verify_tokens():
-    body = json.dumps(Stack().resources["HttpApi"]["Properties"]["Body"])
-    assert "security" not in body
+def test_the_gateway_verifies_signatures_on_admin_routes_and_nothing_else():
+    body = Stack().resources["HttpApi"]["Properties"]["Body"]
+    assert body["components"]["securitySchemes"].keys() == {"AWS_IAM"}
+    signed = set()
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            if "security" in operation:
+                assert operation["security"] == [{"AWS_IAM": []}]
+                signed.add(f"{method.upper()} {path}")
+    assert signed == {f"{method} {path}" for method, path in source_routes() if path.startswith("/api/admin/")} and signed
     # Otherwise `sam deploy --guided` asks for each function whether it may have no authorizer.
     stacks, _ = SamLocalStackProvider.get_stacks(str(ROOT / "template.yaml"))
     assert all(has_auth for _, has_auth in auth_per_resource(stacks))
@@ -711,6 +718,13 @@ def test_the_function_that_sends_may_only_take_messages_and_send_them(parameters
     logs = {action: {"«MailSendLogGroup.Arn»"} for action in LOGS}
     assert actions == outbox | letters | sending | logs | {action: {"*"} for action in TRACES}
     assert ("MailConfigurationSet" in stack.resources) == ("MailReputationAlarm" in stack.resources) == by_ses
+
+
+def test_no_one_is_an_operator_unless_the_admin_routes_are_on():
+    for parameters, account in [({}, ""), ({"AdminRoutes": "iam"}, {"Ref": "AWS::AccountId"})]:
+        for function in Stack(**parameters).functions().values():
+            variables = function["Environment"]["Variables"]
+            assert variables["ADMIN_ACCOUNT_ID"] == account and variables["ADMIN_TOKEN"] == "", parameters
 
 
 # Operation

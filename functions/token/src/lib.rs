@@ -35,6 +35,9 @@ async fn start(
     verified: VerifiedPassword,
     device: &Device,
 ) -> Result<Option<SessionStart>, ApiError> {
+    if verified.credentials.disabled {
+        return Err(ApiError::AccountDisabled);
+    }
     if app.settings().requires_verified_email && !verified.credentials.email_verified {
         return app.require_verification(&verified, device.network.as_ref()).await?.map_or(Ok(None), Err);
     }

@@ -1,6 +1,7 @@
 //! The context of a handler: everything that a function prepares at its start. Clones are cheap.
 
 mod mail;
+mod operator;
 mod password_check;
 mod registration;
 mod session;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::mail::{CheckedCode, CodeRequested, invalid_code};
+pub use self::operator::Operator;
 use self::registration::ThrottledNetworks;
 pub use self::tokens::{SessionStart, Tokens};
 use crate::auth::token_cache::TokenCache;

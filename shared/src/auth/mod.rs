@@ -1,6 +1,7 @@
 //! Passwords and tokens: rules and cryptography. No HTTP, no SQL, no clock.
 
 pub mod access_token;
+pub mod admin_token;
 pub mod digest_keys;
 mod jwt_crypto;
 pub mod jwt_secret;

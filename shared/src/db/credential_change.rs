@@ -1,16 +1,13 @@
 //! Changes of a password or an email address, which end all sessions of the user.
 
-use futures_util::future::join4;
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::announcements::{Announcement, announce};
-use super::dialect::{Sql, sql};
 use super::sessions::NewSession;
 use super::sign_in::{VerifiedPassword, stored_cost};
-use super::statement::{Connection, Statement, Work};
+use super::user_lock::run_locked;
 use super::users::Error;
-use super::{Database, Dialect, Effect, Parameters, column};
+use super::{Database, Parameters, column};
 use crate::auth::password_hash::PasswordHash;
 use crate::db;
 use crate::domain::{Email, Network, Session, UserAgent};
@@ -22,37 +19,6 @@ pub enum CredentialChange<'a> {
     Password(&'a PasswordHash),
     /// Replaces the email address.
     Email(&'a Email),
-}
-
-/// Changes the account of a verified password, ends all sessions of the user and all mailed codes, and starts a new session.
-/// Returns false, and changes nothing, if the verified password is no longer the stored one.
-///
-/// # Errors
-/// `EmailTaken`, the session has ended, or the database is unavailable.
-pub async fn change_credentials(
-    db: &Database,
-    session: Session,
-    verified: &VerifiedPassword,
-    change: CredentialChange<'_>,
-    new: NewSession<'_>,
-    announcement: Option<&Announcement>,
-) -> Result<bool, Error> {
-    let work = ChangeWork { dialect: db.dialect(), session, verified, change, new, announcement };
-    let row = db.run(Effect::Write, &work).await?.pop().ok_or(db::Error::SessionEnded)?;
-    Ok(column(&row, "users", "changed")?)
-}
-
-/// The transaction of [`change_credentials`], in one round trip.
-///
-/// Its first statement locks the user's row, which a concurrent sign-in with the old password also locks. So the second
-/// statement sees each session that such a sign-in has started, and ends it.
-struct ChangeWork<'a> {
-    dialect: Dialect,
-    session: Session,
-    verified: &'a VerifiedPassword,
-    change: CredentialChange<'a>,
-    new: NewSession<'a>,
-    announcement: Option<&'a Announcement>,
 }
 
 /// Makes the statement that sets columns of the user to `$5` and `$12`.
@@ -84,48 +50,44 @@ macro_rules! change {
     };
 }
 
-impl Work for ChangeWork<'_> {
-    type Output = Vec<Row>;
-
-    const NAME: Option<&'static str> = Some("change of credentials");
-
-    async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
-        const PASSWORD: &str = change!("password = $5, password_cost = $12");
-        const EMAIL: &str = change!("email = $5, email_canonical = $12, email_verified_at = null");
-        let user = self.session.user.uuid();
-        let lock = Statement { sql: self.dialect.choose(LOCK), parameters: &[(&user, Type::UUID)] };
-        let NewSession { refresh_token, device, started_at, expires_at } = self.new;
-        let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
-        let (sql, first, second): (_, _, (&(dyn ToSql + Sync), _)) = match self.change {
-            CredentialChange::Password(hash) => (PASSWORD, hash.text.as_str(), (&stored_cost(hash), Type::INT2)),
-            CredentialChange::Email(email) => (EMAIL, email.as_str(), (&email.canonical(), Type::TEXT)),
-        };
-        let (announcement, message) = self.announcement.map(|new| (new.id, new.message.as_str())).unzip();
-        let parameters: &Parameters<'_> = &[
-            (&user, Type::UUID),
-            (&self.session.id.uuid(), Type::UUID),
-            (&started_at, Type::TIMESTAMPTZ),
-            (&self.verified.credentials.password_hash, Type::TEXT),
-            (&first, Type::TEXT),
-            (&refresh_token.session().id.uuid(), Type::UUID),
-            (&family.as_bytes(), Type::BYTEA),
-            (&digest.as_bytes(), Type::BYTEA),
-            (&expires_at, Type::TIMESTAMPTZ),
-            (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
-            (&device.network.as_ref().map(Network::as_str), Type::TEXT),
-            second,
-            (&announcement, Type::UUID),
-            (&message, Type::TEXT),
-        ];
-        let change = Statement { sql, parameters };
-        // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
-        let (begin, commit) = (connection.command("begin"), connection.command("commit"));
-        let (begun, locked, changed, committed) =
-            join4(begin, lock.run(connection), change.run(connection), commit).await;
-        begun.and(locked)?;
-        let rows = changed?;
-        committed?;
-        Ok(rows)
-    }
+/// Changes the account of a verified password, ends all sessions of the user and all mailed codes, and starts a new session.
+/// Returns false, and changes nothing, if the verified password is no longer the stored one.
+///
+/// # Errors
+/// `EmailTaken`, the session has ended, or the database is unavailable.
+pub async fn change_credentials(
+    db: &Database,
+    session: Session,
+    verified: &VerifiedPassword,
+    change: CredentialChange<'_>,
+    new: NewSession<'_>,
+    announcement: Option<&Announcement>,
+) -> Result<bool, Error> {
+    const PASSWORD: &str = change!("password = $5, password_cost = $12");
+    const EMAIL: &str = change!("email = $5, email_canonical = $12, email_verified_at = null");
+    let NewSession { refresh_token, device, started_at, expires_at } = new;
+    let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
+    let (sql, first, second): (_, _, (&(dyn ToSql + Sync), _)) = match change {
+        CredentialChange::Password(hash) => (PASSWORD, hash.text.as_str(), (&stored_cost(hash), Type::INT2)),
+        CredentialChange::Email(email) => (EMAIL, email.as_str(), (&email.canonical(), Type::TEXT)),
+    };
+    let (announcement, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
+    let parameters: &Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&started_at, Type::TIMESTAMPTZ),
+        (&verified.credentials.password_hash, Type::TEXT),
+        (&first, Type::TEXT),
+        (&refresh_token.session().id.uuid(), Type::UUID),
+        (&family.as_bytes(), Type::BYTEA),
+        (&digest.as_bytes(), Type::BYTEA),
+        (&expires_at, Type::TIMESTAMPTZ),
+        (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
+        (&device.network.as_ref().map(Network::as_str), Type::TEXT),
+        second,
+        (&announcement, Type::UUID),
+        (&message, Type::TEXT),
+    ];
+    let row = run_locked(db, session.user, sql, parameters).await?.ok_or(db::Error::SessionEnded)?;
+    Ok(column(&row, "users", "changed")?)
 }

@@ -12,6 +12,7 @@ pub mod data;
 mod dialect;
 pub mod known_networks;
 pub mod mailed_codes;
+pub mod operators;
 mod pool;
 mod pooler;
 mod rate_limits;
@@ -21,6 +22,7 @@ pub mod sign_in;
 mod statement;
 pub mod sweep;
 mod tls;
+mod user_lock;
 pub mod users;
 
 use tokio_postgres::Row;

@@ -80,6 +80,11 @@ pub(super) fn mails_of_network(network: &Network) -> String {
     format!("mails {}", network.as_str())
 }
 
+/// Returns the subjects of the messages to an account. The macro `mails_subject` makes the same texts in SQL.
+pub(super) fn mails_to_account(user: UserId) -> [String; 2] {
+    [format!("mails known {user}"), format!("mails {user}")]
+}
+
 /// Makes the expression for the subject of the messages to an account. Requests from networks that the account knows count apart, so
 /// that others cannot use up what its owner may request. Arguments: expressions for whether the network is known, and for the id.
 macro_rules! mails_subject {

@@ -37,6 +37,14 @@ pub enum Role {
     Writer,
     /// Removes what has expired, and moves announcements that were left to the outbox.
     Sweeper,
+    /// Reads accounts for operators.
+    AdminReader,
+    /// Disables and enables accounts, and ends sessions, for operators.
+    AdminEditor,
+    /// Deletes accounts for operators.
+    AdminEraser,
+    /// Stores codes that reset a password, for operators.
+    AdminReset,
     /// Checks that the database answers. It has no privileges on tables.
     Monitor,
 }
@@ -63,6 +71,10 @@ impl Role {
             Self::Exporter => "keyhold_exporter",
             Self::Writer => "keyhold_writer",
             Self::Sweeper => "keyhold_sweeper",
+            Self::AdminReader => "keyhold_admin_reader",
+            Self::AdminEditor => "keyhold_admin_editor",
+            Self::AdminEraser => "keyhold_admin_eraser",
+            Self::AdminReset => "keyhold_admin_reset",
             Self::Monitor => "keyhold_monitor",
         }
     }

@@ -67,7 +67,7 @@ pub struct NewSession<'a> {
 }
 
 /// Starts a session for the user of a verified password and stores a renewed hash. Returns false, and changes nothing,
-/// if the user is deleted or the verified password is no longer the stored one.
+/// if the user is deleted or disabled, or the verified password is no longer the stored one.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -76,7 +76,7 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
         "
         with verified as (
             update users set password = coalesce($7, password), password_cost = coalesce($13, password_cost)
-            where id = $1 and password = $6
+            where id = $1 and password = $6 and disabled_at is null
             returning id
         ), started as (
             insert into sessions

@@ -50,6 +50,8 @@ pub struct StoredCredentials {
     pub email: String,
     /// Whether the user has proved to read the mail of the address.
     pub email_verified: bool,
+    /// Whether an operator has disabled the account.
+    pub disabled: bool,
     /// The stored password hash.
     pub password_hash: String,
 }
@@ -122,7 +124,8 @@ pub async fn find_by_name(
     const SQL: &str = concat!(
         "
         with account as (
-            select id, username, email, email_verified_at is not null as email_verified, password,
+            select id, username, email, email_verified_at is not null as email_verified,
+                disabled_at is not null as disabled, password,
                 exists (
                     select from known_networks k where k.user_id = u.id and k.network = $3 and k.seen_at > $5
                 ) or exists (
@@ -133,7 +136,7 @@ pub async fn find_by_name(
         ), highest as (
             select max(password_cost) as cost from users
         )
-        select a.id, a.username, a.email, a.email_verified, a.password, a.knows_network, h.cost, f.throttled_until,
+        select a.id, a.username, a.email, a.email_verified, a.disabled, a.password, a.knows_network, h.cost, f.throttled_until,
             network.full_at as network_full_at, failures.full_at as account_full_at, null::timestamptz as changes_full_at
         from highest h
         left join account a on true
@@ -179,11 +182,12 @@ pub async fn find_by_session(
 ) -> Result<PasswordCandidate, Error> {
     const SQL: &str = "
         with account as (
-            select u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.password
+            select u.id, u.username, u.email, u.email_verified_at is not null as email_verified,
+                u.disabled_at is not null as disabled, u.password
             from sessions join users u on u.id = sessions.user_id
             where sessions.user_id = $1 and sessions.id = $2 and sessions.expires_at > $3
         )
-        select a.id, a.username, a.email, a.email_verified, a.password, null::smallint as cost, f.throttled_until,
+        select a.id, a.username, a.email, a.email_verified, a.disabled, a.password, null::smallint as cost, f.throttled_until,
             network.full_at as network_full_at, changes.full_at as changes_full_at
         from account a
         left join sign_in_failures f on f.subject = $4
@@ -361,6 +365,7 @@ fn read_candidate(
             username: column(row, "users", "username")?,
             email: column(row, "users", "email")?,
             email_verified: column(row, "users", "email_verified")?,
+            disabled: column(row, "users", "disabled")?,
             password_hash: column(row, "users", "password")?,
         }),
     };

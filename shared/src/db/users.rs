@@ -212,6 +212,36 @@ pub async fn update(
     read_account(&row)
 }
 
+/// Makes the CTEs that delete all rows but the values of the user of the CTE `deleted`. Arguments: parameters with the time, and
+/// with the subjects of the user's limits.
+///
+/// On PostgreSQL, the cascades of foreign keys also delete rows of which the statement does not know, because concurrent ones have
+/// inserted them. On DSQL, the statement fails and is repeated if it meets a concurrent one.
+macro_rules! delete_user {
+    ($now:literal, $subjects:literal) => {
+        concat!(
+            "ended as (
+                delete from sessions s using deleted where s.user_id = deleted.id
+            ), forgotten as (
+                delete from known_networks k using deleted where k.user_id = deleted.id
+            ), uncounted as (
+                delete from user_counters c using deleted where c.user_id = deleted.id
+            ), unlimited as (
+                delete from rate_limits r using deleted where r.subject = any(",
+            $subjects,
+            ")
+            ), withdrawn as (
+                delete from mailed_codes c using deleted where c.user_id = deleted.id
+            ), recorded as (
+                insert into deleted_users (user_id, deleted_at) select id, ",
+            $now,
+            " from deleted
+            )"
+        )
+    };
+}
+pub(super) use delete_user;
+
 /// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the
 /// verified password is no longer the stored one.
 ///
@@ -226,46 +256,48 @@ pub async fn delete(
     verified: &VerifiedPassword,
     now: SystemTime,
 ) -> Result<bool, db::Error> {
-    // On PostgreSQL, the cascades of foreign keys also delete rows of which the statement does not know, because concurrent ones
-    // have inserted them. On DSQL, the statement fails and is repeated if it meets a concurrent one.
-    const SQL: &str = "
+    const SQL: &str = concat!(
+        "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), deleted as (
             delete from users u using session where u.id = session.user_id and u.password = $4
             returning u.id
-        ), ended as (
-            delete from sessions s using deleted where s.user_id = deleted.id
-        ), forgotten as (
-            delete from known_networks k using deleted where k.user_id = deleted.id
-        ), uncounted as (
-            delete from user_counters c using deleted where c.user_id = deleted.id
-        ), unlimited as (
-            delete from rate_limits r using deleted where r.subject in ($5, $6)
-        ), uncoded as (
-            delete from mailed_codes c using deleted where c.user_id = deleted.id
-        ), recorded as (
-            insert into deleted_users (user_id, deleted_at) select id, $3 from deleted
-        )
-        select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id";
+        ), ",
+        delete_user!("$3", "$5"),
+        "
+        select deleted.id is not null as deleted from session left join deleted on deleted.id = session.user_id"
+    );
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&verified.credentials.password_hash, Type::TEXT),
-        (&rate_limits::failures_of_account(session.user), Type::TEXT),
-        (&rate_limits::changes_of_account(session.user), Type::TEXT),
+        (&subjects_of(session.user), Type::TEXT_ARRAY),
     ];
     let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
     let deleted = column(&row, TABLE, "deleted")?;
-    if deleted && let Err(error) = delete_values_of(db, session.user, VALUES_LIMIT).await {
-        // Not an error of the request: the account is deleted, and a retry would find its session ended.
-        tracing::warn!("values of a deleted account remain until data-sweep removes them: {}", report::chain(&error));
+    if deleted {
+        delete_rest_of(db, session.user).await;
     }
     Ok(deleted)
 }
 
-fn read_account(row: &Row) -> Result<Account, db::Error> {
+/// Returns the subjects of a user's limits.
+pub(super) fn subjects_of(user: UserId) -> Vec<String> {
+    let [known, others] = rate_limits::mails_to_account(user);
+    vec![rate_limits::failures_of_account(user), rate_limits::changes_of_account(user), known, others]
+}
+
+/// Deletes the values of a user whose account is deleted, for 3 s.
+pub(super) async fn delete_rest_of(db: &Database, user: UserId) {
+    if let Err(error) = delete_values_of(db, user, VALUES_LIMIT).await {
+        // Not an error of the request: the account is deleted, and a retry would not find it.
+        tracing::warn!("values of a deleted account remain until data-sweep removes them: {}", report::chain(&error));
+    }
+}
+
+pub(super) fn read_account(row: &Row) -> Result<Account, db::Error> {
     Ok(Account {
         user_id: column::<Uuid>(row, TABLE, "id")?.into(),
         username: column(row, TABLE, "username")?,

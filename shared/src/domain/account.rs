@@ -33,6 +33,30 @@ pub struct ProfileChange {
     pub gender: Option<Gender>,
 }
 
+/// An account in responses to operators.
+#[derive(Serialize)]
+pub struct AccountRecord {
+    /// The account.
+    #[serde(flatten)]
+    pub account: Account,
+    /// Whether an operator has disabled it. It then has no sessions, and its user cannot sign in.
+    pub disabled: bool,
+}
+
+/// An account and what it uses, in responses to operators.
+#[derive(Serialize)]
+pub struct AccountUsage {
+    /// The account.
+    #[serde(flatten)]
+    pub record: AccountRecord,
+    /// Its sessions.
+    pub sessions: i64,
+    /// Its keys.
+    pub keys: i64,
+    /// The bytes of its keys and values.
+    pub bytes: i64,
+}
+
 /// An account in responses.
 ///
 /// Its texts are returned as stored, because those of an imported account may break today's rules.

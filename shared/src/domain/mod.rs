@@ -25,7 +25,7 @@ mod value;
 mod version;
 mod whole_number;
 
-pub use account::{Account, Profile, ProfileChange};
+pub use account::{Account, AccountRecord, AccountUsage, Profile, ProfileChange};
 pub use device::{Device, Network, UserAgent};
 pub use email::{Email, InvalidEmail, canonical_name};
 pub use entry::{Condition, Entry, InvalidLifetime, Lifetime};

@@ -41,6 +41,8 @@ codes! {
     MailNotConfigured    "MAIL_NOT_CONFIGURED"    FORBIDDEN
     QuotaExceeded        "QUOTA_EXCEEDED"         FORBIDDEN
     RegistrationClosed   "REGISTRATION_CLOSED"    FORBIDDEN
+    AccountDisabled      "ACCOUNT_DISABLED"       FORBIDDEN
+    UserNotFound         "USER_NOT_FOUND"         NOT_FOUND
     KeyNotFound          "KEY_NOT_FOUND"          NOT_FOUND
     SessionNotFound      "SESSION_NOT_FOUND"      NOT_FOUND
     UsernameExists       "USERNAME_EXISTS"        CONFLICT

@@ -54,6 +54,12 @@ pub enum ApiError {
     /// The service does not accept registrations.
     #[error("registration is closed")]
     RegistrationClosed,
+    /// An operator has disabled the account.
+    #[error("account disabled")]
+    AccountDisabled,
+    /// No account has this id. Only operators learn that.
+    #[error("user not found")]
+    UserNotFound,
     /// The caller has no value under this key.
     #[error("key not found")]
     KeyNotFound,
@@ -106,6 +112,8 @@ impl ApiError {
             Self::MailNotConfigured => Code::MailNotConfigured,
             Self::QuotaExceeded => Code::QuotaExceeded,
             Self::RegistrationClosed => Code::RegistrationClosed,
+            Self::AccountDisabled => Code::AccountDisabled,
+            Self::UserNotFound => Code::UserNotFound,
             Self::KeyNotFound => Code::KeyNotFound,
             Self::SessionNotFound => Code::SessionNotFound,
             Self::UsernameExists => Code::UsernameExists,
@@ -150,6 +158,8 @@ impl ApiError {
             Self::MailNotConfigured => "This service sends no mail. Ask its operator for help.",
             Self::QuotaExceeded => "The storage quota is used up. Delete some values and retry.",
             Self::RegistrationClosed => "Registration is closed. Ask the operator of this service for an account.",
+            Self::AccountDisabled => "This account is disabled. Ask the operator of this service.",
+            Self::UserNotFound => "No account has this id. GET /api/admin/users lists accounts.",
             Self::KeyNotFound => "No value is stored under this key.",
             Self::SessionNotFound => "No such session. GET /api/sessions lists your sessions.",
             Self::UsernameExists => "This username is taken. Choose another one.",

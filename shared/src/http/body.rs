@@ -158,6 +158,18 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Reads a required `true` or `false`. `null` is a fault.
+    pub fn boolean(&mut self, field: &'static str) -> Option<bool> {
+        match self.object.find(field).map(RawValue::get) {
+            Some("false") => Some(false),
+            Some("true") => Some(true),
+            _ => {
+                self.fault(field, Code::InvalidRequest, format!("{field} must be true or false"));
+                None
+            }
+        }
+    }
+
     /// Reads a required array of 1 to `max` objects. Calls `read` with the index and the members of each object, and
     /// returns the results.
     pub fn each<T>(

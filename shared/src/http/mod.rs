@@ -17,7 +17,7 @@ mod route;
 pub use self::body::Body;
 pub use self::headers::ResponseHeaders;
 use self::negotiation::accepts_gzip;
-pub use self::path::{InvalidParameter, data_path, path};
+pub use self::path::{InvalidParameter, data_path, path, user_id};
 pub(crate) use self::precondition::reject_impossible_preconditions;
 pub use self::precondition::{if_match, if_none_match};
 pub use self::query::Query;

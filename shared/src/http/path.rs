@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::Request;
 use super::percent::{BrokenEncoding, decode};
 use super::request::PathParameters;
-use crate::domain::{InvalidId, InvalidKey, Key};
+use crate::domain::{InvalidId, InvalidKey, Key, UserId};
 use crate::error::ApiError;
 
 /// The characters to encode in a path: all but the unreserved ones (RFC 3986 §2.3) and the slash between segments.
@@ -31,6 +31,14 @@ where
     };
     let parsed = text.map_err(T::Err::from).and_then(|text| text.unwrap_or_default().parse());
     parsed.map_err(Into::into)
+}
+
+/// Reads the path parameter `id` of an admin route.
+///
+/// # Errors
+/// `UserNotFound`, if it is not an id.
+pub fn user_id(request: &Request) -> Result<UserId, ApiError> {
+    path::<UserId>(request, "id").map_err(|_| ApiError::UserNotFound)
 }
 
 /// Returns the path of the value under `key`, which [`path`] reads back.

@@ -28,8 +28,19 @@ pub struct Request {
     pub query: String,
     /// The address of the client that API Gateway saw. A client can forge headers such as `X-Forwarded-For`.
     source_address: Option<String>,
+    /// The IAM principal who has signed the request.
+    iam: Option<IamPrincipal>,
     pub(super) path_parameters: PathParameters,
     pub(super) body: Vec<u8>,
+}
+
+/// An IAM principal, whose signature API Gateway has verified.
+#[derive(Clone, Debug)]
+pub(crate) struct IamPrincipal {
+    /// The id of the AWS account.
+    pub(crate) account_id: String,
+    /// The ARN of the user or of the session of a role.
+    pub(crate) arn: String,
 }
 
 /// The values of the parameters in the path of the route.
@@ -83,6 +94,20 @@ struct RequestContext<'a> {
     #[serde(borrow)]
     http: HttpContext<'a>,
     request_id: Option<String>,
+    authorizer: Option<AuthorizerContext>,
+}
+
+/// Present on routes with the authorizer `AWS_IAM` only.
+#[derive(Deserialize)]
+struct AuthorizerContext {
+    iam: Option<IamContext>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IamContext {
+    account_id: String,
+    user_arn: String,
 }
 
 #[derive(Deserialize)]
@@ -108,11 +133,13 @@ impl Request {
     pub fn from_event(payload: &str) -> Result<Self, InvalidEvent> {
         let event: Event<'_> = serde_json::from_str(payload)?;
         let HttpContext { method, path, source_ip } = event.request_context.http;
+        let iam = event.request_context.authorizer.and_then(|authorizer| authorizer.iam);
         let parameters = event.path_parameters.unwrap_or_default();
         let body = event.body.unwrap_or_default();
         Ok(Self {
             method: method.parse()?,
             source_address: source_ip,
+            iam: iam.map(|IamContext { account_id, user_arn }| IamPrincipal { account_id, arn: user_arn }),
             id: event.request_context.request_id.unwrap_or_default(),
             headers: event.headers.unwrap_or_default(),
             query: event.raw_query_string.unwrap_or_default(),
@@ -130,6 +157,11 @@ impl Request {
     /// Returns the value of a header; none if it is missing or not ASCII text. Of repeated headers, returns the first.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get_all(name).next().flatten()
+    }
+
+    /// Returns the IAM principal who has signed the request.
+    pub(crate) fn iam_principal(&self) -> Option<&IamPrincipal> {
+        self.iam.as_ref()
     }
 
     /// Returns the network that the request came from, if its address is valid.
@@ -160,13 +192,16 @@ impl fmt::Debug for Request {
 pub(super) struct Members(Vec<(String, String)>);
 
 impl Members {
-    /// Whether a path ends with each of these parameters. Every route has one at most, at its end.
+    /// Whether a path ends with the key that it names. Other parameters are ids.
     ///
     /// An HTTP API is reported to cut a path at a decoded `?` in some places and not in others. Then a request for a value would
     /// reach another one. A path may be decoded or as sent.
     fn end(&self, path: &str) -> bool {
         let ends = |path: &str, value: &str| path.strip_suffix(value).is_some_and(|start| start.ends_with('/'));
-        self.0.iter().all(|(_, value)| ends(path, value) || decode(path).is_ok_and(|path| ends(&path, value)))
+        self.0
+            .iter()
+            .filter(|(name, _)| name == "key")
+            .all(|(_, value)| ends(path, value) || decode(path).is_ok_and(|path| ends(&path, value)))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {

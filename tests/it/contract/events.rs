@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// The functions in the order in which their events are sent: for example, `register` creates the account for `token`.
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 39] = [
     "migrate",
     "health-get",
     "health-ready",
@@ -45,6 +45,12 @@ const ORDER: [&str; 33] = [
     "mail-send",
     "password-reset-confirm",
     "password-update",
+    "admin-user-list",
+    "admin-user-get",
+    "admin-user-update",
+    "admin-session-delete-all",
+    "admin-password-reset",
+    "admin-user-delete",
     "account-delete",
 ];
 
@@ -95,15 +101,23 @@ impl SignedIn {
         Ok(Self { access_token: text("access_token")?, refresh_token: text("refresh_token")? })
     }
 
-    fn fill(&self, event: &Value, response_url: &ResponseUrl) -> String {
-        let session = match self.access_token.as_str() {
+    fn fill(&self, event: &str, response_url: &ResponseUrl) -> String {
+        let claim = |name: &str| match self.access_token.as_str() {
             "" => String::new(),
-            token => Forged::from(token).claims()["sid"].as_str().unwrap_or_default().to_owned(),
+            token => Forged::from(token).claims()[name].as_str().unwrap_or_default().to_owned(),
         };
-        let event = event.to_string().replace("ACCESS_TOKEN", &self.access_token);
-        let event = event.replace("REFRESH_TOKEN", &self.refresh_token).replace("SESSION_ID", &session);
-        event.replace("RESPONSE_URL", &response_url.url())
+        let event = event.replace("ACCESS_TOKEN", &self.access_token);
+        let event = event.replace("REFRESH_TOKEN", &self.refresh_token).replace("SESSION_ID", &claim("sid"));
+        event.replace("USER_ID", &claim("sub")).replace("RESPONSE_URL", &response_url.url())
     }
+}
+
+/// Registers another account with `events/register.json` and returns its id.
+fn register_other(register: &Emulator) -> Result<String, Box<dyn std::error::Error>> {
+    let (_, event) = events_of("register")?.into_iter().next().ok_or("no event")?;
+    let response: Value = serde_json::from_str(&register.invoke(&event.to_string().replace("ada", "other"))?)?;
+    let body: Value = serde_json::from_str(response["body"].as_str().ok_or("no body")?)?;
+    Ok(body["data"]["user_id"].as_str().ok_or(format!("no user_id in {body}"))?.to_owned())
 }
 
 #[test]
@@ -115,6 +129,7 @@ fn every_event_in_the_events_folder_succeeds() -> Outcome {
         let environment = [
             ("DATABASE_URL", &*database.url_of(function)),
             ("JWT_SECRET", SECRET),
+            ("ADMIN_ACCOUNT_ID", "123456789012"),
             ("BCRYPT_COST", "10"),
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
             // `jwt-rotate` changes a secret.
@@ -142,6 +157,10 @@ fn every_event_in_the_events_folder_succeeds() -> Outcome {
         let events = events_of(function)?;
         assert!(!events.is_empty(), "events/ has no event for {function}");
         for (name, event) in events {
+            let mut event = event.to_string();
+            if function == "admin-user-delete" {
+                event = event.replace("USER_ID", &register_other(&start("register")?)?);
+            }
             let event = signed_in.fill(&event, &response_url).replace("JWT_SECRET_ARN", &jwt_secret);
             let response: Value = serde_json::from_str(&emulator.invoke(&requested.fill(&event))?)?;
             requested.update(&response, &mailbox)?;

@@ -119,12 +119,14 @@ fn the_http_file_has_every_route() -> Outcome {
         let Some((method, path)) = line.split_once(" {{api}}") else { continue };
         let path = path.split('?').next().unwrap_or_default();
         let request = format!("{method} {path}");
-        // A request that is not the text of a route belongs to a route that ends with a parameter.
+        // A request that is not the text of a route belongs to a route with a parameter: of several, to the most specific one.
         let parameterized = || {
-            declared
-                .iter()
-                .find(|route| route.split_once('{').is_some_and(|(stem, _)| request.starts_with(stem)))
-                .cloned()
+            let suffixes = declared.iter().filter_map(|route| {
+                let (stem, parameter) = route.split_once('{')?;
+                let (_, suffix) = parameter.split_once('}')?;
+                (request.starts_with(stem) && request.ends_with(suffix)).then_some((suffix.len(), route))
+            });
+            suffixes.max().map(|(_, route)| route.clone())
         };
         let route = declared.get(&request).cloned().or_else(parameterized);
         routes.insert(route.ok_or(format!("{request} in keyhold.http does not belong to a route"))?);

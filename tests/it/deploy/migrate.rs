@@ -110,6 +110,7 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         user_counters version bigint not null
         users age smallint not null
         users created_at timestamp with time zone not null
+        users disabled_at timestamp with time zone
         users email text not null
         users email_canonical text not null
         users email_verified_at timestamp with time zone

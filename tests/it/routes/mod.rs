@@ -4,6 +4,7 @@ mod account;
 mod account_email;
 mod account_email_code;
 mod account_export;
+mod admin;
 mod data_batch;
 mod data_create;
 mod data_delete;

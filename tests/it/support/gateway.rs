@@ -32,8 +32,8 @@ fn match_path(route: &str, path: &str) -> Option<(u8, Option<Parameter>)> {
     let Some((prefix, parameter)) = route.split_once('{') else {
         return (route == path).then_some((0, None));
     };
-    let value = path.strip_prefix(prefix)?;
-    let name = parameter.trim_end_matches('}');
+    let (name, suffix) = parameter.split_once('}')?;
+    let value = path.strip_prefix(prefix)?.strip_suffix(suffix)?;
     let (rank, name) = match name.strip_suffix('+') {
         Some(name) => (2, name),
         None if value.contains('/') => return None,

@@ -33,7 +33,7 @@ pub use endpoints::{endpoints, roles};
 pub use forged::Forged;
 pub use gateway::GatewayRequest;
 pub use http_service::watched_service;
-pub use keys::{KEY_ID, SECRET, private_key};
+pub use keys::{ADMIN_TOKEN, KEY_ID, SECRET, private_key};
 pub use machine::{binaries, emulate, guard, silence, tools};
 pub use mailbox::Mailbox;
 pub use pooler::Pooler;

@@ -10,7 +10,7 @@ use shared::secrets::{NoKeys, Secrets};
 use shared::settings::{Limits, Settings};
 
 use super::service::pool;
-use super::{Forged, Mailbox, Outcome, Service, password, race, registration, settings};
+use super::{ADMIN_TOKEN, Forged, Mailbox, Outcome, Service, password, race, registration, settings};
 
 /// Runs the scheduled task `data-sweep`.
 pub async fn sweep(service: &Service) -> Result<data_sweep::Report, Box<dyn std::error::Error>> {
@@ -66,6 +66,7 @@ pub async fn run_every_statement(service: &Arc<Service>) -> Outcome {
     }
     assert_eq!(ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len), Some(1));
     assert_eq!(ada.patch("/api/account", r#"{"age":50}"#).await.outcome(), "200");
+    run_every_statement_of_operators(service).await;
     let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
     let changed = ada.put("/api/account/password", &change).await;
     assert_eq!(changed.outcome(), "200");
@@ -87,6 +88,22 @@ pub async fn run_every_statement(service: &Arc<Service>) -> Outcome {
     let last = service.anonymous().with_token(&last.text("access_token"));
     assert_eq!(last.delete_with("/api/account", &delete).await.outcome(), "200");
     Ok(())
+}
+
+/// Sends requests to all admin routes but the one that mails a code.
+async fn run_every_statement_of_operators(service: &Arc<Service>) {
+    let bob = service.anonymous().sign_up("bob").await;
+    let user = format!("/api/admin/users/{}", bob.get("/api/account").await.text("user_id"));
+    let operator = service.anonymous().with_token(ADMIN_TOKEN);
+    for query in ["", "?username=bob", "?email=bob@example.com"] {
+        let found = operator.get(&format!("/api/admin/users{query}")).await.json();
+        assert!(found["data"]["items"].to_string().contains("bob"), "{query}");
+    }
+    assert_eq!(operator.get(&user).await.json()["data"]["sessions"], 1);
+    assert_eq!(operator.delete(&format!("{user}/sessions")).await.json()["data"]["sessions"], 1);
+    assert_eq!(operator.patch(&user, r#"{"disabled":true,"email_verified":true}"#).await.outcome(), "200");
+    assert_eq!(operator.delete(&user).await.outcome(), "200");
+    assert_eq!(operator.get(&user).await.outcome(), "404 USER_NOT_FOUND");
 }
 
 /// Sends requests that run every statement of a service with mail.
@@ -118,6 +135,11 @@ pub async fn run_every_statement_with_mail(service: &Arc<Service>) -> Outcome {
     assert_eq!(eve.put("/api/account/password", &change).await.outcome(), "200");
     assert_eq!(mailbox.take().len(), 1, "an announcement");
 
+    let operator = client.clone().with_token(ADMIN_TOKEN);
+    let found = operator.get("/api/admin/users?username=eve").await.json();
+    let user = found["data"]["items"][0]["user_id"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(operator.post(&format!("/api/admin/users/{user}/password-reset"), "").await.status, 202);
+    mailbox.take();
     assert_eq!(client.post("/api/password-reset", r#"{"email":"unknown@example.com"}"#).await.status, 202);
     mailbox.take();
     let handle = client.post("/api/password-reset", r#"{"email":"new@example.com"}"#).await.handle();

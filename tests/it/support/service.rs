@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use shared::App;
 use shared::auth::access_token::TokenPolicy;
+use shared::auth::admin_token::AdminToken;
 use shared::auth::digest_keys::DigestKeys;
 use shared::auth::key_ring::KeyRing;
 use shared::auth::verifying_keys::VerifyingKeys;
@@ -16,11 +17,11 @@ use shared::db::admin::roles::GRANTS;
 use shared::domain::{PasswordPolicy, Quota, SessionPolicy, TrustedProxies};
 use shared::http::Route;
 use shared::secrets::{NoKeys, Secrets, SecretsError};
-use shared::settings::{Limits, Settings};
+use shared::settings::{Limits, Operators, Settings};
 use tokio_postgres::Config;
 
 use super::endpoints::{Apps, invoke, roles};
-use super::keys::{KEY_ID, SECRET};
+use super::keys::{ADMIN_TOKEN, KEY_ID, SECRET};
 use super::response::Response;
 use super::{Client, Database, database};
 
@@ -108,6 +109,7 @@ pub fn settings() -> Settings {
         },
         registration_is_open: true,
         requires_verified_email: false,
+        operators: Operators { account_id: Some("123456789012".to_owned()), token: AdminToken::new(ADMIN_TOKEN).ok() },
         mail: None,
         // The tests of a limit set it.
         limits: Limits { failed_sign_ins: 0, registrations: 0, mails: 0, mails_for_account: 0 },

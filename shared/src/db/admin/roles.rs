@@ -59,8 +59,22 @@ const SESSION: &[&str] = &["user_id", "id", "expires_at"];
 const SESSION_INFO: &[&str] = &["user_id", "id", "created_at", "refreshed_at", "expires_at", "user_agent", "network"];
 /// The columns of an account that its owner sees: neither the password hash nor the canonical names.
 const ACCOUNT: &[&str] = &["id", "username", "email", "email_verified_at", "full_name", "age", "gender", "created_at"];
+/// The columns of an account that an operator sees: not the password hash.
+const ACCOUNT_RECORD: &[&str] = &[
+    "id",
+    "username",
+    "username_canonical",
+    "email",
+    "email_canonical",
+    "email_verified_at",
+    "full_name",
+    "age",
+    "gender",
+    "created_at",
+    "disabled_at",
+];
 /// The columns of an account whose password is checked.
-const CREDENTIALS: &[&str] = &["id", "username", "email", "email_verified_at", "password"];
+const CREDENTIALS: &[&str] = &["id", "username", "email", "email_verified_at", "disabled_at", "password"];
 /// The columns that a failed password check changes.
 const FAILURE: &[&str] = &["failures", "failed_at", "throttled_until", "refused"];
 /// All columns of a table of counters.
@@ -85,6 +99,23 @@ const KNOWN_NETWORKS: &[Privilege] = &[
     delete("known_networks"),
 ];
 
+/// For deleting an account and all its data.
+const ERASURE: &[Privilege] = &[
+    delete("users"),
+    select("sessions", &["user_id"]),
+    delete("sessions"),
+    select("known_networks", &["user_id"]),
+    delete("known_networks"),
+    select("user_counters", &["user_id"]),
+    delete("user_counters"),
+    select("mailed_codes", &["user_id"]),
+    delete("mailed_codes"),
+    insert("deleted_users"),
+    select("deleted_users", &["user_id"]),
+    delete("deleted_users"),
+    select("data_store", &["user_id", "key"]),
+    delete("data_store"),
+];
 /// For storing a code.
 const CODE_REQUEST: &[Privilege] = &[
     insert("mailed_codes"),
@@ -129,6 +160,7 @@ pub const GRANTS: &[Grants] = &[
                     "email",
                     "email_canonical",
                     "email_verified_at",
+                    "disabled_at",
                     "password",
                     "password_cost",
                 ],
@@ -160,7 +192,10 @@ pub const GRANTS: &[Grants] = &[
         privileges: &[
             // The statement that changes an address without mail can announce it, and does not.
             insert("announcements"),
-            select("users", &["id", "username", "email", "email_canonical", "email_verified_at", "password"]),
+            select(
+                "users",
+                &["id", "username", "email", "email_canonical", "email_verified_at", "disabled_at", "password"],
+            ),
             update("users", &["email", "email_canonical", "email_verified_at"]),
             insert("mailed_codes"),
             select("mailed_codes", &["user_id"]),
@@ -259,24 +294,8 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Eraser,
-        groups: &[PASSWORD_CHECK],
-        privileges: &[
-            select("users", CREDENTIALS),
-            delete("users"),
-            select("sessions", SESSION),
-            delete("sessions"),
-            select("known_networks", &["user_id"]),
-            delete("known_networks"),
-            select("user_counters", &["user_id"]),
-            delete("user_counters"),
-            select("mailed_codes", &["user_id"]),
-            delete("mailed_codes"),
-            insert("deleted_users"),
-            select("deleted_users", &["user_id"]),
-            delete("deleted_users"),
-            select("data_store", &["user_id", "key"]),
-            delete("data_store"),
-        ],
+        groups: &[PASSWORD_CHECK, ERASURE],
+        privileges: &[select("users", CREDENTIALS), select("sessions", SESSION)],
     },
     Grants { role: Role::Reader, groups: &[], privileges: &[select("sessions", SESSION), select("data_store", &[])] },
     Grants {
@@ -335,6 +354,37 @@ pub const GRANTS: &[Grants] = &[
             select("announcements", &[]),
             delete("announcements"),
         ],
+    },
+    Grants {
+        role: Role::AdminReader,
+        groups: &[],
+        privileges: &[
+            select("users", ACCOUNT_RECORD),
+            select("sessions", SESSION),
+            select("user_counters", &["user_id", "keys", "bytes"]),
+        ],
+    },
+    Grants {
+        role: Role::AdminEditor,
+        groups: &[],
+        privileges: &[
+            select("users", ACCOUNT_RECORD),
+            update("users", &["disabled_at", "email_verified_at"]),
+            select("sessions", SESSION),
+            delete("sessions"),
+            select("mailed_codes", &["user_id"]),
+            delete("mailed_codes"),
+        ],
+    },
+    Grants {
+        role: Role::AdminEraser,
+        groups: &[ERASURE],
+        privileges: &[select("users", &["id"]), select("rate_limits", &["subject"]), delete("rate_limits")],
+    },
+    Grants {
+        role: Role::AdminReset,
+        groups: &[CODE_REQUEST],
+        privileges: &[select("users", &["id", "username", "email", "email_canonical"])],
     },
     Grants { role: Role::Monitor, groups: &[], privileges: &[] },
 ];

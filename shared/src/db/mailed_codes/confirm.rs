@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use futures_util::future::join4;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -11,13 +10,12 @@ use super::TABLE;
 use crate::auth::password_hash::PasswordHash;
 use crate::db;
 use crate::db::announcements::{Announcement, announce};
-use crate::db::dialect::{Sql, sql};
 use crate::db::rate_limits::failures_subject;
 use crate::db::sessions::NewSession;
 use crate::db::sign_in::stored_cost;
-use crate::db::statement::{Connection, Statement, Work};
+use crate::db::user_lock::run_locked;
 use crate::db::users::Error;
-use crate::db::{Database, Dialect, Effect, Parameters, column};
+use crate::db::{Database, Effect, Parameters, column};
 use crate::domain::{CodePurpose, Handle, MAX_WRONG_TRIES, Network, Session, UserAgent, UserId};
 
 /// The condition under which a code can be used. Parameters: `$1` the handle, `$2` the purpose, `$3` the time, and `$4` the number
@@ -167,78 +165,47 @@ pub async fn apply(
     change: CodeUse<'_>,
     now: SystemTime,
 ) -> Result<bool, Error> {
-    let work = CodeWork { dialect: db.dialect(), code, user, change, now };
-    let row = db.run(Effect::Write, &work).await?.pop().ok_or(db::Error::SessionEnded)?;
-    Ok(column(&row, TABLE, "changed")?)
-}
-
-/// The transaction of [`apply`], in one round trip. Like that of a change with a password, it locks the user's row first.
-struct CodeWork<'a> {
-    dialect: Dialect,
-    code: &'a PresentedCode,
-    user: UserId,
-    change: CodeUse<'a>,
-    now: SystemTime,
-}
-
-impl Work for CodeWork<'_> {
-    type Output = Vec<Row>;
-
-    const NAME: Option<&'static str> = Some("use of a code");
-
-    async fn run(&self, connection: &Connection<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        const LOCK: Sql = sql!("select id from users where id = $1 for " postgresql("no key ") "update");
-        let (user, handle, purpose) = (self.user.uuid(), self.code.handle.uuid(), self.code.purpose.name());
-        let lock = Statement { sql: self.dialect.choose(LOCK), parameters: &[(&user, Type::UUID)] };
-        let common: &Parameters<'_> = &[
-            (&handle, Type::UUID),
-            (&purpose, Type::TEXT),
-            (&self.now, Type::TIMESTAMPTZ),
-            (&MAX_WRONG_TRIES, Type::INT2),
-            (&self.code.digests, Type::BYTEA_ARRAY),
-        ];
-        let change = async {
-            match &self.change {
-                CodeUse::VerifyEmail => Statement { sql: VERIFY_EMAIL, parameters: common }.run(connection).await,
-                CodeUse::ResetPassword { password, throttled, announcement } => {
-                    let (id, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
-                    let own: &Parameters<'_> = &[
-                        (&password.text, Type::TEXT),
-                        (&stored_cost(password), Type::INT2),
-                        (throttled, Type::TEXT_ARRAY),
-                        (&id, Type::UUID),
-                        (&message, Type::TEXT),
-                    ];
-                    Statement { sql: RESET_PASSWORD, parameters: &[common, own].concat() }.run(connection).await
-                }
-                CodeUse::ChangeEmail { session, new, announcement } => {
-                    let (id, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
-                    let NewSession { refresh_token, device, started_at: _, expires_at } = new;
-                    let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
-                    let own: &Parameters<'_> = &[
-                        (&user, Type::UUID),
-                        (&session.id.uuid(), Type::UUID),
-                        (&refresh_token.session().id.uuid(), Type::UUID),
-                        (&family.as_bytes(), Type::BYTEA),
-                        (&digest.as_bytes(), Type::BYTEA),
-                        (expires_at, Type::TIMESTAMPTZ),
-                        (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
-                        (&device.network.as_ref().map(Network::as_str), Type::TEXT),
-                        (&id, Type::UUID),
-                        (&message, Type::TEXT),
-                    ];
-                    Statement { sql: CHANGE_EMAIL, parameters: &[common, own].concat() }.run(connection).await
-                }
-            }
-        };
-        // Sent in this order without waiting for responses. If one fails, `commit` rolls back.
-        let (begin, commit) = (connection.command("begin"), connection.command("commit"));
-        let (begun, locked, changed, committed) = join4(begin, lock.run(connection), change, commit).await;
-        begun.and(locked)?;
-        let rows = changed?;
-        committed?;
-        Ok(rows)
-    }
+    let (handle, purpose) = (code.handle.uuid(), code.purpose.name());
+    let common: &Parameters<'_> = &[
+        (&handle, Type::UUID),
+        (&purpose, Type::TEXT),
+        (&now, Type::TIMESTAMPTZ),
+        (&MAX_WRONG_TRIES, Type::INT2),
+        (&code.digests, Type::BYTEA_ARRAY),
+    ];
+    let row = match change {
+        CodeUse::VerifyEmail => run_locked(db, user, VERIFY_EMAIL, common).await?,
+        CodeUse::ResetPassword { password, throttled, announcement } => {
+            let (id, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
+            let own: &Parameters<'_> = &[
+                (&password.text, Type::TEXT),
+                (&stored_cost(password), Type::INT2),
+                (&throttled, Type::TEXT_ARRAY),
+                (&id, Type::UUID),
+                (&message, Type::TEXT),
+            ];
+            run_locked(db, user, RESET_PASSWORD, &[common, own].concat()).await?
+        }
+        CodeUse::ChangeEmail { session, new, announcement } => {
+            let (id, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
+            let NewSession { refresh_token, device, started_at: _, expires_at } = new;
+            let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
+            let own: &Parameters<'_> = &[
+                (&user.uuid(), Type::UUID),
+                (&session.id.uuid(), Type::UUID),
+                (&refresh_token.session().id.uuid(), Type::UUID),
+                (&family.as_bytes(), Type::BYTEA),
+                (&digest.as_bytes(), Type::BYTEA),
+                (&expires_at, Type::TIMESTAMPTZ),
+                (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
+                (&device.network.as_ref().map(Network::as_str), Type::TEXT),
+                (&id, Type::UUID),
+                (&message, Type::TEXT),
+            ];
+            run_locked(db, user, CHANGE_EMAIL, &[common, own].concat()).await?
+        }
+    };
+    Ok(column(&row.ok_or(db::Error::SessionEnded)?, TABLE, "changed")?)
 }
 
 const VERIFY_EMAIL: &str = concat!(

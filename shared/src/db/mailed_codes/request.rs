@@ -48,6 +48,8 @@ pub enum Recipient<'a> {
     Name(&'a str),
     /// The account of a session.
     Session(Session),
+    /// The account with this id, on request of an operator.
+    User(UserId),
     /// The account whose password was verified.
     Verified(&'a VerifiedPassword),
     /// The account of a session whose password was verified. The code is mailed to a new address.
@@ -74,7 +76,7 @@ pub enum Requested {
 
 /// Makes the statement that stores a code for the row of a CTE `account`.
 ///
-/// The limits are taken one after the other. A row is stored whether or not there is an account, so that both cases take equally
+/// The limits are taken one after the other. An account whose interval is 0 has no limit. A row is stored whether or not there is an account, so that both cases take equally
 /// long.
 macro_rules! store_code {
     ($account:expr) => {
@@ -93,19 +95,21 @@ macro_rules! store_code {
                 select * from account where not is_taken and ($6 is null or exists (select from network_token))
             ), account_token as (
                 insert into rate_limits as r (subject, full_at)
-                select bucket, $4 + $9 * interval '1 second' from allowed
+                select bucket, $4 + $9 * interval '1 second' from allowed where $9 > 0
                 ",
             take_token!("$4", "$9", "$10"),
             "
                 returning subject
+            ), mailable as (
+                select id from allowed where $9 = 0 or exists (select from account_token)
             ), stored as (
                 insert into mailed_codes
                     (id, purpose, user_id, email, email_canonical, digest, wrong_tries, expires_at)
-                select $1, $2, case when exists (select from account_token) then id end, email, email_canonical, $3, 0, $5
+                select $1, $2, (select id from mailable), email, email_canonical, $3, 0, $5
                 from allowed
             )
             select a.id, a.username, a.email, a.is_taken,
-                exists (select from allowed) as network_allows, exists (select from account_token) as account_allows,
+                exists (select from allowed) as network_allows, exists (select from mailable) as account_allows,
                 (select full_at from rate_limits where subject = $6) as network_full_at,
                 (select full_at from rate_limits r where r.subject = a.bucket) as account_full_at
             from account a"
@@ -113,49 +117,57 @@ macro_rules! store_code {
     };
 }
 
+const NAME: &str = store_code!(concat!(
+    "
+    select a.id, a.username, a.email, a.email_canonical, false as is_taken, ",
+    mails_subject!("coalesce(a.knows_network, false)", "coalesce(a.id, $1)"),
+    " as bucket
+    from (select) one left join (
+        select id, username, email, email_canonical, exists (
+            select from known_networks k where k.user_id = u.id and k.network = $12 and k.seen_at > $13
+        ) as knows_network
+        from users u where username_canonical = $11 or email_canonical = $11
+        order by username_canonical = $11 desc limit 1
+    ) a on true"
+));
+const SESSION: &str = store_code!(concat!(
+    "
+    select u.id, u.username, u.email, u.email_canonical, false as is_taken, ",
+    mails_subject!("true", "u.id"),
+    " as bucket
+    from sessions s join users u on u.id = s.user_id
+    where s.user_id = $11 and s.id = $12 and s.expires_at > $4"
+));
+const USER: &str = store_code!(concat!(
+    "
+    select u.id, u.username, u.email, u.email_canonical, false as is_taken, ",
+    mails_subject!("true", "u.id"),
+    " as bucket
+    from users u where u.id = $11"
+));
+const VERIFIED: &str = store_code!(concat!(
+    "
+    select u.id, u.username, u.email, u.email_canonical, false as is_taken, ",
+    mails_subject!("true", "u.id"),
+    " as bucket
+    from users u where u.id = $11 and u.password = $12"
+));
+const NEW_ADDRESS: &str = store_code!(concat!(
+    "
+    select u.id, u.username, $13 as email, $14 as email_canonical,
+        exists (select from users other where other.email_canonical = $14) as is_taken, ",
+    mails_subject!("true", "u.id"),
+    " as bucket
+    from sessions s join users u on u.id = s.user_id
+    where s.user_id = $11 and s.id = $12 and s.expires_at > $4 and u.password = $15"
+));
+
 /// Stores a code for an account, if its limits allow a message. Returns none, and stores nothing, if the verified password was
-/// replaced.
+/// replaced, or no account has the id.
 ///
 /// # Errors
 /// `EmailTaken`, the session has ended, or the database is unavailable.
 pub async fn store(db: &Database, code: &NewCode<'_>, recipient: Recipient<'_>) -> Result<Option<Requested>, Error> {
-    const NAME: &str = store_code!(concat!(
-        "
-        select a.id, a.username, a.email, a.email_canonical, false as is_taken, ",
-        mails_subject!("coalesce(a.knows_network, false)", "coalesce(a.id, $1)"),
-        " as bucket
-        from (select) one left join (
-            select id, username, email, email_canonical, exists (
-                select from known_networks k where k.user_id = u.id and k.network = $12 and k.seen_at > $13
-            ) as knows_network
-            from users u where username_canonical = $11 or email_canonical = $11
-            order by username_canonical = $11 desc limit 1
-        ) a on true"
-    ));
-    const SESSION: &str = store_code!(concat!(
-        "
-        select u.id, u.username, u.email, u.email_canonical, false as is_taken, ",
-        mails_subject!("true", "u.id"),
-        " as bucket
-        from sessions s join users u on u.id = s.user_id
-        where s.user_id = $11 and s.id = $12 and s.expires_at > $4"
-    ));
-    const VERIFIED: &str = store_code!(concat!(
-        "
-        select u.id, u.username, u.email, u.email_canonical, false as is_taken, ",
-        mails_subject!("true", "u.id"),
-        " as bucket
-        from users u where u.id = $11 and u.password = $12"
-    ));
-    const NEW_ADDRESS: &str = store_code!(concat!(
-        "
-        select u.id, u.username, $13 as email, $14 as email_canonical,
-            exists (select from users other where other.email_canonical = $14) as is_taken, ",
-        mails_subject!("true", "u.id"),
-        " as bucket
-        from sessions s join users u on u.id = s.user_id
-        where s.user_id = $11 and s.id = $12 and s.expires_at > $4 and u.password = $15"
-    ));
     let NewCode { handle, purpose, digest, network, limits, now } = code;
     let (handle, purpose, expires_at) = (handle.uuid(), purpose.name(), *now + CODE_LIFETIME);
     let by_network =
@@ -192,6 +204,11 @@ pub async fn store(db: &Database, code: &NewCode<'_>, recipient: Recipient<'_>) 
             let (user, session) = (session.user.uuid(), session.id.uuid());
             parameters.extend::<[(&(dyn ToSql + Sync), Type); 2]>([(&user, Type::UUID), (&session, Type::UUID)]);
             Some(db.query_opt(Effect::Write, SESSION, &parameters).await?.ok_or(db::Error::SessionEnded)?)
+        }
+        Recipient::User(user) => {
+            let user = user.uuid();
+            parameters.push((&user, Type::UUID));
+            db.query_opt(Effect::Write, USER, &parameters).await?
         }
         Recipient::Verified(verified) => {
             let user = verified.credentials.user.uuid();

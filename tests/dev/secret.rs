@@ -1,4 +1,4 @@
-//! The secret that tokens are signed with on this machine.
+//! Random texts that are kept in files: the secret that signs tokens, and the admin token.
 
 use std::{
     fs::{self, File},

@@ -1,0 +1,8 @@
+//! Serves the route of this function.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::runtime::serve(admin_user_update::ROUTE, admin_user_update::handle).await
+}

@@ -1,0 +1,167 @@
+//! Statements of operators, which act on any account.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::user_lock::run_locked;
+use super::users::{delete_rest_of, delete_user, read_account, subjects_of};
+use super::{Database, Effect, Error, Parameters, column};
+use crate::domain::{AccountRecord, AccountUsage, Limit, UserId};
+
+/// The columns of [`AccountRecord`].
+macro_rules! record {
+    () => {
+        "u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.full_name, u.age, u.gender,
+            u.created_at, u.disabled_at is not null as disabled"
+    };
+}
+
+/// The accounts that an operator asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum AccountQuery<'a> {
+    /// The account with this username in canonical form.
+    Username(&'a str),
+    /// The account with this email address in canonical form.
+    Email(&'a str),
+    /// All accounts after this one, in the order of their registration.
+    After(Option<UserId>),
+}
+
+/// Returns accounts, in the order of their registration.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn list(db: &Database, query: AccountQuery<'_>, limit: Limit) -> Result<Vec<AccountRecord>, Error> {
+    const USERNAME: &str = concat!("select ", record!(), " from users u where u.username_canonical = $1");
+    const EMAIL: &str = concat!("select ", record!(), " from users u where u.email_canonical = $1");
+    const PAGE: &str = concat!("select ", record!(), " from users u where u.id > $1 order by u.id limit $2");
+    // PostgreSQL does not accept NUL in texts. No account has the empty name.
+    let name = |name: &'_ str| if name.contains('\0') { String::new() } else { name.to_owned() };
+    let rows = match query {
+        AccountQuery::Username(username) => db.query(Effect::Read, USERNAME, &[(&name(username), Type::TEXT)]).await?,
+        AccountQuery::Email(email) => db.query(Effect::Read, EMAIL, &[(&name(email), Type::TEXT)]).await?,
+        AccountQuery::After(user) => {
+            let after = user.map_or(Uuid::nil(), UserId::uuid);
+            let parameters: &Parameters<'_> = &[(&after, Type::UUID), (&limit.number(), Type::INT8)];
+            db.query(Effect::Read, PAGE, parameters).await?
+        }
+    };
+    rows.iter().map(read_record).collect()
+}
+
+/// Returns an account with what it uses.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn find(db: &Database, user: UserId, now: SystemTime) -> Result<Option<AccountUsage>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        record!(),
+        ", (select count(*) from sessions s where s.user_id = u.id and s.expires_at > $2) as sessions,
+            coalesce(c.keys, 0) as keys, coalesce(c.bytes, 0) as bytes
+        from users u left join user_counters c on c.user_id = u.id where u.id = $1"
+    );
+    let parameters: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
+    let Some(row) = db.query_opt(Effect::Read, SQL, parameters).await? else { return Ok(None) };
+    Ok(Some(AccountUsage {
+        record: read_record(&row)?,
+        sessions: column(&row, "sessions", "sessions")?,
+        keys: column(&row, "user_counters", "keys")?,
+        bytes: column(&row, "user_counters", "bytes")?,
+    }))
+}
+
+/// The changes of an account by an operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountPatch {
+    /// Whether the user can sign in. A disabled account has no sessions and no codes.
+    pub disabled: Option<bool>,
+    /// Whether the address counts as verified.
+    pub email_verified: Option<bool>,
+}
+
+/// Changes an account. Returns none if it does not exist.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn update(
+    db: &Database,
+    user: UserId,
+    patch: AccountPatch,
+    now: SystemTime,
+) -> Result<Option<AccountRecord>, Error> {
+    const SQL: &str = concat!(
+        "
+        with changed as (
+            update users u set
+                disabled_at = case
+                    when $3::boolean is null then u.disabled_at when $3 then coalesce(u.disabled_at, $2)
+                end,
+                email_verified_at = case
+                    when $4::boolean is null then u.email_verified_at when $4 then coalesce(u.email_verified_at, $2)
+                end
+            where u.id = $1
+            returning ",
+        record!(),
+        "
+        ), ended as (
+            delete from sessions s using changed where s.user_id = changed.id and changed.disabled
+        ), withdrawn as (
+            delete from mailed_codes c using changed where c.user_id = changed.id and changed.disabled
+        )
+        select * from changed"
+    );
+    let parameters: &Parameters<'_> = &[
+        (&user.uuid(), Type::UUID),
+        (&now, Type::TIMESTAMPTZ),
+        (&patch.disabled, Type::BOOL),
+        (&patch.email_verified, Type::BOOL),
+    ];
+    let row = run_locked(db, user, SQL, parameters).await?;
+    row.map(|row| read_record(&row)).transpose()
+}
+
+/// Ends all sessions of a user and returns their number; none if the account does not exist.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn end_sessions(db: &Database, user: UserId, now: SystemTime) -> Result<Option<i64>, Error> {
+    const SQL: &str = "
+        with ended as (
+            delete from sessions s where s.user_id = $1 returning s.expires_at
+        )
+        select (select count(*) from ended where expires_at > $2) as sessions from users where id = $1";
+    let parameters: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
+    let row = run_locked(db, user, SQL, parameters).await?;
+    row.map(|row| column(&row, "sessions", "sessions")).transpose()
+}
+
+/// Deletes an account and all its data, as its owner does. Returns false if it does not exist.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn delete(db: &Database, user: UserId, now: SystemTime) -> Result<bool, Error> {
+    const SQL: &str = concat!(
+        "
+        with deleted as (
+            delete from users u where u.id = $1 returning u.id
+        ), ",
+        delete_user!("$2", "$3"),
+        "
+        select id from deleted"
+    );
+    let parameters: &Parameters<'_> =
+        &[(&user.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ), (&subjects_of(user), Type::TEXT_ARRAY)];
+    let deleted = db.query_opt(Effect::Write, SQL, parameters).await?.is_some();
+    if deleted {
+        delete_rest_of(db, user).await;
+    }
+    Ok(deleted)
+}
+
+fn read_record(row: &Row) -> Result<AccountRecord, Error> {
+    Ok(AccountRecord { account: read_account(row)?, disabled: column(row, "users", "disabled")? })
+}
