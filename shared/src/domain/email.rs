@@ -67,7 +67,8 @@ fn canonical(name: &str) -> String {
         let decomposed: String = text.nfd().collect();
         CaseMapper::new().fold_string(&decomposed).nfc().collect()
     };
-    format!("{}@{}", folded(local), a_labels(domain).unwrap_or_else(|| folded(domain)))
+    // A domain that cannot exist is kept but for the case of ASCII. Another folding of it, such as `ss` for `ß`, could exist.
+    format!("{}@{}", folded(local), a_labels(domain).unwrap_or_else(|| domain.to_ascii_lowercase()))
 }
 
 /// Returns the form of a domain that DNS has; none for one that cannot exist. A top-level domain is not a number (RFC 3696 §2).
@@ -164,6 +165,19 @@ mod tests {
         ] {
             assert!(matches!(parse(text), Err(InvalidEmail::Malformed | InvalidEmail::Domain)), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_canonical_form_is_its_own() {
+        // With `ß` the label is too long for DNS, and with `ss` it is not.
+        let long = format!("\u{dc1}{}\u{df}{}.com", "h".repeat(28), "h".repeat(24));
+        for name in
+            ["Ada", "ZO\u{cb}@EX\u{c4}MPLE.de", "a@stra\u{df}e.de", &format!("a@{long}"), "\u{e9}@LOCALHOST", "\u{e9}@"]
+        {
+            let canonical = canonical_name(name);
+            assert_eq!(canonical_name(&canonical), canonical, "{name}");
+        }
+        assert_eq!(canonical_name("\u{c9}@LOCALHOST"), "\u{e9}@localhost");
     }
 
     #[test]
