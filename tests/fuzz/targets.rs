@@ -15,8 +15,8 @@ use shared::auth::access_token::{self, TokenPolicy};
 use shared::auth::refresh_token::RefreshToken;
 use shared::auth::verifying_keys::VerifyingKeys;
 use shared::domain::{
-    Age, Email, FullName, Gender, Key, KeyPrefix, Lifetime, Limit, PasswordPolicy, SessionId, TrustedProxies, UserId,
-    Username, Value, Verb, Version, VersionMatch, canonical_name, cursor,
+    Age, Email, FullName, Gender, Key, KeyPrefix, Lifetime, Limit, MailedCode, PasswordPolicy, SessionId,
+    TrustedProxies, UserId, Username, Value, Verb, Version, VersionMatch, canonical_name, cursor,
 };
 use shared::error::{ApiError, Code};
 use shared::http::{self, Body, Query, Request};
@@ -187,6 +187,10 @@ pub fn identity(input: &[u8]) {
         assert!(!readable.trim().is_empty() && !readable.contains(char::is_control));
     }
     let _ = PasswordPolicy { min_chars: 8 }.accept(text);
+    if let Ok(code) = text.parse::<MailedCode>() {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        assert_eq!((code.as_str(), digits.len()), (digits.as_str(), 8));
+    }
 }
 
 /// Whole numbers in JSON.

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use tokio::time::timeout;
-use uuid::Uuid;
-
 use super::App;
 use crate::audit::Event;
 use crate::auth::digest_keys::Digests;
@@ -19,6 +15,8 @@ use crate::error::ApiError;
 use crate::mail::{Message, Outbox};
 use crate::report;
 use crate::secrets::Keys;
+use serde::Serialize;
+use tokio::time::timeout;
 
 /// Time that a request spends on moving an announcement to the outbox. `data-sweep` moves it otherwise.
 const ANNOUNCE_LIMIT: Duration = Duration::from_secs(1);
@@ -121,7 +119,8 @@ impl<K: Keys + Digests> App<K> {
                 Some(Message::with_code(to, username, purpose, code, now))
             }
         };
-        outbox.put(Uuid::from(handle), message.as_ref(), now).await?;
+        // Not the handle: a mail program shows the name of the entry as part of the message's id.
+        outbox.put(uuid_v7(now), message.as_ref(), now).await?;
         Ok(Some(CodeRequested { handle }))
     }
 

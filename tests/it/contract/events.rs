@@ -61,10 +61,12 @@ struct SignedIn {
     refresh_token: String,
 }
 
-/// The handle and the code of the last request for one, which replace the placeholders in the events.
+/// The handle and the code of the last request for one, and the entry of its message in the outbox. They replace the placeholders in
+/// the events.
 #[derive(Default)]
 struct Requested {
     handle: String,
+    entry: String,
     code: String,
 }
 
@@ -76,13 +78,14 @@ impl Requested {
         }
         let body: Value = serde_json::from_str(response["body"].as_str().ok_or("no body")?)?;
         self.handle = body["data"]["handle"].as_str().ok_or("no handle")?.to_owned();
-        let message = mailbox.read(&self.handle).ok_or("no message")?;
+        let (entry, message) = mailbox.newest().ok_or("no message")?;
+        self.entry = entry;
         self.code = message.content.code().ok_or("no code")?.as_str().to_owned();
         Ok(())
     }
 
     fn fill(&self, event: &str) -> String {
-        event.replace("HANDLE", &self.handle).replace("CODE", &self.code)
+        event.replace("HANDLE", &self.handle).replace("ENTRY.json", &self.entry).replace("CODE", &self.code)
     }
 }
 

@@ -210,7 +210,7 @@ async fn messages_are_sent_by_ses_from_the_outbox_bucket() -> Outcome {
     assert_eq!(response["statusCode"], 202, "{response}");
     let objects = aws.objects()?;
     let [name] = objects.as_slice() else { panic!("one object, not {objects:?}") };
-    let event = event_of("mail-send", "HANDLE.json", name)?;
+    let event = event_of("mail-send", "ENTRY.json", name)?;
     let error: Value = serde_json::from_str(&sender.invoke(&event)?)?;
     assert_eq!(error["errorType"], "TaskFailed", "SES rejects a sender that is not verified: {error}");
     assert_eq!(aws.objects()?.len(), 1, "the message stays");
@@ -229,10 +229,7 @@ async fn messages_are_sent_by_ses_from_the_outbox_bucket() -> Outcome {
     assert_eq!(response["statusCode"], 202, "{response}");
     let objects = aws.objects()?;
     let [name] = objects.as_slice() else { panic!("an entry without a message, not {objects:?}") };
-    assert_eq!(
-        serde_json::from_str::<Value>(&sender.invoke(&event_of("mail-send", "HANDLE.json", name)?)?)?,
-        report(0)
-    );
+    assert_eq!(serde_json::from_str::<Value>(&sender.invoke(&event_of("mail-send", "ENTRY.json", name)?)?)?, report(0));
     assert_eq!((aws.objects()?, aws.sent()?.len()), (Vec::new(), 1));
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn an_unknown_account_takes_as_long() {
         times[ROUNDS / 2].as_secs_f64()
     });
     let ratio = known / unknown;
-    assert!((0.7..1.4).contains(&ratio), "known: {known} s, unknown: {unknown} s");
+    assert!((0.6..1.7).contains(&ratio), "known: {known} s, unknown: {unknown} s");
 }
 
 #[tokio::test]

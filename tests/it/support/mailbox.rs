@@ -41,10 +41,11 @@ impl Mailbox {
         self.outbox().list().expect("a folder").len()
     }
 
-    /// Reads the message of a handle and leaves it in the outbox.
-    pub fn read(&self, handle: &str) -> Option<Message> {
-        let text = fs::read_to_string(self.0.join(format!("{handle}.json"))).ok()?;
-        serde_json::from_str(&text).expect("a message or null")
+    /// The name and the message of the newest entry, which stays in the outbox.
+    pub fn newest(&self) -> Option<(String, Message)> {
+        let name = self.outbox().list().expect("a folder").pop()?;
+        let text = fs::read_to_string(self.0.join(&name)).expect("an entry");
+        Some((name, serde_json::from_str(&text).expect("a message")))
     }
 
     /// Takes all messages, the oldest first.

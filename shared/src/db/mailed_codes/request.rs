@@ -76,8 +76,8 @@ pub enum Requested {
 
 /// Makes the statement that stores a code for the row of a CTE `account`.
 ///
-/// The limits are taken one after the other. An account whose interval is 0 has no limit. A row is stored whether or not there is an account, so that both cases take equally
-/// long.
+/// The limits are taken one after the other. An account whose interval is 0 has no limit. A row is stored whether or not there is an
+/// account, so that both cases take equally long.
 macro_rules! store_code {
     ($account:expr) => {
         concat!(
@@ -155,7 +155,7 @@ const VERIFIED: &str = store_code!(concat!(
 const NEW_ADDRESS: &str = store_code!(concat!(
     "
     select u.id, u.username, $13 as email, $14 as email_canonical,
-        exists (select from users other where other.email_canonical = $14) as is_taken, ",
+        exists (select from users other where other.email_canonical = $14 and other.id <> $11) as is_taken, ",
     mails_subject!("true", "u.id"),
     " as bucket
     from sessions s join users u on u.id = s.user_id
