@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_sesv2::config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::config::{BehaviorVersion, Region};
+use aws_sdk_sesv2::error::ProvideErrorMetadata;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 use aws_sdk_sesv2::{Client, Config};
@@ -108,17 +109,33 @@ async fn send_by_ses(client: &Client, configuration_set: Option<String>, email: 
         .set_configuration_set_name(configuration_set)
         .send()
         .await
-        .map_err(|error| failed(error.into()))?;
+        .map_err(|error| match error.as_service_error().map(ProvideErrorMetadata::meta) {
+            Some(meta) => {
+                let (code, message) = (meta.code().unwrap_or("no code"), meta.message().unwrap_or_default());
+                failed(format!("SES rejected the message: {code}: {}", without_addresses(message)).into())
+            }
+            None => failed(error.into()),
+        })?;
     Ok(())
 }
 
 /// Tells a rejected address from other failures by its reply code (RFC 5321 §4.2.3): 550 to 553 are about a mailbox. Others, such as
 /// 535 for a wrong password, are about the settings.
 fn smtp_failure(error: SmtpError) -> DeliveryError {
-    match error.status().map(u16::from) {
-        Some(550..=553) => DeliveryError::Undeliverable(error.to_string()),
-        _ => DeliveryError::Failed(error.into()),
+    let Some(code) = error.status().map(u16::from) else {
+        return DeliveryError::Failed(error.into());
+    };
+    let reason = format!("the mail server answered: {}", without_addresses(&error.to_string()));
+    match code {
+        550..=553 => DeliveryError::Undeliverable(reason),
+        _ => DeliveryError::Failed(reason.into()),
     }
+}
+
+/// Masks the email addresses in the text of a mail server, because the log has none.
+fn without_addresses(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| if word.contains('@') { "…@…" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Writes an email to a file with the time and the address in its name.

@@ -14,9 +14,9 @@ class Server:
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("unknown@"):
-            return "550 5.1.1 no such mailbox"
+            return f"550 5.1.1 <{address}> no such mailbox"
         if address.startswith("later@"):
-            return "451 4.3.0 try again later"
+            return f"451 4.3.0 <{address}> try again later"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
