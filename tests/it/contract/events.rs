@@ -80,7 +80,7 @@ impl Requested {
         self.handle = body["data"]["handle"].as_str().ok_or("no handle")?.to_owned();
         let (entry, message) = mailbox.newest().ok_or("no message")?;
         self.entry = entry;
-        self.code = message.content.code().ok_or("no code")?.as_str().to_owned();
+        self.code = message.ok_or("no message")?.content.code().ok_or("no code")?.as_str().to_owned();
         Ok(())
     }
 

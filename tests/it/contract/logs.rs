@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tests::emulator::{self, Emulator};
 
 use crate::support::{
-    Database, GatewayRequest, Outcome, SECRET, binaries, database, endpoints, password, registration, tools,
+    ADMIN_TOKEN, Database, GatewayRequest, Mailbox, Outcome, SECRET, binaries, database, endpoints, password,
+    registration, tools,
 };
 
 /// A run of requests. Each function is started at its first request, and all functions write to one log file.
@@ -20,6 +21,8 @@ struct Run {
     database: Database,
     log: File,
     level: &'static str,
+    /// Further variables of the functions.
+    settings: Vec<(&'static str, String)>,
     functions: BTreeMap<&'static str, Emulator>,
     requests: usize,
 }
@@ -47,7 +50,8 @@ impl Run {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{level}-{}.log", std::process::id()));
         let log = File::options().create_new(true).read(true).append(true).open(&path)?;
         std::fs::remove_file(path)?;
-        Ok(Self { database: database(), log, level, functions: BTreeMap::new(), requests: 0 })
+        let (database, settings) = (database(), Vec::new());
+        Ok(Self { database, log, level, settings, functions: BTreeMap::new(), requests: 0 })
     }
 
     fn send(
@@ -59,13 +63,14 @@ impl Run {
         let emulator = match self.functions.entry(function) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
-                let env = [
+                let mut env = vec![
                     ("DATABASE_URL", self.database.url()),
                     ("JWT_SECRET", SECRET),
                     ("BCRYPT_COST", "10"),
                     ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
                     ("LOG_LEVEL", self.level),
                 ];
+                env.extend(self.settings.iter().map(|(name, value)| (*name, value.as_str())));
                 let options =
                     emulator::Options { binary: &binaries().path(function), env: &env, output: Some(&self.log) };
                 entry.insert(emulator::start(tools(), options)?)
@@ -109,7 +114,7 @@ impl Run {
 /// Returns the members of an event that are the same in each run.
 fn summary(line: &Value) -> String {
     let mut words = vec![line["level"].as_str().unwrap_or_default().to_owned()];
-    for name in ["event", "purpose", "reason", "failures"] {
+    for name in ["event", "purpose", "action", "operator", "reason", "failures"] {
         match &line[name] {
             Value::Null => {}
             Value::String(text) => words.push(text.clone()),
@@ -294,6 +299,45 @@ async fn the_functions_log_the_expected_events_and_no_secrets() -> Outcome {
         WARN password.wrong reauthentication wrong_password failures=1 user_id request-30
         INFO account.deleted user_id session_id request-31"#]]
     .assert_eq(&events.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn codes_and_actions_of_operators_are_logged_without_secrets() -> Outcome {
+    let (mut run, mailbox) = (Run::new()?, Mailbox::default());
+    run.settings =
+        vec![("MAIL_OUTBOX", mailbox.folder().to_string_lossy().into_owned()), ("ADMIN_TOKEN", ADMIN_TOKEN.to_owned())];
+    let registered = run.send("register", "", serde_json::from_str(&registration("ada").body())?)?;
+    let id = registered.text("user_id");
+    let mut secrets = vec![ADMIN_TOKEN.to_owned(), "ada@example.com".to_owned(), "another password".to_owned()];
+    for name in ["ada@example.com", "unknown@example.com"] {
+        assert_eq!(run.send("password-reset-request", "", json!({ "email": name }))?.status, 202);
+    }
+    let (_, message) = mailbox.newest().ok_or("no entry")?;
+    assert!(message.is_none(), "the account does not exist");
+    let requested = run.send("password-reset-request", "", json!({ "username": "ada" }))?;
+    let (_, message) = mailbox.newest().ok_or("no entry")?;
+    let code = message.as_ref().and_then(|message| message.content.code()).ok_or("no code")?.as_str().to_owned();
+    let wrong = if code == "00000000" { "00000001" } else { "00000000" };
+    for (code, status) in [(wrong, 401), (&code, 200)] {
+        let body = json!({ "handle": requested.text("handle"), "code": code, "new_password": "another password" });
+        assert_eq!(run.send("password-reset-confirm", "", body)?.status, status);
+    }
+    secrets.extend([code, requested.text("handle")]);
+    assert_eq!(run.send("admin-user-list", ADMIN_TOKEN, json!({}))?.status, 200);
+    assert_eq!(run.send("admin-user-list", SECRET, json!({}))?.status, 401);
+    assert_eq!(run.send("admin-user-update", ADMIN_TOKEN, json!({ "id": id, "disabled": true }))?.status, 200);
+    let sign_in = json!({ "username": "ada", "password": "another password" });
+    assert_eq!(run.send("token", "", sign_in)?.status, 403);
+
+    let log = run.log()?;
+    for secret in secrets {
+        assert!(!log.contains(&secret), "the log contains {secret}");
+    }
+    let mut lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.sort_by_key(|line| line["timestamp"].to_string());
+    let events: Vec<String> = lines.iter().filter(|line| line["event"].is_string()).map(summary).collect();
+    expect![[r#""#]].assert_eq(&events.join("\n"));
     Ok(())
 }
 

@@ -42,10 +42,10 @@ impl Mailbox {
     }
 
     /// The name and the message of the newest entry, which stays in the outbox.
-    pub fn newest(&self) -> Option<(String, Message)> {
+    pub fn newest(&self) -> Option<(String, Option<Message>)> {
         let name = self.outbox().list().expect("a folder").pop()?;
         let text = fs::read_to_string(self.0.join(&name)).expect("an entry");
-        Some((name, serde_json::from_str(&text).expect("a message")))
+        Some((name, serde_json::from_str(&text).expect("a message or null")))
     }
 
     /// Takes all messages, the oldest first.
