@@ -219,6 +219,38 @@ async fn no_sign_in_survives_a_concurrent_disabling() {
     }
 }
 
+/// A sign-in that has locked the account first is waited for, and its session ends too.
+#[tokio::test]
+async fn disabling_and_ending_sessions_wait_for_a_sign_in() -> Outcome {
+    let service = in_process();
+    let ada = service.anonymous().sign_up("ada").await;
+    let (operator, user) = (operator(&service), format!("/api/admin/users/{}", id_of(&ada).await));
+    for ends_sessions_only in [true, false] {
+        let mut database = service.database.connect().await;
+        let sign_in = database.transaction().await?;
+        sign_in.batch_execute("update users set password_cost = password_cost").await?;
+        let waiting = tokio::spawn({
+            let (operator, user) = (operator.clone(), user.clone());
+            async move {
+                if ends_sessions_only {
+                    operator.delete(&format!("{user}/sessions")).await
+                } else {
+                    operator.patch(&user, r#"{"disabled":true}"#).await
+                }
+            }
+        });
+        service.database.until_a_statement_waits().await;
+        let started = "insert into sessions
+                (user_id, id, created_at, refreshed_at, expires_at, family_digest, current_digest)
+            select id, gen_random_uuid(), now(), now(), timestamp '2030-01-01', '', '' from users";
+        sign_in.batch_execute(started).await?;
+        sign_in.commit().await?;
+        assert_eq!(waiting.await?.outcome(), "200");
+        assert_eq!(operator.get(&user).await.json()["data"]["sessions"], 0);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_operator_can_vouch_for_an_address() {
     let mailbox = Mailbox::default();
