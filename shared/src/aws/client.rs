@@ -1,5 +1,5 @@
-//! HTTP clients for AWS: the SDK's client of Secrets Manager, and [`put`] for presigned URLs. Both use the same TLS
-//! stack.
+//! Clients for AWS: of Secrets Manager and of presigned URLs, and the HTTP client for other clients of the SDK. All use the same
+//! TLS stack.
 
 #![expect(clippy::disallowed_methods, reason = "the home of the AWS SDK")]
 
@@ -9,21 +9,18 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Region, timeout::TimeoutConfig};
 use aws_smithy_runtime_api::client::http::{HttpClient as SdkHttpClient, HttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use super::AwsCredentials;
 use super::http::Client as HttpClient;
+use super::retry::{Attempts, Failure};
 use crate::report::BoxError;
 
 /// Time for a call to Secrets Manager, including retries. It is well below the functions' timeout.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Attempts of [`put`], and the time for each.
-const PUT_ATTEMPTS: u32 = 4;
-const PUT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after the first attempt; each further one is twice as long.
-const PUT_PAUSE: Duration = Duration::from_millis(250);
+/// The attempts of [`put`].
+const PUT_ATTEMPTS: Attempts = Attempts { max: 4, timeout: Duration::from_secs(5), pause: Duration::from_millis(250) };
 
 /// Makes a client of Secrets Manager without a chain of credential providers, which would take 50 ms, and without a
 /// second TLS library.
@@ -67,19 +64,7 @@ pub fn http() -> Result<impl SdkHttpClient + 'static, BoxError> {
 /// The last attempt failed. The error does not contain the URL, which is a secret.
 pub async fn put(url: &str, body: &str) -> Result<(), BoxError> {
     let client = HttpClient::new()?;
-    let mut attempt = 1;
-    loop {
-        let error = match timeout(PUT_TIMEOUT, put_once(&client, url, body)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(elapsed) => elapsed.into(),
-        };
-        if attempt == PUT_ATTEMPTS {
-            return Err(error);
-        }
-        sleep(PUT_PAUSE * 2_u32.pow(attempt - 1)).await;
-        attempt += 1;
-    }
+    PUT_ATTEMPTS.run(async || put_once(&client, url, body).await.map_err(Failure::Temporary)).await
 }
 
 async fn put_once(client: &HttpClient, url: &str, body: &str) -> Result<(), BoxError> {

@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 use crate::env::{self, EnvError};
 
 /// The credentials and the region for calls to AWS.
-#[derive(Clone)]
 pub struct AwsCredentials {
     /// The region, as in `eu-central-1`.
     pub region: String,

@@ -2,17 +2,14 @@
 //! that is not sent. It is made here without a network call:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
-#![expect(clippy::disallowed_methods, reason = "the home of request signing")]
-
 use std::time::{Duration, SystemTime};
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use super::AwsCredentials;
+use super::signing::{Scope, sign};
 use crate::env::{self, EnvError};
 use crate::report::BoxError;
 
@@ -80,22 +77,13 @@ impl IamAuth {
             append(&mut path, "DBUser", &self.user);
         }
 
-        let identity = Identity::from(self.aws.to_sdk());
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(LIFETIME);
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region_of(&self.host).unwrap_or(&self.aws.region))
-            .name(service)
-            .time(now)
-            .settings(settings)
-            .build()?
-            .into();
+        let scope = Scope { service, region: region_of(&self.host).unwrap_or(&self.aws.region) };
         let headers = [("host", host.as_str())].into_iter();
         let request = SignableRequest::new("GET", path.as_str(), headers, SignableBody::empty())?;
-        let (instructions, _) = sign(request, &parameters)?.into_parts();
-        let (_, mut added) = instructions.into_parts();
+        let (_, mut added) = sign(&self.aws, scope, settings, request, now)?.into_parts();
         // The other SDKs write the signature last.
         added.sort_by_key(|(name, _)| *name == "X-Amz-Signature");
 

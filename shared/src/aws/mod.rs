@@ -4,6 +4,8 @@ pub mod client;
 mod credentials;
 mod http;
 pub mod iam_token;
+mod retry;
 pub mod s3;
+mod signing;
 
 pub use self::credentials::AwsCredentials;
