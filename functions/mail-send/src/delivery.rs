@@ -20,6 +20,7 @@ use shared::env::{self, EnvError};
 use shared::report::BoxError;
 use time::OffsetDateTime;
 use time::macros::format_description;
+use tokio::time::timeout;
 
 /// Time for a mail server to accept an email.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -72,7 +73,10 @@ impl Delivery {
     pub(crate) async fn send(&self, email: &Message) -> Result<(), DeliveryError> {
         match self {
             Self::Ses(client, configuration_set) => send_by_ses(client, configuration_set.clone(), email).await,
-            Self::Smtp(server) => server.send(email.clone()).await.map(|_| ()).map_err(smtp_failure),
+            Self::Smtp(server) => match timeout(TIMEOUT, server.send(email.clone())).await {
+                Ok(sent) => sent.map(|_| ()).map_err(smtp_failure),
+                Err(elapsed) => Err(DeliveryError::Failed(elapsed.into())),
+            },
             Self::Folder(folder) => write(folder, email).map_err(DeliveryError::Failed),
         }
     }
@@ -89,7 +93,8 @@ fn smtp(url: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, EnvError> {
                 .to_owned(),
         given: "…".to_owned(),
     })?;
-    Ok(server.timeout(Some(TIMEOUT)).build())
+    // The library limits only the connection, so `Delivery::send` limits all.
+    Ok(server.timeout(None).build())
 }
 
 /// Sends an email by SES, which accepts only ASCII before the `@` of an address:
@@ -119,8 +124,8 @@ async fn send_by_ses(client: &Client, configuration_set: Option<String>, email: 
     Ok(())
 }
 
-/// Tells a rejected address from other failures by its reply code (RFC 5321 §4.2.3): 550 to 553 are about a mailbox. Others, such as
-/// 535 for a wrong password, are about the settings.
+/// Tells a rejected address from other failures by its reply code (RFC 5321 §4.2.3): 550 to 553 are about a mailbox. Others, such
+/// as 535 for a wrong password, are about the settings.
 fn smtp_failure(error: SmtpError) -> DeliveryError {
     let Some(code) = error.status().map(u16::from) else {
         return DeliveryError::Failed(error.into());
@@ -148,4 +153,24 @@ fn write(folder: &Path, email: &Message) -> Result<(), BoxError> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join(format!("{time}-{address}.eml")), email.formatted())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use tokio::net::TcpListener;
+    use tokio::time::error::Elapsed;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mail_server_that_does_not_answer_is_given_up() -> Result<(), Box<dyn Error>> {
+        let server = TcpListener::bind("127.0.0.1:0").await?;
+        let delivery = Delivery::Smtp(smtp(&format!("smtp://{}", server.local_addr()?))?);
+        let email = Message::builder().from("a@example.com".parse()?).to("b@example.com".parse()?);
+        let sent = delivery.send(&email.body(String::new())?).await;
+        assert!(matches!(&sent, Err(DeliveryError::Failed(error)) if error.is::<Elapsed>()), "{sent:?}");
+        Ok(())
+    }
 }

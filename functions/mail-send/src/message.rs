@@ -47,9 +47,12 @@ pub(crate) fn email(
         .map_err(|error| failed(&error))
 }
 
-/// Whether there are templates in a language.
-pub(crate) fn has_language(language: &str) -> bool {
-    environment().get_template(&format!("{language}/layout.html")).is_ok()
+/// Loads the templates. In `.html` every value is escaped, and a missing value is an error.
+pub(crate) fn templates() -> Environment<'static> {
+    let mut templates = Environment::new();
+    minijinja_embed::load_templates!(&mut templates);
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    templates
 }
 
 /// Returns the address for the mail server, whose domain is in A-labels.
@@ -63,9 +66,8 @@ fn address(text: &str) -> Result<Address, DeliveryError> {
 
 /// Renders the text and the HTML body.
 fn render(message: &Message, settings: &Settings) -> Result<(String, String), minijinja::Error> {
-    let (kind, templates) = (message.content.kind(), environment());
-    let Settings { brand, language, .. } = settings;
-    let username = &message.username;
+    let Settings { brand, language, templates, .. } = settings;
+    let (kind, username) = (message.content.kind(), &message.username);
     let (code, time) = match &message.content {
         Content::EmailVerification { code, expires_at }
         | Content::PasswordReset { code, expires_at }
@@ -80,14 +82,6 @@ fn render(message: &Message, settings: &Settings) -> Result<(String, String), mi
         .get_template(&format!("{language}/{kind}.html"))?
         .render(context! { username, brand, code, time, language })?;
     Ok((text, html))
-}
-
-/// Loads the templates. In `.html` every value is escaped, and a missing value is an error.
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    minijinja_embed::load_templates!(&mut environment);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment
 }
 
 /// Isolates a text that may be written from right to left from the text around it (Unicode Standard Annex 9, X5c and X6a). HTML
@@ -116,6 +110,7 @@ mod tests {
             from: "Keyhold <no-reply@example.com>".parse().expect("a sender"),
             brand: "Keyhold".to_owned(),
             language: "en".to_owned(),
+            templates: templates(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! The settings of all messages.
 
 use lettre::message::Mailbox;
+use minijinja::Environment;
 use shared::env::{self, EnvError};
 
-/// The sender, the brand, and the language of messages.
+use crate::message;
+
+/// The sender, the brand, the language, and the templates of messages.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// `MAIL_FROM`: the sender, as in `Keyhold <no-reply@example.com>`.
@@ -12,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) brand: String,
     /// `MAIL_LANGUAGE`: the folder of the templates. Default: `en`.
     pub(crate) language: String,
+    /// The templates of all languages.
+    pub(crate) templates: Environment<'static>,
 }
 
 impl Settings {
@@ -27,10 +32,11 @@ impl Settings {
             return Err(EnvError::Invalid { name: "MAIL_BRAND", expected, given: brand });
         }
         let language = env::optional("MAIL_LANGUAGE").unwrap_or_else(|| "en".to_owned());
-        if !crate::message::has_language(&language) {
+        let templates = message::templates();
+        if templates.get_template(&format!("{language}/layout.html")).is_err() {
             let expected = "the name of a folder in functions/mail-send/templates".to_owned();
             return Err(EnvError::Invalid { name: "MAIL_LANGUAGE", expected, given: language });
         }
-        Ok(Self { from, brand, language })
+        Ok(Self { from, brand, language, templates })
     }
 }
