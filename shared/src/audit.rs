@@ -131,7 +131,7 @@ impl Event {
 }
 
 /// Records what an operator did, and to which account.
-pub fn record_operator_action(action: &'static str, operator: &str, user: Option<UserId>) {
+pub(crate) fn record_operator_action(action: &'static str, operator: &str, user: Option<UserId>) {
     info!(event = "operator.action", action, operator, user_id = user.map(display));
 }
 

@@ -1,7 +1,6 @@
 //! `POST /api/admin/users/{id}/password-reset`: mail a code that allows a new password, for operators.
 
 use shared::App;
-use shared::audit::record_operator_action;
 use shared::auth::digest_keys::DigestKeys;
 use shared::db::Role;
 use shared::db::mailed_codes::Recipient;
@@ -20,6 +19,6 @@ pub async fn handle(app: App<DigestKeys>, request: Request) -> Result<Reply, Api
     let user = http::user_id(&request)?;
     let requested = app.mail_code(CodePurpose::PasswordReset, Recipient::User(user), None).await?;
     let requested = requested.ok_or(ApiError::UserNotFound)?;
-    record_operator_action("password.reset", operator.principal(), Some(user));
+    operator.record("password.reset", Some(user));
     Ok(Reply::message_and_data("A code is on its way to the email address of the account.", &requested).accepted())
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use shared::App;
-use shared::audit::record_operator_action;
 use shared::db::{Role, operators};
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
@@ -24,6 +23,6 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
     let operator = app.operator(&request)?;
     let user = http::user_id(&request)?;
     let sessions = operators::end_sessions(app.db(), user, app.now()).await?.ok_or(ApiError::UserNotFound)?;
-    record_operator_action("sessions.delete", operator.principal(), Some(user));
+    operator.record("sessions.delete", Some(user));
     Ok(Reply::message_and_data("All sessions ended", &Ended { sessions }))
 }

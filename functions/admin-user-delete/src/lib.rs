@@ -1,7 +1,6 @@
 //! `DELETE /api/admin/users/{id}`: delete an account and all its data, for operators.
 
 use shared::App;
-use shared::audit::record_operator_action;
 use shared::db::{Role, operators};
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
@@ -19,6 +18,6 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
     if !operators::delete(app.db(), user, app.now()).await? {
         return Err(ApiError::UserNotFound);
     }
-    record_operator_action("user.delete", operator.principal(), Some(user));
+    operator.record("user.delete", Some(user));
     Ok(Reply::message("Account deleted"))
 }

@@ -1,7 +1,6 @@
 //! `GET /api/admin/users/{id}`: read an account, for operators.
 
 use shared::App;
-use shared::audit::record_operator_action;
 use shared::db::{Role, operators};
 use shared::error::ApiError;
 use shared::http::{self, Reply, Request, Route};
@@ -17,6 +16,6 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
     let operator = app.operator(&request)?;
     let user = http::user_id(&request)?;
     let account = operators::find(app.db(), user, app.now()).await?.ok_or(ApiError::UserNotFound)?;
-    record_operator_action("user.get", operator.principal(), Some(user));
+    operator.record("user.get", Some(user));
     Ok(Reply::data(&account))
 }

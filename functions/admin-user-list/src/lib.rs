@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use shared::App;
-use shared::audit::record_operator_action;
 use shared::db::Role;
 use shared::db::operators::{self, AccountQuery};
 use shared::domain::{AccountRecord, Limit, UserId, canonical_name};
@@ -38,7 +37,7 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
         (None, None) => AccountQuery::After(after),
     };
     let items = operators::list(app.db(), query, limit).await?;
-    record_operator_action("users.list", operator.principal(), None);
+    operator.record("users.list", None);
     let is_full = matches!(query, AccountQuery::After(_)) && items.len() as i64 == limit.number();
     let next_cursor = items.last().filter(|_| is_full).map(|last| last.account.user_id);
     Ok(Reply::data(&List { items, next_cursor }))

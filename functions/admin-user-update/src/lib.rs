@@ -1,7 +1,6 @@
 //! `PATCH /api/admin/users/{id}`: disable or enable an account, or mark its email address as verified, for operators.
 
 use shared::App;
-use shared::audit::record_operator_action;
 use shared::db::Role;
 use shared::db::operators::{self, AccountPatch};
 use shared::error::{ApiError, Code};
@@ -22,7 +21,7 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
     let disabled = patch.disabled.map(|disabled| if disabled { "user.disable" } else { "user.enable" });
     let verified = patch.email_verified.map(|verified| if verified { "email.verify" } else { "email.unverify" });
     for action in [disabled, verified].into_iter().flatten() {
-        record_operator_action(action, operator.principal(), Some(user));
+        operator.record(action, Some(user));
     }
     Ok(Reply::message_and_data("Account updated", &account))
 }

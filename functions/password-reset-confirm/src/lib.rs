@@ -1,12 +1,11 @@
 //! `POST /api/password-reset/confirm`: set a new password with a mailed code.
 
 use shared::App;
-use shared::app::invalid_code;
 use shared::audit::Event;
 use shared::auth::digest_keys::DigestKeys;
 use shared::db::Role;
-use shared::db::mailed_codes::{self, CodeUse};
-use shared::domain::{CodePurpose, Handle, MailedCode, Password, PasswordPolicy};
+use shared::db::mailed_codes::CodeUse;
+use shared::domain::CodePurpose;
 use shared::error::{ApiError, Code};
 use shared::http::{Body, Reply, Request, Route};
 use shared::mail::Message;
@@ -19,9 +18,10 @@ pub const ROLE: Role = Role::ResetConfirm;
 /// Sets the password, ends all sessions of the user, lifts the throttle, and returns 200. A password that the rules reject does
 /// not use up the code.
 pub async fn handle(app: App<DigestKeys>, request: Request) -> Result<Reply, ApiError> {
-    const PURPOSE: CodePurpose = CodePurpose::PasswordReset;
-    let (handle, code, new) = read(&request, app.settings().password_policy)?;
-    let checked = app.check_code(PURPOSE, handle, &code, None).await?;
+    let mut body = Body::read(&request)?;
+    let (code, new) = (body.mailed_code(), body.new_password("new_password", app.settings().password_policy));
+    let (code, new) = body.finish(code.zip(new))?;
+    let checked = app.check_code(CodePurpose::PasswordReset, code, None).await?;
     let owner = &checked.owner;
     new.check_owner(&owner.username, &owner.email)
         .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
@@ -31,18 +31,8 @@ pub async fn handle(app: App<DigestKeys>, request: Request) -> Result<Reply, Api
     let announcement = app.announcement(message);
     let change =
         CodeUse::ResetPassword { password: &password, throttled: &throttled, announcement: announcement.as_ref() };
-    if !mailed_codes::apply(app.db(), &checked.code, owner.user, change, app.now()).await? {
-        return Err(invalid_code(PURPOSE));
-    }
+    app.use_code(&checked, change).await?;
     Event::PasswordReset(owner.user).record();
     app.announce(announcement).await;
     Ok(Reply::message("Password changed. All sessions have ended. Sign in with the new password."))
-}
-
-fn read(request: &Request, policy: PasswordPolicy) -> Result<(Handle, MailedCode, Password), ApiError> {
-    let mut body = Body::read(request)?;
-    let handle = body.text("handle", Code::InvalidRequest);
-    let code = body.text("code", Code::InvalidRequest);
-    let new = body.new_password("new_password", policy);
-    body.finish((|| Some((handle?, code?, new?)))())
 }

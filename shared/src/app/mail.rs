@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+use tokio::time::timeout;
+
 use super::App;
 use crate::audit::Event;
 use crate::auth::digest_keys::Digests;
 use crate::auth::rate_limit::RateLimit;
 use crate::auth::throttle;
 use crate::db::announcements::{self, Announcement};
-use crate::db::mailed_codes::{self, CodeOwner, MailLimits, NewCode, PresentedCode, Recipient, Requested};
+use crate::db::mailed_codes::{self, CodeOwner, CodeUse, MailLimits, NewCode, PresentedCode, Recipient, Requested};
 use crate::db::sign_in::VerifiedPassword;
 use crate::domain::{CodePurpose, Handle, MailedCode, Network, Session, canonical_name, uuid_v7};
 use crate::error::ApiError;
 use crate::mail::{Message, Outbox};
 use crate::report;
 use crate::secrets::Keys;
-use serde::Serialize;
-use tokio::time::timeout;
 
 /// Time that a request spends on moving an announcement to the outbox. `data-sweep` moves it otherwise.
 const ANNOUNCE_LIMIT: Duration = Duration::from_secs(1);
@@ -30,8 +31,7 @@ pub struct CodeRequested {
 
 /// A code that was checked and can be used.
 pub struct CheckedCode {
-    /// The code as it is stored.
-    pub code: PresentedCode,
+    code: PresentedCode,
     /// The user.
     pub owner: CodeOwner,
 }
@@ -81,7 +81,7 @@ impl<K: Keys> App<K> {
 }
 
 impl<K: Keys + Digests> App<K> {
-    /// Makes a code, stores its digest, and mails it. Returns none if a verified password is no longer the stored one, or no account
+    /// Makes a code, stores its digest, and mails it. Returns none if a verified password was replaced meanwhile, or no account
     /// has the id.
     ///
     /// If the recipient is a name, the response and its time do not depend on whether there is such an account.
@@ -132,8 +132,8 @@ impl<K: Keys + Digests> App<K> {
         }
     }
 
-    /// Mails a code to a user who has to verify the address before signing in, and returns the error of the sign-in. Returns none if the
-    /// verified password is no longer the stored one.
+    /// Mails a code to a user who has to verify the address before signing in, and returns the error of the sign-in. Returns none
+    /// if the verified password was replaced meanwhile.
     ///
     /// # Errors
     /// As for [`App::mail_code`].
@@ -146,19 +146,18 @@ impl<K: Keys + Digests> App<K> {
         Ok(requested.map(|requested| ApiError::EmailNotVerified(requested.handle)))
     }
 
-    /// Checks a code that a client presents, of the user of a session if there is one.
+    /// Checks a code that a client presents with its handle, of the user of a session if there is one.
     ///
     /// # Errors
     /// `InvalidCode`, the session has ended, or the database is unavailable.
     pub async fn check_code(
         &self,
         purpose: CodePurpose,
-        handle: Handle,
-        code: &MailedCode,
+        (handle, code): (Handle, MailedCode),
         session: Option<Session>,
     ) -> Result<CheckedCode, ApiError> {
         self.outbox()?;
-        let digests = self.0.secrets.keys().await.digests().code_digests(handle, code);
+        let digests = self.0.secrets.keys().await.digests().code_digests(handle, &code);
         let code = PresentedCode { handle, purpose, digests };
         let owner = match session {
             None => mailed_codes::check(self.db(), &code, self.now()).await?,
@@ -166,6 +165,17 @@ impl<K: Keys + Digests> App<K> {
         };
         let owner = owner.ok_or_else(|| invalid_code(purpose))?;
         Ok(CheckedCode { code, owner })
+    }
+
+    /// Uses a code for a change.
+    ///
+    /// # Errors
+    /// `InvalidCode` if it was used or replaced meanwhile or has expired, `EmailExists`, the session has ended, or the database is
+    /// unavailable.
+    pub async fn use_code(&self, checked: &CheckedCode, change: CodeUse<'_>) -> Result<(), ApiError> {
+        let CheckedCode { code, owner } = checked;
+        let is_used = mailed_codes::apply(self.db(), code, owner.user, change, self.now()).await?;
+        is_used.then_some(()).ok_or_else(|| invalid_code(code.purpose))
     }
 
     /// Returns the subjects under which failed sign-ins of a user from a network are counted.
@@ -177,7 +187,7 @@ impl<K: Keys + Digests> App<K> {
 }
 
 /// Records that a code was rejected, and returns the error.
-pub fn invalid_code(purpose: CodePurpose) -> ApiError {
+fn invalid_code(purpose: CodePurpose) -> ApiError {
     Event::CodeRejected(purpose).record();
     ApiError::InvalidCode
 }

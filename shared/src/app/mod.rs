@@ -10,7 +10,7 @@ mod tokens;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub use self::mail::{CheckedCode, CodeRequested, invalid_code};
+pub use self::mail::{CheckedCode, CodeRequested};
 pub use self::operator::Operator;
 use self::registration::ThrottledNetworks;
 pub use self::tokens::{SessionStart, Tokens};

@@ -2,6 +2,7 @@
 
 use super::App;
 use crate::audit;
+use crate::domain::UserId;
 use crate::error::ApiError;
 use crate::http::{Request, bearer_token};
 use crate::secrets::Keys;
@@ -13,18 +14,18 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Returns the name of the operator in the log.
-    pub fn principal(&self) -> &str {
-        &self.principal
+    /// Records what the operator did, and to which account.
+    pub fn record(&self, action: &'static str, user: Option<UserId>) {
+        audit::record_operator_action(action, &self.principal, user);
     }
 }
 
 impl<K: Keys> App<K> {
     /// Returns the operator who sends a request.
     ///
-    /// In AWS the gateway has verified the signature of an IAM principal, and names it in the event. It must belong to the account of
-    /// the stack, so that a route without an authorizer, or with one of another account, lets no request pass. Elsewhere the request
-    /// has the admin token.
+    /// In AWS the gateway has verified the signature of an IAM principal, and names it in the event. It must belong to the
+    /// account of the stack, so that a route without an authorizer, or with one of another account, lets no request pass.
+    /// Elsewhere the request has the admin token.
     ///
     /// # Errors
     /// `MissingToken` or `InvalidToken`. Also if the service has no operators.
@@ -32,9 +33,9 @@ impl<K: Keys> App<K> {
         let operators = &self.settings().operators;
         if let Some(iam) = request.iam_principal() {
             if operators.account_id.as_deref() == Some(iam.account_id.as_str()) {
-                return Ok(Operator { principal: iam.arn.clone() });
+                return Ok(Operator { principal: iam.user_arn.clone() });
             }
-            audit::record_rejected_operator(&iam.arn);
+            audit::record_rejected_operator(&iam.user_arn);
             return Err(ApiError::InvalidToken(None));
         }
         let token = bearer_token(request)?;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::json_object::JsonObject;
 use super::{Request, media_type};
-use crate::domain::{Lifetime, Password, PasswordPolicy, Value, Version};
+use crate::domain::{Handle, Lifetime, MailedCode, Password, PasswordPolicy, Value, Version};
 use crate::error::{ApiError, Code, Fault};
 
 /// Maximum size of a body: the largest value, the longest key with all characters escaped, and the other members.
@@ -146,16 +146,16 @@ impl<'a> Body<'a> {
         self.convert("if_version", Code::InvalidRequest, raw)
     }
 
+    /// Reads the required `handle` and `code` of a mailed code.
+    pub fn mailed_code(&mut self) -> Option<(Handle, MailedCode)> {
+        let handle = self.text("handle", Code::InvalidRequest);
+        let code = self.text("code", Code::InvalidRequest);
+        handle.zip(code)
+    }
+
     /// Reads an optional `true` or `false`; the default is `false`.
     pub fn flag(&mut self, field: &'static str) -> bool {
-        match self.given(field).map(RawValue::get) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                self.fault(field, Code::InvalidRequest, format!("{field} must be true or false"));
-                false
-            }
-        }
+        self.given(field).is_some() && self.boolean(field).unwrap_or_default()
     }
 
     /// Reads a required `true` or `false`. `null` is a fault.

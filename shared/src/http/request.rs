@@ -35,19 +35,20 @@ pub struct Request {
 }
 
 /// An IAM principal, whose signature API Gateway has verified.
-#[derive(Clone, Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct IamPrincipal {
     /// The id of the AWS account.
     pub(crate) account_id: String,
     /// The ARN of the user or of the session of a role.
-    pub(crate) arn: String,
+    pub(crate) user_arn: String,
 }
 
 /// The values of the parameters in the path of the route.
 pub(super) enum PathParameters {
     /// Percent-decoded; from API Gateway.
     Decoded(Members),
-    /// The paths of the event do not end with a parameter.
+    /// The paths of the event do not end with the key, so that it is not certain which value the client means.
     Disputed,
     /// As sent; from `cargo lambda watch`.
     AsSent(Members),
@@ -100,14 +101,7 @@ struct RequestContext<'a> {
 /// Present on routes with the authorizer `AWS_IAM` only.
 #[derive(Deserialize)]
 struct AuthorizerContext {
-    iam: Option<IamContext>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IamContext {
-    account_id: String,
-    user_arn: String,
+    iam: Option<IamPrincipal>,
 }
 
 #[derive(Deserialize)]
@@ -133,13 +127,12 @@ impl Request {
     pub fn from_event(payload: &str) -> Result<Self, InvalidEvent> {
         let event: Event<'_> = serde_json::from_str(payload)?;
         let HttpContext { method, path, source_ip } = event.request_context.http;
-        let iam = event.request_context.authorizer.and_then(|authorizer| authorizer.iam);
         let parameters = event.path_parameters.unwrap_or_default();
         let body = event.body.unwrap_or_default();
         Ok(Self {
             method: method.parse()?,
             source_address: source_ip,
-            iam: iam.map(|IamContext { account_id, user_arn }| IamPrincipal { account_id, arn: user_arn }),
+            iam: event.request_context.authorizer.and_then(|authorizer| authorizer.iam),
             id: event.request_context.request_id.unwrap_or_default(),
             headers: event.headers.unwrap_or_default(),
             query: event.raw_query_string.unwrap_or_default(),
