@@ -70,6 +70,6 @@ async fn change(
     }
     let started = app.new_session(session.user)?;
     let change = CredentialChange::Email(email);
-    let changed = change_credentials(app.db(), session, &verified, change, started.on(device), None).await?;
+    let changed = change_credentials(app.db(), session, &verified, change, started.on(device)).await?;
     Ok(changed.then_some(Changed::AtOnce(started)))
 }

@@ -54,11 +54,10 @@ async fn change(
         .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
     let hash = app.hash_password(new.clone()).await?;
     let started = app.new_session(session.user)?;
-    let change = CredentialChange::Password(&hash);
     let StoredCredentials { email, username, .. } = &verified.credentials;
     let message = || Message::password_changed(email.clone(), username.clone(), app.now());
     let announcement = app.announcement(message);
-    let changed =
-        change_credentials(app.db(), session, &verified, change, started.on(device), announcement.as_ref()).await?;
+    let change = CredentialChange::Password { password: &hash, announcement: announcement.as_ref() };
+    let changed = change_credentials(app.db(), session, &verified, change, started.on(device)).await?;
     Ok(changed.then_some((started, announcement)))
 }

@@ -26,8 +26,8 @@ pub struct Announcement {
     pub message: String,
 }
 
-/// Makes the CTE that inserts the announcement of a change if the CTE `changed` has a row. Arguments: parameters with the id, the
-/// message, which may be null, and the time.
+/// Makes the CTE that inserts the announcement of a change if the CTE `changed` has a row. Arguments: the parameters with the id,
+/// the message, and the time.
 macro_rules! announce {
     ($id:literal, $message:literal, $now:literal) => {
         concat!(
@@ -46,6 +46,11 @@ macro_rules! announce {
     };
 }
 pub(super) use announce;
+
+/// Returns the parameters of [`announce`]: the id and the message. Both are null without an announcement.
+pub(super) fn parameters(announcement: Option<&Announcement>) -> (Option<Uuid>, Option<&str>) {
+    announcement.map(|new| (new.id, new.message.as_str())).unzip()
+}
 
 /// Removes an announcement that is in the outbox.
 ///

@@ -1,9 +1,9 @@
 //! Changes of a password or an email address, which end all sessions of the user.
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
-use super::announcements::{Announcement, announce};
-use super::sessions::NewSession;
+use super::announcements::{self, Announcement, announce};
+use super::sessions::{NewSession, start_session};
 use super::sign_in::{VerifiedPassword, stored_cost};
 use super::user_lock::run_locked;
 use super::users::Error;
@@ -16,14 +16,19 @@ use crate::domain::{Email, Network, Session, UserAgent};
 #[derive(Clone, Copy)]
 pub enum CredentialChange<'a> {
     /// Replaces the password.
-    Password(&'a PasswordHash),
-    /// Replaces the email address.
+    Password {
+        /// The new password.
+        password: &'a PasswordHash,
+        /// The announcement, if there is mail.
+        announcement: Option<&'a Announcement>,
+    },
+    /// Replaces the email address. For a service without mail, so it is not announced.
     Email(&'a Email),
 }
 
-/// Makes the statement that sets columns of the user to `$5` and `$12`.
+/// Makes the statement that changes the user. Arguments: the columns to set, and further CTEs.
 macro_rules! change {
-    ($set:literal) => {
+    ($set:literal, $further:expr) => {
         concat!(
             "
             with session as (
@@ -39,19 +44,16 @@ macro_rules! change {
             ), replaced as (
                 delete from mailed_codes c using changed where c.user_id = changed.id
             ), ",
-            announce!("$13", "$14", "$3"),
-            ", started as (
-                insert into sessions
-                    (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
-                select id, $6, $7, $8, $3, $3, $9, $10, $11 from changed
-            )
+            $further,
+            start_session!("changed", "$5, $6, $7, $3, $3, $8, $9, $10"),
+            "
             select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
         )
     };
 }
 
 /// Changes the account of a verified password, ends all sessions of the user and all mailed codes, and starts a new session.
-/// Returns false, and changes nothing, if the verified password is no longer the stored one.
+/// Returns false, and changes nothing, if the verified password was replaced meanwhile.
 ///
 /// # Errors
 /// `EmailTaken`, the session has ended, or the database is unavailable.
@@ -61,33 +63,38 @@ pub async fn change_credentials(
     verified: &VerifiedPassword,
     change: CredentialChange<'_>,
     new: NewSession<'_>,
-    announcement: Option<&Announcement>,
 ) -> Result<bool, Error> {
-    const PASSWORD: &str = change!("password = $5, password_cost = $12");
-    const EMAIL: &str = change!("email = $5, email_canonical = $12, email_verified_at = null");
+    const PASSWORD: &str = change!("password = $11, password_cost = $12", concat!(announce!("$13", "$14", "$3"), ", "));
+    const EMAIL: &str = change!("email = $11, email_canonical = $12, email_verified_at = null", "");
     let NewSession { refresh_token, device, started_at, expires_at } = new;
     let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
-    let (sql, first, second): (_, _, (&(dyn ToSql + Sync), _)) = match change {
-        CredentialChange::Password(hash) => (PASSWORD, hash.text.as_str(), (&stored_cost(hash), Type::INT2)),
-        CredentialChange::Email(email) => (EMAIL, email.as_str(), (&email.canonical(), Type::TEXT)),
-    };
-    let (announcement, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
-    let parameters: &Parameters<'_> = &[
+    let common: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&started_at, Type::TIMESTAMPTZ),
         (&verified.credentials.password_hash, Type::TEXT),
-        (&first, Type::TEXT),
         (&refresh_token.session().id.uuid(), Type::UUID),
         (&family.as_bytes(), Type::BYTEA),
         (&digest.as_bytes(), Type::BYTEA),
         (&expires_at, Type::TIMESTAMPTZ),
         (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
         (&device.network.as_ref().map(Network::as_str), Type::TEXT),
-        second,
-        (&announcement, Type::UUID),
-        (&message, Type::TEXT),
     ];
-    let row = run_locked(db, session.user, sql, parameters).await?.ok_or(db::Error::SessionEnded)?;
-    Ok(column(&row, "users", "changed")?)
+    let row = match change {
+        CredentialChange::Password { password, announcement } => {
+            let (id, message) = announcements::parameters(announcement);
+            let own: &Parameters<'_> = &[
+                (&password.text, Type::TEXT),
+                (&stored_cost(password), Type::INT2),
+                (&id, Type::UUID),
+                (&message, Type::TEXT),
+            ];
+            run_locked(db, session.user, PASSWORD, &[common, own].concat()).await?
+        }
+        CredentialChange::Email(email) => {
+            let own: &Parameters<'_> = &[(&email.as_str(), Type::TEXT), (&email.canonical(), Type::TEXT)];
+            run_locked(db, session.user, EMAIL, &[common, own].concat()).await?
+        }
+    };
+    Ok(column(&row.ok_or(db::Error::SessionEnded)?, "users", "changed")?)
 }

@@ -107,6 +107,12 @@ fn column<'a, T: FromSql<'a>>(row: &'a Row, table: &'static str, name: &str) -> 
     row.try_get(name).map_err(|error| Error::Corrupt { table, source: Box::new(error) })
 }
 
+/// Returns a name for a comparison with stored ones. PostgreSQL does not accept NUL in texts, so the result for such a name is the
+/// empty one, which no account has either.
+fn name_to_find(name: &str) -> &str {
+    if name.contains('\0') { "" } else { name }
+}
+
 /// The parameters of a statement and their types.
 type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 

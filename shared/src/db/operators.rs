@@ -7,15 +7,14 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::user_lock::run_locked;
-use super::users::{delete_rest_of, delete_user, read_account, subjects_of};
-use super::{Database, Effect, Error, Parameters, column};
+use super::users::{account, delete_rest_of, delete_user, read_account, subjects_of};
+use super::{Database, Effect, Error, Parameters, column, name_to_find};
 use crate::domain::{AccountRecord, AccountUsage, Limit, UserId};
 
-/// The columns of [`AccountRecord`].
+/// The columns that [`read_record`] reads, of `users u`.
 macro_rules! record {
     () => {
-        "u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.full_name, u.age, u.gender,
-            u.created_at, u.disabled_at is not null as disabled"
+        concat!(account!(), ", u.disabled_at is not null as disabled")
     };
 }
 
@@ -38,11 +37,9 @@ pub async fn list(db: &Database, query: AccountQuery<'_>, limit: Limit) -> Resul
     const USERNAME: &str = concat!("select ", record!(), " from users u where u.username_canonical = $1");
     const EMAIL: &str = concat!("select ", record!(), " from users u where u.email_canonical = $1");
     const PAGE: &str = concat!("select ", record!(), " from users u where u.id > $1 order by u.id limit $2");
-    // PostgreSQL does not accept NUL in texts. No account has the empty name.
-    let name = |name: &'_ str| if name.contains('\0') { String::new() } else { name.to_owned() };
     let rows = match query {
-        AccountQuery::Username(username) => db.query(Effect::Read, USERNAME, &[(&name(username), Type::TEXT)]).await?,
-        AccountQuery::Email(email) => db.query(Effect::Read, EMAIL, &[(&name(email), Type::TEXT)]).await?,
+        AccountQuery::Username(name) => db.query(Effect::Read, USERNAME, &[(&name_to_find(name), Type::TEXT)]).await?,
+        AccountQuery::Email(name) => db.query(Effect::Read, EMAIL, &[(&name_to_find(name), Type::TEXT)]).await?,
         AccountQuery::After(user) => {
             let after = user.map_or(Uuid::nil(), UserId::uuid);
             let parameters: &Parameters<'_> = &[(&after, Type::UUID), (&limit.number(), Type::INT8)];

@@ -85,8 +85,9 @@ pub(super) fn mails_to_account(user: UserId) -> [String; 2] {
     [format!("mails known {user}"), format!("mails {user}")]
 }
 
-/// Makes the expression for the subject of the messages to an account. Requests from networks that the account knows count apart, so
-/// that others cannot use up what its owner may request. Arguments: expressions for whether the network is known, and for the id.
+/// Makes the expression for the subject of the messages to an account. Requests from networks that the account knows count apart,
+/// so that others cannot use up what its owner may request. Arguments: expressions for whether the network is known, and for the
+/// id.
 macro_rules! mails_subject {
     ($known:literal, $user:literal) => {
         concat!("case when ", $known, " then 'mails known ' else 'mails ' end || ", $user, "::text")

@@ -66,8 +66,28 @@ pub struct NewSession<'a> {
     pub expires_at: SystemTime,
 }
 
+/// Makes the CTE `started`, which starts a session for the user of another CTE. Arguments: that CTE, and the parameters with the
+/// values of the columns after `user_id`.
+macro_rules! start_session {
+    ($user:literal, $values:literal) => {
+        concat!(
+            "started as (
+                insert into sessions
+                    (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
+                select id, ",
+            $values,
+            " from ",
+            $user,
+            "
+                returning user_id
+            )"
+        )
+    };
+}
+pub(super) use start_session;
+
 /// Starts a session for the user of a verified password and stores a renewed hash. Returns false, and changes nothing,
-/// if the user is deleted or disabled, or the verified password is no longer the stored one.
+/// if the user is deleted or disabled, or the verified password was replaced.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -78,12 +98,9 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
             update users set password = coalesce($7, password), password_cost = coalesce($13, password_cost)
             where id = $1 and password = $6 and disabled_at is null
             returning id
-        ), started as (
-            insert into sessions
-                (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
-            select id, $2, $10, $3, $4, $4, $5, $8, $9 from verified
-            returning user_id
         ), ",
+        start_session!("verified", "$2, $10, $3, $4, $4, $5, $8, $9"),
+        ", ",
         remember_network!("$9", "$4", "$14"),
         ", surplus as (
             select id from sessions where user_id = $1 order by expires_at > $4, refreshed_at
@@ -135,7 +152,7 @@ pub enum Refreshed {
         /// Time at which the session ends unless it is refreshed before.
         expires_at: SystemTime,
     },
-    /// The token was rotated, possibly just before, and its successor is no longer stored.
+    /// The token was rotated, possibly just before, and its successor has been replaced.
     Superseded,
     /// The token was rotated longer ago, which is treated as theft. Its session has been ended.
     Reused,

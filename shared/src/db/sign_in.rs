@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::dialect::{Sql, sql};
 use super::rate_limits::{self, count_token, failures_subject, take_token};
-use super::{Database, Effect, Error, Parameters, column};
+use super::{Database, Effect, Error, Parameters, column, name_to_find};
 use crate::auth::password_hash::PasswordHash;
 use crate::auth::rate_limit::{ACCOUNT_CHANGES, ACCOUNT_FAILURES, RateLimit};
 use crate::auth::throttle::{FIRST_WAIT, FORGET_AFTER, FREE_ATTEMPTS, KNOWN_NETWORK_LIFETIME, LONGEST_WAIT};
@@ -146,10 +146,8 @@ pub async fn find_by_name(
         failures_subject!("a.id")
     );
     let bucket = origin.bucket();
-    // PostgreSQL does not accept NUL in texts. The empty name matches no account either.
-    let canonical_name = if canonical_name.contains('\0') { "" } else { canonical_name };
     let parameters: &Parameters<'_> = &[
-        (&canonical_name, Type::TEXT),
+        (&name_to_find(canonical_name), Type::TEXT),
         (&subject, Type::TEXT),
         (&origin.network.map(Network::as_str), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),

@@ -1,5 +1,5 @@
-//! Removal of expired sessions and mailed codes, and of outdated counters. Nothing accepts them any more, but sessions have the network and the
-//! program of a sign-in. [`super::data`] removes expired values, and [`super::known_networks`] unused networks.
+//! Removal of expired sessions and mailed codes, and of outdated counters. Nothing accepts them any more, but sessions have the
+//! network and the program of a sign-in. [`super::data`] removes expired values, and [`super::known_networks`] unused networks.
 
 use std::time::{Duration, SystemTime};
 

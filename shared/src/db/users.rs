@@ -161,18 +161,30 @@ pub async fn count_failed_registration(
     Ok(())
 }
 
+/// The columns that [`read_account`] reads, of `users u`.
+macro_rules! account {
+    () => {
+        "u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.full_name, u.age, u.gender,
+            u.created_at"
+    };
+}
+pub(super) use account;
+
 /// Returns the account of a session.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
 pub async fn find(db: &Database, session: Session, now: SystemTime) -> Result<Account, db::Error> {
-    const SQL: &str = "
+    const SQL: &str = concat!(
+        "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         )
-        select u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.full_name, u.age, u.gender,
-            u.created_at
-        from session join users u on u.id = session.user_id";
+        select ",
+        account!(),
+        "
+        from session join users u on u.id = session.user_id"
+    );
     let parameters: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
     let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
@@ -189,7 +201,8 @@ pub async fn update(
     change: &ProfileChange,
     now: SystemTime,
 ) -> Result<Account, db::Error> {
-    const SQL: &str = "
+    const SQL: &str = concat!(
+        "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         )
@@ -198,8 +211,9 @@ pub async fn update(
             age = coalesce($5, u.age),
             gender = coalesce($6, u.gender)
         from session where u.id = session.user_id
-        returning u.id, u.username, u.email, u.email_verified_at is not null as email_verified, u.full_name, u.age, u.gender,
-            u.created_at";
+        returning ",
+        account!()
+    );
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
@@ -243,7 +257,7 @@ macro_rules! delete_user {
 pub(super) use delete_user;
 
 /// Deletes the user of the verified password and all the user's rows. Returns false, and changes nothing, if the
-/// verified password is no longer the stored one.
+/// verified password was replaced.
 ///
 /// The first statement deletes all but the values, which are unreachable from then on, and further ones delete them in steps.
 /// Values that remain after 3 s are left to `data-sweep`.

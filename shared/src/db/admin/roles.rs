@@ -59,36 +59,24 @@ const SESSION: &[&str] = &["user_id", "id", "expires_at"];
 const SESSION_INFO: &[&str] = &["user_id", "id", "created_at", "refreshed_at", "expires_at", "user_agent", "network"];
 /// The columns of an account that its owner sees: neither the password hash nor the canonical names.
 const ACCOUNT: &[&str] = &["id", "username", "email", "email_verified_at", "full_name", "age", "gender", "created_at"];
-/// The columns of an account that an operator sees: not the password hash.
-const ACCOUNT_RECORD: &[&str] = &[
-    "id",
-    "username",
-    "username_canonical",
-    "email",
-    "email_canonical",
-    "email_verified_at",
-    "full_name",
-    "age",
-    "gender",
-    "created_at",
-    "disabled_at",
-];
 /// The columns of an account whose password is checked.
 const CREDENTIALS: &[&str] = &["id", "username", "email", "email_verified_at", "disabled_at", "password"];
+/// The columns of an account that a message is for.
+const RECIPIENT: &[&str] = &["id", "username", "email", "email_canonical"];
 /// The columns that a failed password check changes.
 const FAILURE: &[&str] = &["failures", "failed_at", "throttled_until", "refused"];
 /// All columns of a table of counters.
 const COUNTS: &[&str] = &[];
 
-/// For a check of a password.
+/// For taking tokens of rate limits.
+const RATE_LIMITS: &[Privilege] =
+    &[select("rate_limits", COUNTS), insert("rate_limits"), update("rate_limits", &["full_at"])];
+/// For a check of a password, with [`RATE_LIMITS`].
 const PASSWORD_CHECK: &[Privilege] = &[
     select("sign_in_failures", COUNTS),
     insert("sign_in_failures"),
     update("sign_in_failures", FAILURE),
     delete("sign_in_failures"),
-    select("rate_limits", COUNTS),
-    insert("rate_limits"),
-    update("rate_limits", &["full_at"]),
     delete("rate_limits"),
 ];
 /// For adding the network of a session to those that its user is known to use.
@@ -116,19 +104,12 @@ const ERASURE: &[Privilege] = &[
     select("data_store", &["user_id", "key"]),
     delete("data_store"),
 ];
-/// For storing a code.
-const CODE_REQUEST: &[Privilege] = &[
-    insert("mailed_codes"),
-    select("rate_limits", COUNTS),
-    insert("rate_limits"),
-    update("rate_limits", &["full_at"]),
-];
 /// For checking and using a code.
 const CODE_USE: &[Privilege] = &[
     select("mailed_codes", &[]),
     update("mailed_codes", &["wrong_tries"]),
     delete("mailed_codes"),
-    select("users", &["id", "username", "email", "email_canonical"]),
+    select("users", RECIPIENT),
 ];
 /// For announcing a change.
 const ANNOUNCEMENT: &[Privilege] =
@@ -136,35 +117,13 @@ const ANNOUNCEMENT: &[Privilege] =
 
 /// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
-    Grants {
-        role: Role::Register,
-        groups: &[],
-        privileges: &[
-            insert("users"),
-            insert("user_counters"),
-            select("rate_limits", COUNTS),
-            insert("rate_limits"),
-            update("rate_limits", &["full_at"]),
-        ],
-    },
+    Grants { role: Role::Register, groups: &[RATE_LIMITS], privileges: &[insert("users"), insert("user_counters")] },
     Grants {
         role: Role::SignIn,
-        groups: &[PASSWORD_CHECK, KNOWN_NETWORKS],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS, KNOWN_NETWORKS],
         privileges: &[
-            select(
-                "users",
-                &[
-                    "id",
-                    "username",
-                    "username_canonical",
-                    "email",
-                    "email_canonical",
-                    "email_verified_at",
-                    "disabled_at",
-                    "password",
-                    "password_cost",
-                ],
-            ),
+            select("users", CREDENTIALS),
+            select("users", &["username_canonical", "email_canonical", "password_cost"]),
             insert("mailed_codes"),
             // To renew outdated hashes.
             update("users", &["password", "password_cost"]),
@@ -175,7 +134,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Passwords,
-        groups: &[PASSWORD_CHECK, ANNOUNCEMENT],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS, ANNOUNCEMENT],
         privileges: &[
             select("mailed_codes", &["user_id"]),
             delete("mailed_codes"),
@@ -188,14 +147,10 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Emails,
-        groups: &[PASSWORD_CHECK],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS],
         privileges: &[
-            // The statement that changes an address without mail can announce it, and does not.
-            insert("announcements"),
-            select(
-                "users",
-                &["id", "username", "email", "email_canonical", "email_verified_at", "disabled_at", "password"],
-            ),
+            select("users", CREDENTIALS),
+            select("users", &["email_canonical"]),
             update("users", &["email", "email_canonical", "email_verified_at"]),
             insert("mailed_codes"),
             select("mailed_codes", &["user_id"]),
@@ -217,8 +172,8 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::VerificationRequest,
-        groups: &[CODE_REQUEST],
-        privileges: &[select("users", &["id", "username", "email", "email_canonical"]), select("sessions", SESSION)],
+        groups: &[RATE_LIMITS],
+        privileges: &[insert("mailed_codes"), select("users", RECIPIENT), select("sessions", SESSION)],
     },
     Grants {
         role: Role::VerificationConfirm,
@@ -227,9 +182,11 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::ResetRequest,
-        groups: &[CODE_REQUEST],
+        groups: &[RATE_LIMITS],
         privileges: &[
-            select("users", &["id", "username", "username_canonical", "email", "email_canonical"]),
+            insert("mailed_codes"),
+            select("users", RECIPIENT),
+            select("users", &["username_canonical"]),
             select("known_networks", &[]),
         ],
     },
@@ -240,7 +197,7 @@ pub const GRANTS: &[Grants] = &[
             // To keep the time of an earlier verification.
             select("users", &["email_verified_at"]),
             update("users", &["password", "password_cost", "email_verified_at"]),
-            select("sessions", SESSION),
+            select("sessions", &["user_id"]),
             delete("sessions"),
             select("sign_in_failures", &["subject"]),
             delete("sign_in_failures"),
@@ -294,7 +251,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Eraser,
-        groups: &[PASSWORD_CHECK, ERASURE],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS, ERASURE],
         privileges: &[select("users", CREDENTIALS), select("sessions", SESSION)],
     },
     Grants { role: Role::Reader, groups: &[], privileges: &[select("sessions", SESSION), select("data_store", &[])] },
@@ -359,8 +316,10 @@ pub const GRANTS: &[Grants] = &[
         role: Role::AdminReader,
         groups: &[],
         privileges: &[
-            select("users", ACCOUNT_RECORD),
-            select("sessions", SESSION),
+            select("users", ACCOUNT),
+            // The canonical names find an account by name.
+            select("users", &["username_canonical", "email_canonical", "disabled_at"]),
+            select("sessions", &["user_id", "expires_at"]),
             select("user_counters", &["user_id", "keys", "bytes"]),
         ],
     },
@@ -368,9 +327,10 @@ pub const GRANTS: &[Grants] = &[
         role: Role::AdminEditor,
         groups: &[],
         privileges: &[
-            select("users", ACCOUNT_RECORD),
+            select("users", ACCOUNT),
+            select("users", &["disabled_at"]),
             update("users", &["disabled_at", "email_verified_at"]),
-            select("sessions", SESSION),
+            select("sessions", &["user_id", "expires_at"]),
             delete("sessions"),
             select("mailed_codes", &["user_id"]),
             delete("mailed_codes"),
@@ -383,8 +343,8 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::AdminReset,
-        groups: &[CODE_REQUEST],
-        privileges: &[select("users", &["id", "username", "email", "email_canonical"])],
+        groups: &[RATE_LIMITS],
+        privileges: &[insert("mailed_codes"), select("users", RECIPIENT)],
     },
     Grants { role: Role::Monitor, groups: &[], privileges: &[] },
 ];

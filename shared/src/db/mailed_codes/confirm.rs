@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::TABLE;
 use crate::auth::password_hash::PasswordHash;
 use crate::db;
-use crate::db::announcements::{Announcement, announce};
+use crate::db::announcements::{self, Announcement, announce};
 use crate::db::rate_limits::failures_subject;
-use crate::db::sessions::NewSession;
+use crate::db::sessions::{NewSession, start_session};
 use crate::db::sign_in::stored_cost;
 use crate::db::user_lock::run_locked;
 use crate::db::users::Error;
@@ -62,8 +62,8 @@ macro_rules! tried {
     };
 }
 
-/// Checks a code, and counts a wrong one. Returns none if the code is wrong, was used or replaced, or has expired, or if it was mailed
-/// to another address than that of the account, which was changed meanwhile.
+/// Checks a code, and counts a wrong one. Returns none if the code is wrong, was used or replaced, or has expired, or if it was
+/// mailed to another address than that of the account, which was changed meanwhile.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -87,8 +87,8 @@ pub async fn check(db: &Database, code: &PresentedCode, now: SystemTime) -> Resu
     db.query_opt(Effect::Write, SQL, parameters).await?.map(|row| read_owner(&row)).transpose()
 }
 
-/// Checks a code of the session's user, and counts a wrong one, as [`check`] does. The code was mailed to an address that is not the
-/// one of the account yet.
+/// Checks a code of the session's user, and counts a wrong one, as [`check`] does. The code was mailed to an address that is not
+/// the one of the account yet.
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
@@ -176,7 +176,7 @@ pub async fn apply(
     let row = match change {
         CodeUse::VerifyEmail => run_locked(db, user, VERIFY_EMAIL, common).await?,
         CodeUse::ResetPassword { password, throttled, announcement } => {
-            let (id, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
+            let (id, message) = announcements::parameters(announcement);
             let own: &Parameters<'_> = &[
                 (&password.text, Type::TEXT),
                 (&stored_cost(password), Type::INT2),
@@ -187,7 +187,7 @@ pub async fn apply(
             run_locked(db, user, RESET_PASSWORD, &[common, own].concat()).await?
         }
         CodeUse::ChangeEmail { session, new, announcement } => {
-            let (id, message) = announcement.map(|new| (new.id, new.message.as_str())).unzip();
+            let (id, message) = announcements::parameters(announcement);
             let NewSession { refresh_token, device, started_at: _, expires_at } = new;
             let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
             let own: &Parameters<'_> = &[
@@ -271,10 +271,8 @@ const CHANGE_EMAIL: &str = concat!(
         delete from mailed_codes c using changed where c.user_id = changed.id and c.id <> $1
     ), ",
     announce!("$14", "$15", "$3"),
-    ", started as (
-        insert into sessions
-            (user_id, id, family_digest, current_digest, created_at, refreshed_at, expires_at, user_agent, network)
-        select id, $8, $9, $10, $3, $3, $11, $12, $13 from changed
-    )
+    ", ",
+    start_session!("changed", "$8, $9, $10, $3, $3, $11, $12, $13"),
+    "
     select exists (select from changed) as changed from session"
 );

@@ -13,7 +13,7 @@ use crate::db;
 use crate::db::rate_limits::{self, mails_subject, take_token};
 use crate::db::sign_in::VerifiedPassword;
 use crate::db::users::Error;
-use crate::db::{Database, Effect, column};
+use crate::db::{Database, Effect, column, name_to_find};
 use crate::domain::{CODE_LIFETIME, CodePurpose, Email, Handle, Network, Session, UserId};
 
 /// A code to store.
@@ -76,8 +76,8 @@ pub enum Requested {
 
 /// Makes the statement that stores a code for the row of a CTE `account`.
 ///
-/// The limits are taken one after the other. An account whose interval is 0 has no limit. A row is stored whether or not there is an
-/// account, so that both cases take equally long.
+/// The limits are taken one after the other. An account whose interval is 0 has no limit. A row is stored whether or not there is
+/// an account, so that both cases take equally long.
 macro_rules! store_code {
     ($account:expr) => {
         concat!(
@@ -190,9 +190,8 @@ pub async fn store(db: &Database, code: &NewCode<'_>, recipient: Recipient<'_>) 
     ];
     let row = match recipient {
         Recipient::Name(name) => {
-            // PostgreSQL does not accept NUL in texts. The empty name matches no account either.
-            let name = if name.contains('\0') { "" } else { name };
-            let (network, known_since) = (network.map(Network::as_str), *now - KNOWN_NETWORK_LIFETIME);
+            let (name, network) = (name_to_find(name), network.map(Network::as_str));
+            let known_since = *now - KNOWN_NETWORK_LIFETIME;
             parameters.extend::<[(&(dyn ToSql + Sync), Type); 3]>([
                 (&name, Type::TEXT),
                 (&network, Type::TEXT),
