@@ -1,5 +1,6 @@
 //! Removes all that has expired: values, sessions, mailed codes, counters of failed password checks, and unused networks. Also
-//! removes the values of deleted users, and moves announcements to the outbox that requests have left. A schedule invokes this function; it has no route.
+//! removes the values of deleted users, and moves announcements to the outbox that requests have left. A schedule invokes this
+//! function; it has no route.
 
 use serde::Serialize;
 use shared::App;

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 /// Digits of a code.
 const DIGITS: usize = 8;
 
-/// The secret that a user reads in a message and types: eight digits (NIST SP 800-63B-4 §3.1.3.2 asks for six). It is
-/// zeroized by none of its holders, because it is worthless after 15 minutes.
+/// The secret that a user reads in a message and types: eight digits, two more than the minimum that OWASP ASVS 5.0 demands of
+/// such a code (6.5.4). Memory is not cleared of it, because it is worthless after 15 minutes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MailedCode(String);
 
 /// Time for which a code is accepted.
 pub const CODE_LIFETIME: Duration = Duration::from_mins(15);
-/// Wrong codes that a handle accepts. Each of them guesses right with a probability of 1 to 100 million.
+/// Number of wrong codes that a handle accepts. A guess is right with a probability of 1 in 100 million.
 pub const MAX_WRONG_TRIES: i16 = 5;
 
 /// A text that is not a code.
@@ -31,7 +31,7 @@ impl MailedCode {
     /// # Errors
     /// The system has no randomness.
     pub fn random() -> Result<Self, getrandom::Error> {
-        // The remainder of 64 bits prefers no code by more than 1 to 10^11.
+        // The remainder favors low codes by less than 1 in 10^11.
         Ok(Self(format!("{:08}", getrandom::u64()? % 100_000_000)))
     }
 

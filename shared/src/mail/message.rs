@@ -85,7 +85,7 @@ impl Content {
         }
     }
 
-    /// Whether the message has a code that is no longer accepted.
+    /// Whether the message has a code that has expired.
     pub fn has_expired(&self, now: SystemTime) -> bool {
         match self {
             Self::EmailVerification { expires_at, .. }

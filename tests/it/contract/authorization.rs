@@ -6,8 +6,8 @@ use shared::http::Route;
 
 use crate::support::{Client, Forged, Gateway, Mailbox, Response, Service, database, endpoints, in_process, password};
 
-/// The routes that do not require an access token. Every other route must reject requests without a valid token. `routes::admin` tests
-/// the admin routes, which require an operator.
+/// The routes that do not require an access token. Every other route must reject requests without a valid token. `routes::admin`
+/// tests the admin routes, which require an operator.
 const OPEN: [&str; 12] = [
     "POST /api/register",
     "POST /api/token",

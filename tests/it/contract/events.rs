@@ -61,8 +61,8 @@ struct SignedIn {
     refresh_token: String,
 }
 
-/// The handle and the code of the last request for one, and the entry of its message in the outbox. They replace the placeholders in
-/// the events.
+/// The handle and the code of the last request for one, and the entry of its message in the outbox. They replace the placeholders
+/// in the events.
 #[derive(Default)]
 struct Requested {
     handle: String,

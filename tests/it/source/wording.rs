@@ -66,7 +66,7 @@ fn starts_paragraph(file: &str, index: usize) -> Result<bool, std::io::Error> {
 }
 
 fn has_word(line: &str, word: &str) -> bool {
-    let line = line.to_lowercase().replace("is no longer", "");
+    let line = line.to_lowercase();
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     line.match_indices(word)
         .any(|(start, _)| !line[..start].ends_with(is_part) && !line[start + word.len()..].starts_with(is_part))
