@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::auth::password_check::PasswordCheck;
-use crate::domain::{CodePurpose, Session, SessionId, UserId};
+use crate::domain::{CodePurpose, EventKind, Session, SessionId, UserId};
 use crate::telemetry::stats;
 
 /// A security event.
@@ -69,10 +69,10 @@ impl Event {
     /// Writes the event to the log. Possible attacks are warnings.
     pub fn record(self) {
         match self {
-            Self::AccountCreated(user) => info!(event = "account.created", user_id = %user),
-            Self::AccountUpdated(session) => record_for(session, "account.updated"),
+            Self::AccountCreated(user) => info!(event = EventKind::AccountCreated.name(), user_id = %user),
+            Self::AccountUpdated(session) => record_for(session, EventKind::AccountUpdated.name()),
             Self::AccountDeleted(session) => record_for(session, "account.deleted"),
-            Self::SessionStarted(session) => record_for(session, "session.started"),
+            Self::SessionStarted(session) => record_for(session, EventKind::SessionStarted.name()),
             Self::PasswordWrong { user, purpose, failures, account_limit_reached } => {
                 let purpose = purpose.name();
                 let reason = match user {
@@ -81,7 +81,7 @@ impl Event {
                     Some(_) => "wrong_password",
                 };
                 stats::record_failed_sign_in();
-                warn!(event = "password.wrong", user_id = user.map(display), purpose, reason, failures);
+                warn!(event = EventKind::PasswordWrong.name(), user_id = user.map(display), purpose, reason, failures);
             }
             Self::ThrottleStarted { user, wait } => {
                 let wait_seconds = wait.as_secs();
@@ -93,8 +93,8 @@ impl Event {
                 stats::record_throttled();
                 warn!(event = "password.throttled", user_id = user.map(display), purpose, wait_seconds);
             }
-            Self::PasswordChanged(session) => record_for(session, "password.changed"),
-            Self::EmailChanged(session) => record_for(session, "email.changed"),
+            Self::PasswordChanged(session) => record_for(session, EventKind::PasswordChanged.name()),
+            Self::EmailChanged(session) => record_for(session, EventKind::EmailChanged.name()),
             Self::CodeMailed(user, purpose) => info!(event = "code.mailed", user_id = %user, purpose = purpose.name()),
             Self::CodeWithheld(purpose) => info!(event = "code.withheld", purpose = purpose.name()),
             Self::MailThrottled { purpose, wait } => {
@@ -103,14 +103,14 @@ impl Event {
                 warn!(event = "code.throttled", purpose, wait_seconds);
             }
             Self::CodeRejected(purpose) => warn!(event = "code.rejected", purpose = purpose.name()),
-            Self::EmailVerified(user) => info!(event = "email.verified", user_id = %user),
-            Self::PasswordReset(user) => info!(event = "password.reset", user_id = %user),
+            Self::EmailVerified(user) => info!(event = EventKind::EmailVerified.name(), user_id = %user),
+            Self::PasswordReset(user) => info!(event = EventKind::PasswordReset.name(), user_id = %user),
             Self::RefreshRotated(session) => record_for(session, "refresh.rotated"),
             Self::RefreshRepeated(session) => record_for(session, "refresh.repeated"),
             Self::RefreshSuperseded(session) => record_for(session, "refresh.superseded"),
             Self::RefreshReused(Session { user, id }) => {
                 stats::record_reused_refresh();
-                warn!(event = "refresh.reused", user_id = %user, session_id = %id);
+                warn!(event = EventKind::RefreshReused.name(), user_id = %user, session_id = %id);
             }
             Self::RefreshThrottled { session: Session { user, id }, wait } => {
                 stats::record_throttled();
@@ -121,11 +121,11 @@ impl Event {
                 warn!(event = "registration.throttled", wait_seconds = wait.as_secs());
             }
             Self::RefreshUnknown => info!(event = "refresh.unknown"),
-            Self::SessionRevoked(session) => record_for(session, "session.revoked"),
+            Self::SessionRevoked(session) => record_for(session, EventKind::SessionRevoked.name()),
             Self::SessionEnded { by, ended } => {
-                info!(event = "session.ended", user_id = %by.user, session_id = %by.id, ended_session_id = %ended);
+                info!(event = EventKind::SessionEnded.name(), user_id = %by.user, session_id = %by.id, ended_session_id = %ended);
             }
-            Self::AllSessionsEnded(session) => record_for(session, "session.all_ended"),
+            Self::AllSessionsEnded(session) => record_for(session, EventKind::AllSessionsEnded.name()),
         }
     }
 }

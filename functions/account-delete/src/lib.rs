@@ -16,8 +16,8 @@ pub const ROLE: Role = Role::Eraser;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let password: PasswordAttempt = Body::read(&request)?.only_text("password")?;
-    let (app, network) = (&app, app.network(&request));
-    app.reauthenticate(session, network.as_ref(), &password, |verified| async move {
+    let (app, device) = (&app, app.device(&request));
+    app.reauthenticate(session, &device, &password, |verified| async move {
         let deleted = db::users::delete(app.db(), session, &verified, app.now()).await?;
         Ok(deleted.then_some(()))
     })

@@ -25,7 +25,7 @@ pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiErr
     let message = || Message::email_changed(owner.email.clone(), owner.username.clone(), app.now());
     let announcement = app.announcement(message);
     let change = CodeUse::ChangeEmail { session, new: started.on(&device), announcement: announcement.as_ref() };
-    app.use_code(&checked, change).await?;
+    app.use_code(&checked, change, &device).await?;
     Event::EmailChanged(session).record();
     app.announce(announcement).await;
     let tokens = app.first_tokens(&started).await?;

@@ -33,7 +33,7 @@ pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiErr
     let (email, password) = read(&request)?;
     let device = app.device(&request);
     let change = |verified| change(&app, session, verified, &email, &device);
-    match app.reauthenticate(session, device.network.as_ref(), &password, change).await? {
+    match app.reauthenticate(session, &device, &password, change).await? {
         Changed::Requested(requested) => {
             Ok(Reply::message_and_data("A code is on its way to the new email address.", &requested).accepted())
         }

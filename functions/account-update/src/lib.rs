@@ -16,7 +16,7 @@ pub const ROLE: Role = Role::Profiles;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let change = read(&request)?;
-    let account = db::users::update(app.db(), session, &change, app.now()).await?;
+    let account = db::users::update(app.db(), session, &change, &app.device(&request), app.now()).await?;
     Event::AccountUpdated(session).record();
     Ok(Reply::message_and_data("Account updated", &account))
 }

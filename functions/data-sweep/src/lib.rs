@@ -1,6 +1,6 @@
-//! Removes all that has expired: values, sessions, mailed codes, counters of failed password checks, and unused networks. Also
-//! removes the values of deleted users, and moves announcements to the outbox that requests have left. A schedule invokes this
-//! function; it has no route.
+//! Removes all that has expired: values, sessions, mailed codes, counters of failed password checks, unused networks, and old
+//! events. Also removes the values of deleted users, and moves announcements to the outbox that requests have left. A schedule
+//! invokes this function; it has no route.
 
 use serde::Serialize;
 use shared::App;
@@ -40,6 +40,9 @@ pub struct Report {
     /// Mailed codes that were removed because they had expired.
     #[serde(skip_serializing_if = "is_zero")]
     pub mailed_codes: i64,
+    /// Events of accounts that were removed because they were older than 90 days.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub account_events: i64,
     /// Announcements that were moved to the outbox because a request had failed to do so.
     #[serde(skip_serializing_if = "is_zero")]
     pub announcements: i64,
@@ -61,6 +64,7 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
     let rate_limits = db::sweep::remove_full_buckets(db, now).await?;
     let known_networks = db::known_networks::remove_unused(db, now).await?;
     let mailed_codes = db::sweep::remove_expired_codes(db, now).await?;
+    let account_events = db::sweep::remove_old_events(db, now).await?;
     let orphans = db::data::remove_values_of_deleted_users(db, now).await?;
     let mut report = Report {
         removed: 0,
@@ -71,6 +75,7 @@ pub async fn run(app: App<NoKeys>) -> Result<Report, BoxError> {
         rate_limits,
         known_networks,
         mailed_codes,
+        account_events,
         announcements: 0,
     };
     for _ in 0..MAX_STEPS {

@@ -20,7 +20,7 @@ pub async fn handle(app: App<DigestKeys>, request: Request) -> Result<Reply, Api
     let mut body = Body::read(&request)?;
     let code = body.mailed_code();
     let checked = app.check_code(CodePurpose::EmailVerification, body.finish(code)?, None).await?;
-    app.use_code(&checked, CodeUse::VerifyEmail).await?;
+    app.use_code(&checked, CodeUse::VerifyEmail, &app.device(&request)).await?;
     Event::EmailVerified(checked.owner.user).record();
     Ok(Reply::message("Email address verified"))
 }

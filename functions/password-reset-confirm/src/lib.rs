@@ -26,12 +26,13 @@ pub async fn handle(app: App<DigestKeys>, request: Request) -> Result<Reply, Api
     new.check_owner(&owner.username, &owner.email)
         .map_err(|error| ApiError::invalid("new_password", Code::InvalidPassword, error))?;
     let password = app.hash_password(new).await?;
-    let throttled = app.throttle_subjects(owner, app.network(&request).as_ref()).await;
+    let device = app.device(&request);
+    let throttled = app.throttle_subjects(owner, device.network.as_ref()).await;
     let message = || Message::password_changed(owner.email.clone(), owner.username.clone(), app.now());
     let announcement = app.announcement(message);
     let change =
         CodeUse::ResetPassword { password: &password, throttled: &throttled, announcement: announcement.as_ref() };
-    app.use_code(&checked, change).await?;
+    app.use_code(&checked, change, &device).await?;
     Event::PasswordReset(owner.user).record();
     app.announce(announcement).await;
     Ok(Reply::message("Password changed. All sessions have ended. Sign in with the new password."))

@@ -24,7 +24,7 @@ pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiErr
     let (current, new) = read(&request, app.settings().password_policy)?;
     let device = app.device(&request);
     let change = |verified| change(&app, session, verified, &new, &device);
-    let (started, announcement) = app.reauthenticate(session, device.network.as_ref(), &current, change).await?;
+    let (started, announcement) = app.reauthenticate(session, &device, &current, change).await?;
     Event::PasswordChanged(session).record();
     app.announce(announcement).await;
     let tokens = app.first_tokens(&started).await?;

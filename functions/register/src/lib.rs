@@ -18,7 +18,7 @@ pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiErro
         return Err(ApiError::RegistrationClosed);
     }
     let (profile, password) = read(&request, app.settings().password_policy)?;
-    let account = app.register(&profile, password, app.network(&request).as_ref()).await?;
+    let account = app.register(&profile, password, &app.device(&request)).await?;
     Ok(Reply::message_and_data("Account created", &account).created())
 }
 

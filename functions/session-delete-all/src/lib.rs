@@ -14,7 +14,7 @@ pub const ROLE: Role = Role::Sessions;
 /// Ends all sessions, including that of the request, and returns 200.
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
-    db::sessions::end_all(app.db(), session, app.now()).await?;
+    db::sessions::end_all(app.db(), session, &app.device(&request), app.now()).await?;
     Event::AllSessionsEnded(session).record();
     Ok(Reply::message("All sessions ended"))
 }

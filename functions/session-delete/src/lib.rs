@@ -16,7 +16,7 @@ pub const ROLE: Role = Role::Sessions;
 pub async fn handle(app: App, request: Request) -> Result<Reply, ApiError> {
     let session = app.session(&request).await?;
     let id: SessionId = http::path(&request, "id")?;
-    db::sessions::end(app.db(), session, id, app.now()).await?;
+    db::sessions::end(app.db(), session, id, &app.device(&request), app.now()).await?;
     Event::SessionEnded { by: session, ended: id }.record();
     Ok(Reply::message("Session ended"))
 }

@@ -22,9 +22,8 @@ pub const ROLE: Role = Role::Refresh;
 pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
     let presented: RefreshToken = read(&request)?;
     let (session, successor) = (presented.session(), presented.successor()?);
-    let (network, policy) = (app.network(&request), &app.settings().sessions);
-    let refreshed =
-        db::sessions::refresh(app.db(), &presented, &successor, network.as_ref(), policy, app.now()).await?;
+    let (device, policy) = (app.device(&request), &app.settings().sessions);
+    let refreshed = db::sessions::refresh(app.db(), &presented, &successor, &device, policy, app.now()).await?;
     let (successor, expires_at) = match refreshed {
         Refreshed::Rotated { expires_at } => {
             Event::RefreshRotated(session).record();

@@ -17,7 +17,7 @@ pub const ROLE: Role = Role::Sessions;
 pub async fn handle(app: App<NoKeys>, request: Request) -> Result<Reply, ApiError> {
     let text: String = Body::read(&request)?.only_text("refresh_token")?;
     if let Ok(token) = text.parse::<RefreshToken>()
-        && db::sessions::revoke(app.db(), &token).await?
+        && db::sessions::revoke(app.db(), &token, &app.device(&request), app.now()).await?
     {
         Event::SessionRevoked(token.session()).record();
     }

@@ -18,8 +18,7 @@ pub const ROLE: Role = Role::SignIn;
 pub async fn handle(app: App<KeyRing>, request: Request) -> Result<Reply, ApiError> {
     let (name, password) = read(&request)?;
     let device = &app.device(&request);
-    let session =
-        app.sign_in(&name, device.network.as_ref(), &password, |verified| start(&app, verified, device)).await?;
+    let session = app.sign_in(&name, device, &password, |verified| start(&app, verified, device)).await?;
     Ok(Reply::message_and_data("Signed in", &app.first_tokens(&session).await?))
 }
 

@@ -13,7 +13,7 @@ use crate::auth::throttle;
 use crate::db::announcements::{self, Announcement};
 use crate::db::mailed_codes::{self, CodeOwner, CodeUse, MailLimits, NewCode, PresentedCode, Recipient, Requested};
 use crate::db::sign_in::VerifiedPassword;
-use crate::domain::{CodePurpose, Handle, MailedCode, Network, Session, canonical_name, uuid_v7};
+use crate::domain::{CodePurpose, Device, Handle, MailedCode, Network, Session, canonical_name, uuid_v7};
 use crate::error::ApiError;
 use crate::mail::{Message, Outbox};
 use crate::report;
@@ -167,14 +167,14 @@ impl<K: Keys + Digests> App<K> {
         Ok(CheckedCode { code, owner })
     }
 
-    /// Uses a code for a change.
+    /// Uses a code for a change. `device` has sent the request.
     ///
     /// # Errors
     /// `InvalidCode` if it was used or replaced meanwhile or has expired, `EmailExists`, the session has ended, or the database is
     /// unavailable.
-    pub async fn use_code(&self, checked: &CheckedCode, change: CodeUse<'_>) -> Result<(), ApiError> {
+    pub async fn use_code(&self, checked: &CheckedCode, change: CodeUse<'_>, device: &Device) -> Result<(), ApiError> {
         let CheckedCode { code, owner } = checked;
-        let is_used = mailed_codes::apply(self.db(), code, owner.user, change, self.now()).await?;
+        let is_used = mailed_codes::apply(self.db(), code, owner.user, change, device, self.now()).await?;
         is_used.then_some(()).ok_or_else(|| invalid_code(code.purpose))
     }
 

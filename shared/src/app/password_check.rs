@@ -16,7 +16,7 @@ use crate::auth::rate_limit::{FAILED_SIGN_INS_AT_ONCE, RateLimit};
 use crate::auth::throttle;
 use crate::db;
 use crate::db::sign_in::{Failure, Origin, PasswordCandidate, VerifiedPassword};
-use crate::domain::{Network, Password, PasswordAttempt, Session, UserId, canonical_name};
+use crate::domain::{Device, Password, PasswordAttempt, Session, UserId, canonical_name};
 use crate::error::ApiError;
 use crate::secrets::Keys;
 use crate::telemetry::spans;
@@ -47,7 +47,7 @@ impl Subject<'_> {
 }
 
 impl App<KeyRing> {
-    /// Checks a password at sign-in and then calls `complete`. `network` is the origin of the attempt.
+    /// Checks a password at sign-in and then calls `complete`. `device` has sent the attempt.
     ///
     /// `complete` acts on the verified password only if it is still the stored one, and returns `None` if it is not.
     /// The check is then repeated.
@@ -57,7 +57,7 @@ impl App<KeyRing> {
     pub async fn sign_in<T, F>(
         &self,
         name: &str,
-        network: Option<&Network>,
+        device: &Device,
         password: &PasswordAttempt,
         complete: impl Fn(VerifiedPassword) -> F,
     ) -> Result<T, ApiError>
@@ -65,8 +65,8 @@ impl App<KeyRing> {
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
         let name = canonical_name(name);
-        let failures = self.0.secrets.keys().await.digests().throttle_subject(&name, network);
-        self.with_password(Subject::Name(&name, &failures), network, password, complete).await
+        let failures = self.0.secrets.keys().await.digests().throttle_subject(&name, device.network.as_ref());
+        self.with_password(Subject::Name(&name, &failures), device, password, complete).await
     }
 }
 
@@ -78,20 +78,20 @@ impl<K: Keys> App<K> {
     pub async fn reauthenticate<T, F>(
         &self,
         session: Session,
-        network: Option<&Network>,
+        device: &Device,
         password: &PasswordAttempt,
         complete: impl Fn(VerifiedPassword) -> F,
     ) -> Result<T, ApiError>
     where
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
-        self.with_password(Subject::Session(session), network, password, complete).await
+        self.with_password(Subject::Session(session), device, password, complete).await
     }
 
     async fn with_password<T, F>(
         &self,
         subject: Subject<'_>,
-        network: Option<&Network>,
+        device: &Device,
         password: &PasswordAttempt,
         complete: impl Fn(VerifiedPassword) -> F,
     ) -> Result<T, ApiError>
@@ -99,7 +99,7 @@ impl<K: Keys> App<K> {
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
         let limit = RateLimit::per_hour(self.settings().limits.failed_sign_ins, FAILED_SIGN_INS_AT_ONCE);
-        let origin = Origin { network, limit };
+        let origin = Origin { device, limit };
         for _ in 0..PasswordCheck::MAX_ATTEMPTS {
             let candidate = match subject {
                 Subject::Name(name, failures) => {
@@ -109,7 +109,7 @@ impl<K: Keys> App<K> {
                     db::sign_in::find_by_session(self.db(), session, origin, self.now()).await?
                 }
             };
-            let verified = self.verify_password(subject, candidate, password).await?;
+            let verified = self.verify_password(subject, candidate, device, password).await?;
             if let Some(completed) = complete(verified).await? {
                 return Ok(completed);
             }
@@ -121,6 +121,7 @@ impl<K: Keys> App<K> {
         &self,
         subject: Subject<'_>,
         candidate: PasswordCandidate,
+        device: &Device,
         password: &PasswordAttempt,
     ) -> Result<VerifiedPassword, ApiError> {
         let PasswordCandidate { credentials, highest_cost, counters, throttled_until, account_limit_reached } =
@@ -144,7 +145,7 @@ impl<K: Keys> App<K> {
             };
             return Ok(VerifiedPassword { credentials, renewed_hash });
         }
-        match db::sign_in::record_failure(self.db(), &counters, now).await? {
+        match db::sign_in::record_failure(self.db(), &counters, device, now).await? {
             Failure::Throttled(until) => Err(self.throttled(user, purpose, until)),
             Failure::Counted { failures, throttled_until } => {
                 Event::PasswordWrong { user, purpose, failures, account_limit_reached }.record();

@@ -8,7 +8,7 @@ use crate::audit::Event;
 use crate::auth::rate_limit::RateLimit;
 use crate::auth::throttle;
 use crate::db::users::{self, NewUser, Registration};
-use crate::domain::{Account, Network, Password, Profile, UserId};
+use crate::domain::{Account, Device, Network, Password, Profile, UserId};
 use crate::error::ApiError;
 use crate::secrets::Keys;
 
@@ -40,23 +40,18 @@ impl ThrottledNetworks {
 }
 
 impl<K: Keys> App<K> {
-    /// Creates an account. `network` is the origin of the request.
+    /// Creates an account. `device` has sent the request.
     ///
     /// # Errors
     /// A name is taken, `TooManyAttempts`, or the database is unavailable.
-    pub async fn register(
-        &self,
-        profile: &Profile,
-        password: Password,
-        network: Option<&Network>,
-    ) -> Result<Account, ApiError> {
-        let limited = network.zip(RateLimit::per_hour(self.settings().limits.registrations, u32::MAX));
+    pub async fn register(&self, profile: &Profile, password: Password, device: &Device) -> Result<Account, ApiError> {
+        let limited = device.network.as_ref().zip(RateLimit::per_hour(self.settings().limits.registrations, u32::MAX));
         if let Some(until) = limited.and_then(|(network, _)| self.0.throttled_networks.until(network, self.now())) {
             return Err(self.too_many_registrations(until));
         }
         let password = self.hash_password(password).await?;
         let now = self.now();
-        let user = NewUser { id: UserId::new(now), profile, password: &password, created_at: now };
+        let user = NewUser { id: UserId::new(now), profile, password: &password, device, created_at: now };
         match users::insert(self.db(), user, limited).await {
             Ok(Registration::Created(account)) => {
                 Event::AccountCreated(account.user_id).record();

@@ -2,6 +2,7 @@
 
 use tokio_postgres::types::Type;
 
+use super::account_events::{NewEvent, record_event};
 use super::announcements::{self, Announcement, announce};
 use super::sessions::{NewSession, start_session};
 use super::sign_in::{VerifiedPassword, stored_cost};
@@ -10,7 +11,7 @@ use super::users::Error;
 use super::{Database, Parameters, column};
 use crate::auth::password_hash::PasswordHash;
 use crate::db;
-use crate::domain::{Email, Network, Session, UserAgent};
+use crate::domain::{Email, EventKind, Network, Session, UserAgent};
 
 /// A change that takes the password.
 #[derive(Clone, Copy)]
@@ -46,6 +47,8 @@ macro_rules! change {
             ), ",
             $further,
             start_session!("changed", "$5, $6, $7, $3, $3, $8, $9, $10"),
+            ", ",
+            record_event!("event", "started", "user_id", "$5", "false", "$3", "$11", "$12", "$13", "$14", "$15"),
             "
             select changed.id is not null as changed from session left join changed on changed.id = session.user_id"
         )
@@ -64,8 +67,8 @@ pub async fn change_credentials(
     change: CredentialChange<'_>,
     new: NewSession<'_>,
 ) -> Result<bool, Error> {
-    const PASSWORD: &str = change!("password = $11, password_cost = $12", concat!(announce!("$13", "$14", "$3"), ", "));
-    const EMAIL: &str = change!("email = $11, email_canonical = $12, email_verified_at = null", "");
+    const PASSWORD: &str = change!("password = $16, password_cost = $17", concat!(announce!("$18", "$19", "$3"), ", "));
+    const EMAIL: &str = change!("email = $16, email_canonical = $17, email_verified_at = null", "");
     let NewSession { refresh_token, device, started_at, expires_at } = new;
     let (family, digest) = (refresh_token.family_digest(), refresh_token.digest());
     let common: &Parameters<'_> = &[
@@ -80,6 +83,12 @@ pub async fn change_credentials(
         (&device.user_agent.as_ref().map(UserAgent::as_str), Type::TEXT),
         (&device.network.as_ref().map(Network::as_str), Type::TEXT),
     ];
+    let kind = match change {
+        CredentialChange::Password { .. } => EventKind::PasswordChanged,
+        CredentialChange::Email(_) => EventKind::EmailChanged,
+    };
+    let event = NewEvent::new(kind, device, started_at);
+    let event = &event.parameters();
     let row = match change {
         CredentialChange::Password { password, announcement } => {
             let (id, message) = announcements::parameters(announcement);
@@ -89,11 +98,11 @@ pub async fn change_credentials(
                 (&id, Type::UUID),
                 (&message, Type::TEXT),
             ];
-            run_locked(db, session.user, PASSWORD, &[common, own].concat()).await?
+            run_locked(db, session.user, PASSWORD, &[common, event, own].concat()).await?
         }
         CredentialChange::Email(email) => {
             let own: &Parameters<'_> = &[(&email.as_str(), Type::TEXT), (&email.canonical(), Type::TEXT)];
-            run_locked(db, session.user, EMAIL, &[common, own].concat()).await?
+            run_locked(db, session.user, EMAIL, &[common, event, own].concat()).await?
         }
     };
     Ok(column(&row.ok_or(db::Error::SessionEnded)?, "users", "changed")?)

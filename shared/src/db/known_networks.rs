@@ -94,7 +94,7 @@ pub(super) async fn remember(db: &Database, session: Session, network: &Network,
         (&(MAX_KNOWN_NETWORKS - 1), Type::INT8),
         (&session.id.uuid(), Type::UUID),
     ];
-    match db.query(Effect::Write, SQL, parameters).await.map_err(Error::or_session_ended) {
+    match db.query(Effect::Write, SQL, parameters).await {
         // A concurrent request has deleted the user.
         Ok(_) | Err(Error::SessionEnded) => Ok(()),
         Err(error) => Err(error),

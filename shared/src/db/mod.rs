@@ -3,6 +3,7 @@
 //! A request is one statement, whose first CTE checks the session. The few exceptions give their reason. Each
 //! connection prepares its statements once, without a round trip for it.
 
+pub mod account_events;
 pub mod admin;
 pub mod announcements;
 mod connector;
@@ -68,19 +69,14 @@ impl Error {
             _ => None,
         }
     }
-
-    /// Converts a foreign key violation into `SessionEnded`: all foreign keys reference users, so a concurrent
-    /// request has deleted the owner.
-    fn or_session_ended(self) -> Self {
-        match self {
-            Self::Rejected(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Self::SessionEnded,
-            error => error,
-        }
-    }
 }
 
-/// Converts an error of the server: `Unavailable` if the statement may succeed later, `Rejected` otherwise.
+/// Converts an error of the server: `Unavailable` if the statement may succeed later, and `SessionEnded` for a violated foreign key:
+/// all of them reference users, so a concurrent request has deleted the owner. `Rejected` otherwise.
 fn rejected(error: tokio_postgres::Error) -> Error {
+    if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) {
+        return Error::SessionEnded;
+    }
     let is_temporary = error.code().is_none_or(|state| {
         is_conflict(&error)
             || ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class))

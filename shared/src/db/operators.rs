@@ -6,10 +6,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::account_events::{NewEvent, record_event};
 use super::user_lock::run_locked;
 use super::users::{account, delete_rest_of, delete_user, read_account, subjects_of};
 use super::{Database, Effect, Error, Parameters, column, name_to_find};
-use crate::domain::{AccountRecord, AccountUsage, Limit, UserId};
+use crate::domain::{AccountRecord, AccountUsage, EventKind, Limit, UserId};
 
 /// The columns that [`read_record`] reads, of `users u`.
 macro_rules! record {
@@ -92,7 +93,9 @@ pub async fn update(
 ) -> Result<Option<AccountRecord>, Error> {
     const SQL: &str = concat!(
         "
-        with changed as (
+        with previous as (
+            select id, disabled_at is not null as disabled, email_verified_at is not null as verified from users where id = $1
+        ), changed as (
             update users u set
                 disabled_at = case
                     when $3::boolean is null then u.disabled_at when $3 then coalesce(u.disabled_at, $2)
@@ -108,16 +111,29 @@ pub async fn update(
             delete from sessions s using changed where s.user_id = changed.id and changed.disabled
         ), withdrawn as (
             delete from mailed_codes c using changed where c.user_id = changed.id and changed.disabled
-        )
+        ), switched as (
+            select id from previous where disabled <> $3::boolean
+        ), verified as (
+            select id from previous where not verified
+        ), ",
+        record_event!("switch", "switched", "id", "null::uuid", "true", "$2", "$5", "$6", "$7", "$8", "$9"),
+        ", ",
+        record_event!("verification", "verified", "id", "null::uuid", "true", "$2", "$10", "$11", "$12", "$13", "$14"),
+        "
         select * from changed"
     );
-    let parameters: &Parameters<'_> = &[
+    let switched =
+        patch.disabled.map(|disabled| if disabled { EventKind::AccountDisabled } else { EventKind::AccountEnabled });
+    let verified = patch.email_verified.filter(|verified| *verified).map(|_| EventKind::EmailVerified);
+    let [switched, verified] = [switched, verified].map(|kind| NewEvent::of_operator(kind, now));
+    let changing: &Parameters<'_> = &[
         (&user.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&patch.disabled, Type::BOOL),
         (&patch.email_verified, Type::BOOL),
     ];
-    let row = run_locked(db, user, SQL, parameters).await?;
+    let parameters = [changing, &switched.parameters(), &verified.parameters()].concat();
+    let row = run_locked(db, user, SQL, &parameters).await?;
     row.map(|row| read_record(&row)).transpose()
 }
 
@@ -126,13 +142,20 @@ pub async fn update(
 /// # Errors
 /// The database is unavailable.
 pub async fn end_sessions(db: &Database, user: UserId, now: SystemTime) -> Result<Option<i64>, Error> {
-    const SQL: &str = "
-        with ended as (
+    const SQL: &str = concat!(
+        "
+        with account as (
+            select id from users where id = $1
+        ), ended as (
             delete from sessions s where s.user_id = $1 returning s.expires_at
-        )
-        select (select count(*) from ended where expires_at > $2) as sessions from users where id = $1";
-    let parameters: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
-    let row = run_locked(db, user, SQL, parameters).await?;
+        ), ",
+        record_event!("event", "account", "id", "null::uuid", "true", "$2", "$3", "$4", "$5", "$6", "$7"),
+        "
+        select (select count(*) from ended where expires_at > $2) as sessions from account"
+    );
+    let event = NewEvent::of_operator(Some(EventKind::AllSessionsEnded), now);
+    let ending: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
+    let row = run_locked(db, user, SQL, &[ending, &event.parameters()].concat()).await?;
     row.map(|row| column(&row, "sessions", "sessions")).transpose()
 }
 

@@ -25,13 +25,14 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::account_events::{NewEvent, record_event};
 use super::known_networks::{self, MAX_KNOWN_NETWORKS, remember_network};
 use super::sign_in::{VerifiedPassword, stored_cost};
 use super::{Database, Effect, Parameters, column};
 use crate::auth::rate_limit::SESSION_REFRESHES;
 use crate::auth::refresh_token::{RACE_WINDOW, RefreshToken, SealedSecret};
 use crate::db;
-use crate::domain::{Device, Network, Session, SessionId, SessionInfo, SessionPolicy, UserAgent};
+use crate::domain::{Device, EventKind, Network, Session, SessionId, SessionInfo, SessionPolicy, UserAgent};
 
 const TABLE: &str = "sessions";
 
@@ -101,6 +102,8 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
         ), ",
         start_session!("verified", "$2, $10, $3, $4, $4, $5, $8, $9"),
         ", ",
+        record_event!("event", "started", "user_id", "$2", "false", "$4", "$15", "$16", "$17", "$18", "$19"),
+        ", ",
         remember_network!("$9", "$4", "$14"),
         ", surplus as (
             select id from sessions where user_id = $1 order by expires_at > $4, refreshed_at
@@ -112,7 +115,8 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
     );
     let session = new.refresh_token.session();
     let (family, digest) = (new.refresh_token.family_digest(), new.refresh_token.digest());
-    let parameters: &Parameters<'_> = &[
+    let event = NewEvent::new(EventKind::SessionStarted, new.device, new.started_at);
+    let starting: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&digest.as_bytes(), Type::BYTEA),
@@ -128,12 +132,9 @@ pub async fn start(db: &Database, new: NewSession<'_>, verified: &VerifiedPasswo
         (&verified.renewed_hash.as_ref().map(stored_cost), Type::INT2),
         (&(MAX_KNOWN_NETWORKS - 1), Type::INT8),
     ];
-    match db.query_opt(Effect::Write, SQL, parameters).await {
-        Ok(row) => Ok(row.is_some()),
-        Err(error) => match error.or_session_ended() {
-            db::Error::SessionEnded => Ok(false),
-            error => Err(error),
-        },
+    match db.query_opt(Effect::Write, SQL, &[starting, &event.parameters()].concat()).await {
+        Err(db::Error::SessionEnded) => Ok(false),
+        row => Ok(row?.is_some()),
     }
 }
 
@@ -176,7 +177,7 @@ pub async fn refresh(
     db: &Database,
     presented: &RefreshToken,
     successor: &RefreshToken,
-    network: Option<&Network>,
+    device: &Device,
     policy: &SessionPolicy,
     now: SystemTime,
 ) -> Result<Refreshed, db::Error> {
@@ -199,6 +200,7 @@ pub async fn refresh(
         returning s.expires_at, $11 is not null and s.network_since = $7 as is_from_new_network";
     let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
     let (successor_digest, sealed) = (successor.digest(), presented.seal(successor));
+    let network = device.network.as_ref();
     let parameters: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
@@ -215,7 +217,7 @@ pub async fn refresh(
         (&SESSION_REFRESHES.slack().as_secs_f64(), Type::FLOAT8),
     ];
     let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
-        return present_again(db, presented, policy.retry_window, now).await;
+        return present_again(db, presented, device, policy.retry_window, now).await;
     };
     if let Some(network) = network
         && column::<Option<bool>>(&row, TABLE, "is_from_new_network")? == Some(true)
@@ -232,10 +234,12 @@ pub async fn refresh(
 async fn present_again(
     db: &Database,
     presented: &RefreshToken,
+    device: &Device,
     retry_window: Duration,
     now: SystemTime,
 ) -> Result<Refreshed, db::Error> {
-    const SQL: &str = "
+    const SQL: &str = concat!(
+        "
         with presented as (
             select user_id, id, expires_at, successor, older_successor, refreshes_full_at,
                 case when current_digest = $4 then 'throttled'
@@ -249,12 +253,17 @@ async fn present_again(
         ), ended as (
             delete from sessions s using presented
             where s.user_id = presented.user_id and s.id = presented.id and presented.state = 'reused'
-        )
+            returning s.user_id
+        ), ",
+        record_event!("event", "ended", "user_id", "$2", "false", "$5", "$9", "$10", "$11", "$12", "$13"),
+        "
         select state, expires_at, refreshes_full_at,
             case state when 'previous' then successor else older_successor end as successor
-        from presented";
+        from presented"
+    );
+    let event = NewEvent::new(EventKind::RefreshReused, device, now);
     let (session, family, digest) = (presented.session(), presented.family_digest(), presented.digest());
-    let parameters: &Parameters<'_> = &[
+    let presenting: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&family.as_bytes(), Type::BYTEA),
@@ -264,8 +273,10 @@ async fn present_again(
         (&(now - RACE_WINDOW), Type::TIMESTAMPTZ),
         (&(now - 2 * RACE_WINDOW), Type::TIMESTAMPTZ),
     ];
-    let Some(row) = db.query_opt(Effect::Write, SQL, parameters).await? else {
-        return Ok(Refreshed::Unknown);
+    let row = match db.query_opt(Effect::Write, SQL, &[presenting, &event.parameters()].concat()).await {
+        Ok(Some(row)) => row,
+        Ok(None) | Err(db::Error::SessionEnded) => return Ok(Refreshed::Unknown),
+        Err(error) => return Err(error),
     };
     let corrupt = |source| db::Error::Corrupt { table: TABLE, source };
     match column(&row, TABLE, "state")? {
@@ -288,14 +299,29 @@ async fn present_again(
 ///
 /// # Errors
 /// The database is unavailable.
-pub async fn revoke(db: &Database, token: &RefreshToken) -> Result<bool, db::Error> {
-    const SQL: &str = "
-        delete from sessions where user_id = $1 and id = $2 and family_digest = $3
-        returning true as ended";
+pub async fn revoke(db: &Database, token: &RefreshToken, device: &Device, now: SystemTime) -> Result<bool, db::Error> {
+    const SQL: &str = concat!(
+        "
+        with ended as (
+            delete from sessions where user_id = $1 and id = $2 and family_digest = $3
+            returning user_id
+        ), ",
+        record_event!("event", "ended", "user_id", "$2", "false", "$4", "$5", "$6", "$7", "$8", "$9"),
+        "
+        select true as ended from ended"
+    );
     let (session, family) = (token.session(), token.family_digest());
-    let parameters: &Parameters<'_> =
-        &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&family.as_bytes(), Type::BYTEA)];
-    Ok(db.query_opt(Effect::Write, SQL, parameters).await?.is_some())
+    let event = NewEvent::new(EventKind::SessionRevoked, device, now);
+    let revoking: &Parameters<'_> = &[
+        (&session.user.uuid(), Type::UUID),
+        (&session.id.uuid(), Type::UUID),
+        (&family.as_bytes(), Type::BYTEA),
+        (&now, Type::TIMESTAMPTZ),
+    ];
+    match db.query_opt(Effect::Write, SQL, &[revoking, &event.parameters()].concat()).await {
+        Err(db::Error::SessionEnded) => Ok(false),
+        row => Ok(row?.is_some()),
+    }
 }
 
 /// Lists the sessions of the session's user, newest first.
@@ -336,22 +362,36 @@ pub async fn list(db: &Database, session: Session, now: SystemTime) -> Result<Ve
 ///
 /// # Errors
 /// `NotFound`, the session has ended, or the database is unavailable.
-pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime) -> Result<(), Error> {
-    const SQL: &str = "
+pub async fn end(
+    db: &Database,
+    session: Session,
+    id: SessionId,
+    device: &Device,
+    now: SystemTime,
+) -> Result<(), Error> {
+    const SQL: &str = concat!(
+        "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), ended as (
             delete from sessions s using session where s.user_id = session.user_id and s.id = $4 and s.expires_at > $3
             returning s.user_id
-        )
-        select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id";
-    let parameters: &Parameters<'_> = &[
+        ), ",
+        record_event!("event", "ended", "user_id", "$4", "false", "$3", "$5", "$6", "$7", "$8", "$9"),
+        "
+        select ended.user_id is not null as ended from session left join ended on ended.user_id = session.user_id"
+    );
+    let event = NewEvent::new(EventKind::SessionEnded, device, now);
+    let ending: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
         (&id.uuid(), Type::UUID),
     ];
-    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
+    let row = db
+        .query_opt(Effect::Write, SQL, &[ending, &event.parameters()].concat())
+        .await?
+        .ok_or(db::Error::SessionEnded)?;
     if column(&row, TABLE, "ended")? { Ok(()) } else { Err(Error::NotFound) }
 }
 
@@ -359,16 +399,21 @@ pub async fn end(db: &Database, session: Session, id: SessionId, now: SystemTime
 ///
 /// # Errors
 /// The session has ended, or the database is unavailable.
-pub async fn end_all(db: &Database, session: Session, now: SystemTime) -> Result<(), db::Error> {
-    const SQL: &str = "
+pub async fn end_all(db: &Database, session: Session, device: &Device, now: SystemTime) -> Result<(), db::Error> {
+    const SQL: &str = concat!(
+        "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
         ), ended as (
             delete from sessions s using session where s.user_id = session.user_id
-        )
-        select true as ended from session";
-    let parameters: &Parameters<'_> =
+        ), ",
+        record_event!("event", "session", "user_id", "$2", "false", "$3", "$4", "$5", "$6", "$7", "$8"),
+        "
+        select true as ended from session"
+    );
+    let event = NewEvent::new(EventKind::AllSessionsEnded, device, now);
+    let ending: &Parameters<'_> =
         &[(&session.user.uuid(), Type::UUID), (&session.id.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
-    db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
+    db.query_opt(Effect::Write, SQL, &[ending, &event.parameters()].concat()).await?.ok_or(db::Error::SessionEnded)?;
     Ok(())
 }

@@ -16,13 +16,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::account_events::{NewEvent, record_event};
 use super::dialect::{Sql, sql};
 use super::rate_limits::{self, count_token, failures_subject, take_token};
 use super::{Database, Effect, Error, Parameters, column, name_to_find};
 use crate::auth::password_hash::PasswordHash;
 use crate::auth::rate_limit::{ACCOUNT_CHANGES, ACCOUNT_FAILURES, RateLimit};
 use crate::auth::throttle::{FIRST_WAIT, FORGET_AFTER, FREE_ATTEMPTS, KNOWN_NETWORK_LIFETIME, LONGEST_WAIT};
-use crate::domain::{Network, Session, UserId};
+use crate::domain::{Device, EventKind, Network, Session, SessionId, UserId};
 
 const TABLE: &str = "sign_in_failures";
 
@@ -67,8 +68,8 @@ pub struct VerifiedPassword {
 /// The origin of a password check.
 #[derive(Clone, Copy)]
 pub struct Origin<'a> {
-    /// The network, if it is known.
-    pub network: Option<&'a Network>,
+    /// The device.
+    pub device: &'a Device,
     /// The limit of failures for each network, if there is one.
     pub limit: Option<RateLimit>,
 }
@@ -76,7 +77,7 @@ pub struct Origin<'a> {
 impl Origin<'_> {
     /// Returns the subject and the limit of the network's bucket, if it is limited.
     fn bucket(self) -> Option<(String, RateLimit)> {
-        self.network.map(rate_limits::failures_of_network).zip(self.limit)
+        self.device.network.as_ref().map(rate_limits::failures_of_network).zip(self.limit)
     }
 }
 
@@ -91,6 +92,9 @@ pub struct Counters {
     account: Option<String>,
     /// The bucket of the account for changes, if this is a re-authentication.
     changes: Option<String>,
+    /// The user who sees a failure among the events of the account, and the session of a re-authentication. None beyond the limit
+    /// of the account, so that guesses from many networks do not fill the list.
+    observer: Option<(UserId, Option<SessionId>)>,
 }
 
 /// The outcome of a failed attempt.
@@ -149,7 +153,7 @@ pub async fn find_by_name(
     let parameters: &Parameters<'_> = &[
         (&name_to_find(canonical_name), Type::TEXT),
         (&subject, Type::TEXT),
-        (&origin.network.map(Network::as_str), Type::TEXT),
+        (&origin.device.network.as_ref().map(Network::as_str), Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
         (&(now - KNOWN_NETWORK_LIFETIME), Type::TIMESTAMPTZ),
         (&bucket.as_ref().map(|(subject, _)| subject), Type::TEXT),
@@ -157,12 +161,13 @@ pub async fn find_by_name(
     let row = db.query_one(Effect::Read, SQL, parameters).await?;
     let knows_network = column::<Option<bool>>(&row, "known_networks", "knows_network")?.unwrap_or_default();
     let mut candidate = read_candidate(&row, subject, bucket, now)?;
-    if let Some(credentials) = &candidate.credentials
-        && !knows_network
-    {
-        candidate.counters.account = Some(rate_limits::failures_of_account(credentials.user));
-        let full_at = column(&row, "rate_limits", "account_full_at")?;
-        candidate.account_limit_reached = ACCOUNT_FAILURES.wait(full_at, now).is_some();
+    if let Some(StoredCredentials { user, .. }) = candidate.credentials {
+        if !knows_network {
+            candidate.counters.account = Some(rate_limits::failures_of_account(user));
+            let full_at = column(&row, "rate_limits", "account_full_at")?;
+            candidate.account_limit_reached = ACCOUNT_FAILURES.wait(full_at, now).is_some();
+        }
+        candidate.counters.observer = (!candidate.account_limit_reached).then_some((user, None));
     }
     Ok(candidate)
 }
@@ -204,6 +209,7 @@ pub async fn find_by_session(
     let row = db.query_opt(Effect::Read, SQL, parameters).await?.ok_or(Error::SessionEnded)?;
     let mut candidate = read_candidate(&row, subject, bucket, now)?;
     candidate.counters.changes = Some(changes);
+    candidate.counters.observer = Some((session.user, Some(session.id)));
     Ok(candidate)
 }
 
@@ -258,12 +264,31 @@ pub async fn record_success(db: &Database, counters: &Counters, now: SystemTime)
     row.map(|row| column(&row, TABLE, "throttled_until")).transpose()
 }
 
-/// Counts a failed attempt, and deletes up to ten outdated counters and full buckets. The deletion limits the tables to the
-/// failures of some hours although attackers can name any number of accounts that do not exist.
+/// Counts a failed attempt and records it for the user, and deletes up to ten outdated counters and full buckets. The deletion
+/// limits the tables to the failures of some hours although attackers can name any number of accounts that do not exist.
 ///
 /// # Errors
 /// The database is unavailable.
-pub async fn record_failure(db: &Database, counters: &Counters, now: SystemTime) -> Result<Failure, Error> {
+pub async fn record_failure(
+    db: &Database,
+    counters: &Counters,
+    device: &Device,
+    now: SystemTime,
+) -> Result<Failure, Error> {
+    match count_failure(db, counters, counters.observer, device, now).await {
+        // The account was deleted meanwhile.
+        Err(Error::SessionEnded) => count_failure(db, counters, None, device, now).await,
+        counted => counted,
+    }
+}
+
+async fn count_failure(
+    db: &Database,
+    counters: &Counters,
+    observer: Option<(UserId, Option<SessionId>)>,
+    device: &Device,
+    now: SystemTime,
+) -> Result<Failure, Error> {
     const SQL: Sql = sql!(
         "
         with counted as (
@@ -297,7 +322,13 @@ pub async fn record_failure(db: &Database, counters: &Counters, now: SystemTime)
             "
         count_token!("$2", "$11", "$12")
         "
-        ), deleted_outdated as (
+        ), observed as (
+            select $13::uuid as user_id from counted where not refused and $13::uuid is not null
+        ), "
+        record_event!(
+            "event", "observed", "user_id", "$14::uuid", "false", "$2", "$15", "$16", "$17", "$18", "$19"
+        )
+        ", deleted_outdated as (
             delete from sign_in_failures f using (
                 select subject from sign_in_failures where failed_at <= $3 and subject <> $1
                 order by failed_at limit 10
@@ -321,7 +352,10 @@ pub async fn record_failure(db: &Database, counters: &Counters, now: SystemTime)
     );
     let (network, limit) = counters.network.as_ref().map(|(subject, limit)| (subject, *limit)).unzip();
     let limit = limit.unwrap_or(ACCOUNT_FAILURES);
-    let parameters: &Parameters<'_> = &[
+    let (user, session) = observer.unzip();
+    let session = session.flatten().map(SessionId::uuid);
+    let event = NewEvent::new(EventKind::PasswordWrong, device, now);
+    let counting: &Parameters<'_> = &[
         (&counters.subject, Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
         (&(now - FORGET_AFTER), Type::TIMESTAMPTZ),
@@ -334,8 +368,11 @@ pub async fn record_failure(db: &Database, counters: &Counters, now: SystemTime)
         (&counters.account, Type::TEXT),
         (&ACCOUNT_FAILURES.interval.as_secs_f64(), Type::FLOAT8),
         (&ACCOUNT_FAILURES.refill().as_secs_f64(), Type::FLOAT8),
+        (&user.map(UserId::uuid), Type::UUID),
+        (&session, Type::UUID),
     ];
-    let row = db.query_one(Effect::Write, db.dialect().choose(SQL), parameters).await?;
+    let parameters = [counting, &event.parameters()].concat();
+    let row = db.query_one(Effect::Write, db.dialect().choose(SQL), &parameters).await?;
     let throttled_until: SystemTime = column(&row, TABLE, "throttled_until")?;
     Ok(if column(&row, TABLE, "refused")? {
         Failure::Throttled(throttled_until)
@@ -380,7 +417,7 @@ fn read_candidate(
         highest_cost: column::<Option<i16>>(row, "users", "cost")?
             .and_then(|cost| cost.try_into().ok())
             .unwrap_or_default(),
-        counters: Counters { subject, network, account: None, changes: None },
+        counters: Counters { subject, network, account: None, changes: None, observer: None },
         throttled_until: waits.into_iter().flatten().max().map(|wait| now + wait),
         account_limit_reached: false,
     })

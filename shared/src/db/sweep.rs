@@ -1,15 +1,15 @@
-//! Removal of expired sessions and mailed codes, and of outdated counters. Nothing accepts them any more, but sessions have the
-//! network and the program of a sign-in. [`super::data`] removes expired values, and [`super::known_networks`] unused networks.
+//! Removal of expired sessions and mailed codes, of outdated counters, and of old events. Nothing needs them any more, but sessions
+//! and events have the network and the program of a user. [`super::data`] removes expired values, and [`super::known_networks`] unused networks.
 
 use std::time::{Duration, SystemTime};
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::dialect::{Sql, sql};
 use super::{Database, Effect, Error, Parameters, column};
 use crate::auth::throttle::FORGET_AFTER;
-use crate::domain::uuid_v7;
+use crate::domain::{EVENT_LIFETIME, uuid_v7};
 
 /// Rows that one statement examines.
 pub(super) const PAGE: i64 = 1000;
@@ -125,9 +125,23 @@ pub async fn remove_expired_codes(db: &Database, now: SystemTime) -> Result<i64,
     remove_in_steps(db, remove_outdated!("mailed_codes", "id", "expires_at"), now).await
 }
 
+/// Removes events of accounts that are older than 90 days, and returns how many it removed.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn remove_old_events(db: &Database, now: SystemTime) -> Result<i64, Error> {
+    let until = uuid_v7(now - EVENT_LIFETIME);
+    remove_up_to(db, remove_outdated!("account_events", "id", "id"), (&until, Type::UUID)).await
+}
+
 /// Repeats a statement that removes up to [`STEP`] rows older than a time.
 async fn remove_in_steps(db: &Database, sql: Sql, until: SystemTime) -> Result<i64, Error> {
-    let parameters: &Parameters<'_> = &[(&until, Type::TIMESTAMPTZ), (&STEP, Type::INT8)];
+    remove_up_to(db, sql, (&until, Type::TIMESTAMPTZ)).await
+}
+
+/// Repeats a statement that removes up to [`STEP`] rows whose time, or id that grows with it, is at most `until`.
+async fn remove_up_to(db: &Database, sql: Sql, until: (&(dyn ToSql + Sync), Type)) -> Result<i64, Error> {
+    let parameters: &Parameters<'_> = &[until, (&STEP, Type::INT8)];
     let mut removed = 0;
     for _ in 0..MAX_STEPS {
         let row = db.query_one(Effect::Write, db.dialect().choose(sql), parameters).await?;

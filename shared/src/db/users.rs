@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::account_events::{NewEvent, record_event};
 use super::data::delete_values_of;
 use super::rate_limits::{self, count_token, take_token};
 use super::sign_in::{VerifiedPassword, stored_cost};
@@ -13,7 +14,7 @@ use super::{Database, Effect, Parameters, column};
 use crate::auth::password_hash::PasswordHash;
 use crate::auth::rate_limit::RateLimit;
 use crate::db;
-use crate::domain::{Account, Network, Profile, ProfileChange, Session, UserId};
+use crate::domain::{Account, Device, EventKind, Network, Profile, ProfileChange, Session, UserId};
 use crate::report;
 
 const TABLE: &str = "users";
@@ -54,6 +55,8 @@ pub struct NewUser<'a> {
     pub profile: &'a Profile,
     /// The password.
     pub password: &'a PasswordHash,
+    /// The device of the registration.
+    pub device: &'a Device,
     /// Time of the registration.
     pub created_at: SystemTime,
 }
@@ -86,7 +89,7 @@ pub async fn insert(
         "
             returning subject
         ), allowed as (
-            select from (select) one where $12 is null or exists (select from counted)
+            select $1::uuid as id where $12 is null or exists (select from counted)
         ), created as (
             insert into users
                 (id, username, username_canonical, email, email_canonical, password, password_cost, full_name, age, gender,
@@ -95,14 +98,17 @@ pub async fn insert(
         ), counters as (
             insert into user_counters (user_id, version, keys, bytes, keys_allowed, bytes_allowed)
             select $1, 0, 0, 0, 0, 0 from allowed
-        )
+        ), ",
+        record_event!("event", "allowed", "id", "null::uuid", "false", "$10", "$15", "$16", "$17", "$18", "$19"),
+        "
         select exists (select from allowed) as created, (select full_at from rate_limits where subject = $12) as full_at"
     );
-    let NewUser { id, profile, password, created_at } = user;
+    let NewUser { id, profile, password, device, created_at } = user;
     let (subject, limit) =
         registrations.map(|(network, limit)| (rate_limits::registrations_of_network(network), limit)).unzip();
     let limit = limit.unwrap_or(RateLimit::NONE);
-    let parameters: &Parameters<'_> = &[
+    let event = NewEvent::new(EventKind::AccountCreated, device, created_at);
+    let creating: &Parameters<'_> = &[
         (&id.uuid(), Type::UUID),
         (&profile.username.as_str(), Type::TEXT),
         (&profile.username.canonical(), Type::TEXT),
@@ -118,7 +124,7 @@ pub async fn insert(
         (&limit.interval.as_secs_f64(), Type::FLOAT8),
         (&limit.slack().as_secs_f64(), Type::FLOAT8),
     ];
-    let row = db.query_one(Effect::Write, SQL, parameters).await?;
+    let row = db.query_one(Effect::Write, SQL, &[creating, &event.parameters()].concat()).await?;
     if !column::<bool>(&row, TABLE, "created")? {
         let full_at = column::<Option<SystemTime>>(&row, "rate_limits", "full_at")?;
         return Ok(Registration::Throttled(limit.token_at(full_at.unwrap_or(created_at))));
@@ -199,22 +205,29 @@ pub async fn update(
     db: &Database,
     session: Session,
     change: &ProfileChange,
+    device: &Device,
     now: SystemTime,
 ) -> Result<Account, db::Error> {
     const SQL: &str = concat!(
         "
         with session as (
             select user_id from sessions where user_id = $1 and id = $2 and expires_at > $3
-        )
-        update users as u set
-            full_name = coalesce($4, u.full_name),
-            age = coalesce($5, u.age),
-            gender = coalesce($6, u.gender)
-        from session where u.id = session.user_id
-        returning ",
-        account!()
+        ), changed as (
+            update users as u set
+                full_name = coalesce($4, u.full_name),
+                age = coalesce($5, u.age),
+                gender = coalesce($6, u.gender)
+            from session where u.id = session.user_id
+            returning ",
+        account!(),
+        "
+        ), ",
+        record_event!("event", "changed", "id", "$2", "false", "$3", "$7", "$8", "$9", "$10", "$11"),
+        "
+        select * from changed"
     );
-    let parameters: &Parameters<'_> = &[
+    let event = NewEvent::new(EventKind::AccountUpdated, device, now);
+    let changing: &Parameters<'_> = &[
         (&session.user.uuid(), Type::UUID),
         (&session.id.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
@@ -222,7 +235,10 @@ pub async fn update(
         (&change.age.map(|age| age.years()), Type::INT2),
         (&change.gender.as_ref().map(|gender| gender.as_str()), Type::TEXT),
     ];
-    let row = db.query_opt(Effect::Write, SQL, parameters).await?.ok_or(db::Error::SessionEnded)?;
+    let row = db
+        .query_opt(Effect::Write, SQL, &[changing, &event.parameters()].concat())
+        .await?
+        .ok_or(db::Error::SessionEnded)?;
     read_account(&row)
 }
 
@@ -230,7 +246,8 @@ pub async fn update(
 /// with the subjects of the user's limits.
 ///
 /// On PostgreSQL, the cascades of foreign keys also delete rows of which the statement does not know, because concurrent ones have
-/// inserted them. On DSQL, the statement fails and is repeated if it meets a concurrent one.
+/// inserted them. On DSQL, the statement fails and is repeated if it meets a concurrent one. A transaction there changes 3000 rows at
+/// most, so events beyond the first thousand remain until they are 90 days old.
 macro_rules! delete_user {
     ($now:literal, $subjects:literal) => {
         concat!(
@@ -244,6 +261,11 @@ macro_rules! delete_user {
                 delete from rate_limits r using deleted where r.subject = any(",
             $subjects,
             ")
+            ), events as (
+                delete from account_events e using (
+                    select l.id from account_events l join deleted on l.user_id = deleted.id limit 1000
+                ) last
+                where e.id = last.id
             ), withdrawn as (
                 delete from mailed_codes c using deleted where c.user_id = deleted.id
             ), recorded as (

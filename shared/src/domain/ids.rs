@@ -1,4 +1,4 @@
-//! The ids of users, sessions, and requests for a mailed code.
+//! The ids of users, sessions, events, and requests for a mailed code.
 
 use std::fmt;
 use std::str::FromStr;
@@ -77,12 +77,17 @@ id!(
     SessionId
 );
 id!(
+    /// The id of an event of an account: `account_events.id` in the database.
+    EventId
+);
+id!(
     /// The handle of a request for a mailed code, to which the code is bound: `mailed_codes.id` in the database. Only the client
     /// that asked for the code has it, so no other client can use up the tries.
     Handle
 );
 id_by_time!(UserId);
 id_by_time!(SessionId);
+id_by_time!(EventId);
 
 impl Handle {
     /// Makes an unguessable handle (`UUIDv4`: 122 random bits).

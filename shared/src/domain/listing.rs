@@ -56,6 +56,8 @@ pub struct InvalidLimit;
 
 impl Limit {
     const MAX: i64 = 1000;
+    /// The highest limit.
+    pub const HIGHEST: Self = Self(Self::MAX);
     /// The maximum number of operations in a batch.
     pub const BATCH: Self = Self(Operation::MAX_IN_BATCH as i64);
 

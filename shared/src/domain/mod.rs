@@ -4,6 +4,7 @@
 //! what to change. The tests in the file of a type are its specification.
 
 mod account;
+mod account_event;
 pub mod cursor;
 mod device;
 mod email;
@@ -26,11 +27,12 @@ mod version;
 mod whole_number;
 
 pub use account::{Account, AccountRecord, AccountUsage, Profile, ProfileChange};
+pub use account_event::{AccountEvent, EVENT_LIFETIME, EventKind};
 pub use device::{Device, Network, UserAgent};
 pub use email::{Email, InvalidEmail, canonical_name};
 pub use entry::{Condition, Entry, InvalidLifetime, Lifetime};
 pub(crate) use ids::uuid_v7;
-pub use ids::{Handle, InvalidId, SessionId, UserId};
+pub use ids::{EventId, Handle, InvalidId, SessionId, UserId};
 pub use key::{InvalidKey, Key};
 pub use listing::{InvalidLimit, InvalidPrefix, KeyPrefix, Limit};
 pub use mailed_code::{CODE_LIFETIME, CodePurpose, InvalidMailedCode, MAX_WRONG_TRIES, MailedCode};

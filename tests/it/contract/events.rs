@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// The functions in the order in which their events are sent: for example, `register` creates the account for `token`.
-const ORDER: [&str; 39] = [
+const ORDER: [&str; 40] = [
     "migrate",
     "health-get",
     "health-ready",
@@ -34,6 +34,7 @@ const ORDER: [&str; 39] = [
     "account-get",
     "account-update",
     "account-export",
+    "account-event-list",
     "session-list",
     "session-delete",
     "session-delete-all",

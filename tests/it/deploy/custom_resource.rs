@@ -31,7 +31,7 @@ async fn a_deployment_migrates_and_deleting_the_stack_keeps_the_tables() -> Outc
         content-type:
         {
           "Data": {
-            "Applied": "V1__users, V2__sessions, V3__data_store, V4__user_counters, V5__sign_in_failures, V6__rate_limits, V7__known_networks, V8__deleted_users, V9__mailed_codes, V10__announcements"
+            "Applied": "V1__users, V2__sessions, V3__data_store, V4__user_counters, V5__sign_in_failures, V6__rate_limits, V7__known_networks, V8__deleted_users, V9__mailed_codes, V10__announcements, V11__account_events"
           },
           "LogicalResourceId": "Schema",
           "PhysicalResourceId": "keyhold-schema",

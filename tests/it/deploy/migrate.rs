@@ -32,15 +32,27 @@ async fn schema(database: &Database) -> Result<String, Box<dyn std::error::Error
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "the whole schema")]
 async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
     let schema_18 = schema(&database()).await?;
     expect![[r#"
+        CREATE INDEX account_events_user ON public.account_events USING btree (user_id, id)
         CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
         CREATE INDEX mailed_codes_expiry ON public.mailed_codes USING btree (expires_at)
         CREATE INDEX mailed_codes_user ON public.mailed_codes USING btree (user_id)
         CREATE INDEX rate_limits_full_at ON public.rate_limits USING btree (full_at)
         CREATE INDEX sign_in_failures_failed_at ON public.sign_in_failures USING btree (failed_at)
         CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
+        account_events account_events_pkey PRIMARY KEY (id)
+        account_events account_events_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        account_events by_operator boolean not null
+        account_events created_at timestamp with time zone not null
+        account_events event text not null
+        account_events id uuid not null
+        account_events network text
+        account_events session_id uuid
+        account_events user_agent text
+        account_events user_id uuid not null
         announcements announcements_pkey PRIMARY KEY (id)
         announcements created_at timestamp with time zone not null
         announcements id uuid not null
@@ -137,16 +149,19 @@ async fn dsql_has_the_same_schema_without_foreign_keys_and_collations() -> Outco
     let removed = on_postgresql.difference(&on_dsql).map(|line| format!("- {line}\n"));
     let added = on_dsql.difference(&on_postgresql).map(|line| format!("+ {line}\n"));
     expect![[r#"
+        - CREATE INDEX account_events_user ON public.account_events USING btree (user_id, id)
         - CREATE INDEX data_store_expiry ON public.data_store USING btree (expires_at, user_id) WHERE (expires_at IS NOT NULL)
         - CREATE INDEX mailed_codes_expiry ON public.mailed_codes USING btree (expires_at)
         - CREATE INDEX mailed_codes_user ON public.mailed_codes USING btree (user_id)
         - CREATE INDEX rate_limits_full_at ON public.rate_limits USING btree (full_at)
         - CREATE INDEX sign_in_failures_failed_at ON public.sign_in_failures USING btree (failed_at)
         - CREATE INDEX users_password_cost ON public.users USING btree (password_cost)
+        - account_events account_events_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - data_store key text C not null
         - known_networks known_networks_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - sessions sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
         - user_counters user_counters_user_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+        + CREATE INDEX account_events_user ON keyhold.account_events USING btree (user_id, id)
         + CREATE INDEX data_store_expiry ON keyhold.data_store USING btree (expires_at, user_id)
         + CREATE INDEX mailed_codes_expiry ON keyhold.mailed_codes USING btree (expires_at)
         + CREATE INDEX mailed_codes_user ON keyhold.mailed_codes USING btree (user_id)

@@ -13,7 +13,8 @@ use crate::support::scenarios::{
 use crate::support::{Client, Database, Outcome, Service, fake_dsql_database, password, race, settings};
 
 /// The tables with data of users.
-const TABLES: [&str; 6] = ["users", "sessions", "data_store", "user_counters", "sign_in_failures", "deleted_users"];
+const TABLES: [&str; 7] =
+    ["users", "sessions", "data_store", "user_counters", "sign_in_failures", "account_events", "deleted_users"];
 
 /// The number of rows of each table that is not empty.
 async fn rows(database: &Database) -> Result<BTreeMap<&'static str, i64>, tokio_postgres::Error> {
@@ -92,7 +93,7 @@ async fn an_account_is_deleted_regardless_of_how_much_it_has_stored() -> Outcome
         assert_eq!(ada.get("/api/data/kept").await.outcome(), "401 INVALID_TOKEN");
         assert_eq!(bob.get("/api/data/kept").await.value_text(), "1");
         sweep(&service).await?;
-        let bobs = ["users", "sessions", "data_store", "user_counters"].map(|table| (table, 1));
+        let bobs = [("users", 1), ("sessions", 1), ("data_store", 1), ("user_counters", 1), ("account_events", 2)];
         assert_eq!(rows(&service.database).await?, bobs.into());
         assert_eq!(delete_account(&bob).await, "200");
     }

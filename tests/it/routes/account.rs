@@ -123,7 +123,8 @@ async fn deleting_an_account_removes_its_rows_and_frees_its_username_and_email_a
     let tables = "select table_name::text from information_schema.tables
         where table_schema = 'public'
             and table_name not in (
-                'refinery_schema_history', 'sign_in_failures', 'rate_limits', 'deleted_users', 'mailed_codes', 'announcements'
+                'refinery_schema_history', 'sign_in_failures', 'rate_limits', 'deleted_users', 'mailed_codes', 'announcements',
+                'account_events'
             )";
     for row in database.query(tables, &[]).await? {
         let table: String = row.get(0);

@@ -5,12 +5,15 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{Outcome, in_process};
+use crate::support::{Outcome, in_process, registration};
 
 #[tokio::test]
 async fn an_export_contains_the_account_the_values_and_the_sessions_of_the_caller() {
     let service = in_process();
-    let ada = service.anonymous().with_header("user-agent", "Phone/1.0").sign_up("ada").await;
+    let phone = service.anonymous().with_header("user-agent", "Phone/1.0");
+    assert_eq!(phone.post("/api/register", &registration("ada").body()).await.status, 201);
+    service.clock.advance(Duration::from_secs(1));
+    let ada = phone.sign_in("ada").await;
     service.anonymous().sign_up("bob").await.store("bob", json!(1)).await;
     ada.store("a", json!({ "b": [1, null] })).await;
     ada.post("/api/data", r#"{"key":"b","value":"soon gone","expires_in":60}"#).await;
@@ -29,19 +32,39 @@ async fn an_export_contains_the_account_the_values_and_the_sessions_of_the_calle
               "user_id": "[UUIDv7]",
               "username": "ada"
             },
+            "events": [
+              {
+                "by_operator": false,
+                "created_at": "2026-01-01T00:00:01.000Z",
+                "event": "session.started",
+                "id": "[UUIDv7]",
+                "network": "203.0.113.1",
+                "session_id": "[UUIDv7]",
+                "user_agent": "Phone/1.0"
+              },
+              {
+                "by_operator": false,
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "event": "account.created",
+                "id": "[UUIDv7]",
+                "network": "203.0.113.1",
+                "session_id": null,
+                "user_agent": "Phone/1.0"
+              }
+            ],
             "known_networks": [
               {
                 "network": "203.0.113.1",
-                "seen_at": "2026-01-01T00:00:00.000Z"
+                "seen_at": "2026-01-01T00:00:01.000Z"
               }
             ],
             "next_cursor": null,
             "operations": [
               {
-                "created_at": "2026-01-01T00:00:00.000Z",
+                "created_at": "2026-01-01T00:00:01.000Z",
                 "key": "a",
                 "op": "put",
-                "updated_at": "2026-01-01T00:00:00.000Z",
+                "updated_at": "2026-01-01T00:00:01.000Z",
                 "upsert": true,
                 "value": {
                   "b": [
@@ -52,12 +75,12 @@ async fn an_export_contains_the_account_the_values_and_the_sessions_of_the_calle
                 "version": 1
               },
               {
-                "created_at": "2026-01-01T00:00:00.000Z",
-                "expires_at": "2026-01-01T00:01:00.000Z",
+                "created_at": "2026-01-01T00:00:01.000Z",
+                "expires_at": "2026-01-01T00:01:01.000Z",
                 "expires_in": 50,
                 "key": "b",
                 "op": "put",
-                "updated_at": "2026-01-01T00:00:00.000Z",
+                "updated_at": "2026-01-01T00:00:01.000Z",
                 "upsert": true,
                 "value": "soon gone",
                 "version": 2
@@ -65,12 +88,12 @@ async fn an_export_contains_the_account_the_values_and_the_sessions_of_the_calle
             ],
             "sessions": [
               {
-                "created_at": "2026-01-01T00:00:00.000Z",
+                "created_at": "2026-01-01T00:00:01.000Z",
                 "current": true,
-                "expires_at": "2026-01-31T00:00:00.000Z",
+                "expires_at": "2026-01-31T00:00:01.000Z",
                 "id": "[UUIDv7]",
                 "network": "203.0.113.1",
-                "refreshed_at": "2026-01-01T00:00:00.000Z",
+                "refreshed_at": "2026-01-01T00:00:01.000Z",
                 "user_agent": "Phone/1.0"
               }
             ]

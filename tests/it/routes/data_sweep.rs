@@ -56,6 +56,20 @@ async fn more_expired_values_than_one_statement_removes_are_all_removed() -> Out
 }
 
 #[tokio::test]
+async fn events_of_accounts_are_removed_after_90_days() -> Outcome {
+    let service = in_process();
+    service.anonymous().sign_up("ada").await;
+    service.clock.advance(Duration::from_hours(89 * 24));
+    service.anonymous().sign_in("ada").await;
+    assert_eq!(sweep(&service).await?.account_events, 0);
+    service.clock.advance(Duration::from_hours(2 * 24));
+    assert_eq!(sweep(&service).await?.account_events, 2, "the registration and the first sign-in");
+    let remaining = service.database.connect().await.query_one("select count(*) from account_events", &[]).await?;
+    assert_eq!(remaining.get::<_, i64>(0), 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_locked_row_is_skipped_and_removed_by_the_next_run() -> Outcome {
     let service = in_process();
     let ada = service.anonymous().sign_up("ada").await;

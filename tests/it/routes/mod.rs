@@ -3,6 +3,7 @@
 mod account;
 mod account_email;
 mod account_email_code;
+mod account_events;
 mod account_export;
 mod admin;
 mod data_batch;

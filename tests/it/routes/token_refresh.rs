@@ -10,6 +10,7 @@ use serde_json::json;
 use shared::App;
 use shared::auth::refresh_token::RefreshToken;
 use shared::db::sessions::{self, Refreshed};
+use shared::domain::Device;
 use shared::secrets::{NoKeys, Secrets};
 
 use crate::support::{
@@ -343,7 +344,7 @@ async fn refresh_often(service: &Service, first: &str, count: usize) -> Result<S
         service.clock.advance(30 * SECOND);
         let successor = newest.successor()?;
         let policy = &settings().sessions;
-        let refreshed = sessions::refresh(app.db(), &newest, &successor, None, policy, app.now()).await?;
+        let refreshed = sessions::refresh(app.db(), &newest, &successor, &Device::default(), policy, app.now()).await?;
         assert!(matches!(refreshed, Refreshed::Rotated { .. }), "{refreshed:?}");
         newest = successor;
     }

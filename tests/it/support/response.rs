@@ -141,7 +141,7 @@ fn redact(json: &mut Value) {
     let Value::Object(members) = json else { return };
     for (name, value) in members {
         let kind = match (name.as_str(), &*value) {
-            ("user_id" | "id", Value::String(text)) => {
+            ("user_id" | "session_id" | "id", Value::String(text)) => {
                 let id: uuid::Uuid = text.parse().expect("a UUID");
                 assert_eq!(id.get_version_num(), 7);
                 "[UUIDv7]"

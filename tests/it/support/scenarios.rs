@@ -66,6 +66,8 @@ pub async fn run_every_statement(service: &Arc<Service>) -> Outcome {
     }
     assert_eq!(ada.get("/api/sessions").await.json()["data"]["sessions"].as_array().map(Vec::len), Some(1));
     assert_eq!(ada.patch("/api/account", r#"{"age":50}"#).await.outcome(), "200");
+    let events = ada.get("/api/account/events?limit=1").await.json();
+    assert!(events["data"]["next_cursor"].is_string(), "{events}");
     run_every_statement_of_operators(service).await;
     let change = json!({ "current_password": password(), "new_password": "another password" }).to_string();
     let changed = ada.put("/api/account/password", &change).await;
@@ -185,7 +187,9 @@ pub async fn race_account_deletion(service: &Arc<Service>) -> Outcome {
 /// Asserts that no accounts, sessions, or values are left.
 pub async fn assert_no_rows_remain(service: &Service) -> Outcome {
     let database = service.database.connect().await;
-    for table in ["users", "sessions", "data_store", "user_counters", "known_networks", "deleted_users"] {
+    for table in
+        ["users", "sessions", "data_store", "user_counters", "known_networks", "account_events", "deleted_users"]
+    {
         let row = database.query_one(&format!("select count(*) from {table}"), &[]).await?;
         assert_eq!(row.get::<_, i64>(0), 0, "{table}");
     }

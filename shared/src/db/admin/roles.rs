@@ -87,6 +87,8 @@ const KNOWN_NETWORKS: &[Privilege] = &[
     delete("known_networks"),
 ];
 
+/// For recording an event of an account.
+const EVENTS: &[Privilege] = &[insert("account_events"), select("account_events", &["user_id", "id", "event"])];
 /// For deleting an account and all its data.
 const ERASURE: &[Privilege] = &[
     delete("users"),
@@ -96,6 +98,8 @@ const ERASURE: &[Privilege] = &[
     delete("known_networks"),
     select("user_counters", &["user_id"]),
     delete("user_counters"),
+    select("account_events", &["user_id", "id"]),
+    delete("account_events"),
     select("mailed_codes", &["user_id"]),
     delete("mailed_codes"),
     insert("deleted_users"),
@@ -117,10 +121,14 @@ const ANNOUNCEMENT: &[Privilege] =
 
 /// The privileges of all roles.
 pub const GRANTS: &[Grants] = &[
-    Grants { role: Role::Register, groups: &[RATE_LIMITS], privileges: &[insert("users"), insert("user_counters")] },
+    Grants {
+        role: Role::Register,
+        groups: &[RATE_LIMITS, EVENTS],
+        privileges: &[insert("users"), insert("user_counters")],
+    },
     Grants {
         role: Role::SignIn,
-        groups: &[PASSWORD_CHECK, RATE_LIMITS, KNOWN_NETWORKS],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS, KNOWN_NETWORKS, EVENTS],
         privileges: &[
             select("users", CREDENTIALS),
             select("users", &["username_canonical", "email_canonical", "password_cost"]),
@@ -134,7 +142,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Passwords,
-        groups: &[PASSWORD_CHECK, RATE_LIMITS, ANNOUNCEMENT],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS, ANNOUNCEMENT, EVENTS],
         privileges: &[
             select("mailed_codes", &["user_id"]),
             delete("mailed_codes"),
@@ -147,7 +155,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Emails,
-        groups: &[PASSWORD_CHECK, RATE_LIMITS],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS, EVENTS],
         privileges: &[
             select("users", CREDENTIALS),
             select("users", &["email_canonical"]),
@@ -162,7 +170,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::EmailConfirm,
-        groups: &[CODE_USE, ANNOUNCEMENT],
+        groups: &[CODE_USE, ANNOUNCEMENT, EVENTS],
         privileges: &[
             update("users", &["email", "email_canonical", "email_verified_at"]),
             select("sessions", SESSION),
@@ -177,7 +185,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::VerificationConfirm,
-        groups: &[CODE_USE],
+        groups: &[CODE_USE, EVENTS],
         privileges: &[update("users", &["email_verified_at"])],
     },
     Grants {
@@ -192,7 +200,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::ResetConfirm,
-        groups: &[CODE_USE, ANNOUNCEMENT],
+        groups: &[CODE_USE, ANNOUNCEMENT, EVENTS],
         privileges: &[
             // To keep the time of an earlier verification.
             select("users", &["email_verified_at"]),
@@ -207,7 +215,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Refresh,
-        groups: &[KNOWN_NETWORKS],
+        groups: &[KNOWN_NETWORKS, EVENTS],
         privileges: &[
             select("sessions", &[]),
             update(
@@ -232,12 +240,12 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::Sessions,
-        groups: &[],
+        groups: &[EVENTS],
         privileges: &[select("sessions", &["user_id", "id", "expires_at", "family_digest"]), delete("sessions")],
     },
     Grants {
         role: Role::Profiles,
-        groups: &[],
+        groups: &[EVENTS],
         privileges: &[
             select("users", ACCOUNT),
             update("users", &["full_name", "age", "gender"]),
@@ -247,11 +255,11 @@ pub const GRANTS: &[Grants] = &[
     Grants {
         role: Role::Accounts,
         groups: &[],
-        privileges: &[select("users", ACCOUNT), select("sessions", SESSION_INFO)],
+        privileges: &[select("users", ACCOUNT), select("sessions", SESSION_INFO), select("account_events", &[])],
     },
     Grants {
         role: Role::Eraser,
-        groups: &[PASSWORD_CHECK, RATE_LIMITS, ERASURE],
+        groups: &[PASSWORD_CHECK, RATE_LIMITS, ERASURE, EVENTS],
         privileges: &[select("users", CREDENTIALS), select("sessions", SESSION)],
     },
     Grants { role: Role::Reader, groups: &[], privileges: &[select("sessions", SESSION), select("data_store", &[])] },
@@ -262,6 +270,7 @@ pub const GRANTS: &[Grants] = &[
             select("users", ACCOUNT),
             select("sessions", SESSION_INFO),
             select("known_networks", &[]),
+            select("account_events", &[]),
             select("data_store", &[]),
         ],
     },
@@ -310,6 +319,10 @@ pub const GRANTS: &[Grants] = &[
             delete("mailed_codes"),
             select("announcements", &[]),
             delete("announcements"),
+            select("account_events", &["id"]),
+            // For `for update`.
+            update("account_events", &["event"]),
+            delete("account_events"),
         ],
     },
     Grants {
@@ -325,7 +338,7 @@ pub const GRANTS: &[Grants] = &[
     },
     Grants {
         role: Role::AdminEditor,
-        groups: &[],
+        groups: &[EVENTS],
         privileges: &[
             select("users", ACCOUNT),
             select("users", &["disabled_at"]),

@@ -52,7 +52,7 @@ impl From<db::Error> for Error {
     fn from(error: db::Error) -> Self {
         match error.constraint() {
             Some("user_counters_within_quota") => Self::QuotaExceeded,
-            _ => Self::Database(error.or_session_ended()),
+            _ => Self::Database(error),
         }
     }
 }

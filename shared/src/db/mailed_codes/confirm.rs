@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::TABLE;
 use crate::auth::password_hash::PasswordHash;
 use crate::db;
+use crate::db::account_events::{NewEvent, record_event};
 use crate::db::announcements::{self, Announcement, announce};
 use crate::db::rate_limits::failures_subject;
 use crate::db::sessions::{NewSession, start_session};
@@ -16,7 +17,7 @@ use crate::db::sign_in::stored_cost;
 use crate::db::user_lock::run_locked;
 use crate::db::users::Error;
 use crate::db::{Database, Effect, Parameters, column};
-use crate::domain::{CodePurpose, Handle, MAX_WRONG_TRIES, Network, Session, UserAgent, UserId};
+use crate::domain::{CodePurpose, Device, EventKind, Handle, MAX_WRONG_TRIES, Network, Session, UserAgent, UserId};
 
 /// The condition under which a code can be used. Parameters: `$1` the handle, `$2` the purpose, `$3` the time, and `$4` the number
 /// of wrong tries from which it cannot.
@@ -163,8 +164,16 @@ pub async fn apply(
     code: &PresentedCode,
     user: UserId,
     change: CodeUse<'_>,
+    device: &Device,
     now: SystemTime,
 ) -> Result<bool, Error> {
+    let kind = match change {
+        CodeUse::VerifyEmail => EventKind::EmailVerified,
+        CodeUse::ResetPassword { .. } => EventKind::PasswordReset,
+        CodeUse::ChangeEmail { .. } => EventKind::EmailChanged,
+    };
+    let event = NewEvent::new(kind, device, now);
+    let event = &event.parameters();
     let (handle, purpose) = (code.handle.uuid(), code.purpose.name());
     let common: &Parameters<'_> = &[
         (&handle, Type::UUID),
@@ -174,7 +183,7 @@ pub async fn apply(
         (&code.digests, Type::BYTEA_ARRAY),
     ];
     let row = match change {
-        CodeUse::VerifyEmail => run_locked(db, user, VERIFY_EMAIL, common).await?,
+        CodeUse::VerifyEmail => run_locked(db, user, VERIFY_EMAIL, &[common, event].concat()).await?,
         CodeUse::ResetPassword { password, throttled, announcement } => {
             let (id, message) = announcements::parameters(announcement);
             let own: &Parameters<'_> = &[
@@ -184,7 +193,7 @@ pub async fn apply(
                 (&id, Type::UUID),
                 (&message, Type::TEXT),
             ];
-            run_locked(db, user, RESET_PASSWORD, &[common, own].concat()).await?
+            run_locked(db, user, RESET_PASSWORD, &[common, event, own].concat()).await?
         }
         CodeUse::ChangeEmail { session, new, announcement } => {
             let (id, message) = announcements::parameters(announcement);
@@ -202,7 +211,7 @@ pub async fn apply(
                 (&id, Type::UUID),
                 (&message, Type::TEXT),
             ];
-            run_locked(db, user, CHANGE_EMAIL, &[common, own].concat()).await?
+            run_locked(db, user, CHANGE_EMAIL, &[common, event, own].concat()).await?
         }
     };
     Ok(column(&row.ok_or(db::Error::SessionEnded)?, TABLE, "changed")?)
@@ -219,7 +228,9 @@ const VERIFY_EMAIL: &str = concat!(
         update users u set email_verified_at = $3 from used
         where u.id = used.user_id and u.email_canonical = used.email_canonical
         returning u.id
-    )
+    ), ",
+    record_event!("event", "changed", "id", "null::uuid", "false", "$3", "$6", "$7", "$8", "$9", "$10"),
+    "
     select exists (select from changed) as changed"
 );
 
@@ -232,7 +243,7 @@ const RESET_PASSWORD: &str = concat!(
         returning user_id, email_canonical
     ), changed as (
         update users u set
-            password = $6, password_cost = $7, email_verified_at = coalesce(u.email_verified_at, $3)
+            password = $11, password_cost = $12, email_verified_at = coalesce(u.email_verified_at, $3)
         from used
         where u.id = used.user_id and u.email_canonical = used.email_canonical
         returning u.id
@@ -241,13 +252,15 @@ const RESET_PASSWORD: &str = concat!(
     ), replaced as (
         delete from mailed_codes c using changed where c.user_id = changed.id and c.id <> $1
     ), unthrottled as (
-        delete from sign_in_failures f using changed where f.subject = any($8)
+        delete from sign_in_failures f using changed where f.subject = any($13)
     ), unlimited as (
         delete from rate_limits r using changed where r.subject = ",
     failures_subject!("changed.id"),
     "
     ), ",
-    announce!("$9", "$10", "$3"),
+    announce!("$14", "$15", "$3"),
+    ", ",
+    record_event!("event", "changed", "id", "null::uuid", "false", "$3", "$6", "$7", "$8", "$9", "$10"),
     "
     select exists (select from changed) as changed"
 );
@@ -255,7 +268,7 @@ const RESET_PASSWORD: &str = concat!(
 const CHANGE_EMAIL: &str = concat!(
     "
     with session as (
-        select user_id from sessions where user_id = $6 and id = $7 and expires_at > $3
+        select user_id from sessions where user_id = $11 and id = $12 and expires_at > $3
     ), used as (
         delete from mailed_codes c using session where ",
     usable!(),
@@ -270,9 +283,11 @@ const CHANGE_EMAIL: &str = concat!(
     ), replaced as (
         delete from mailed_codes c using changed where c.user_id = changed.id and c.id <> $1
     ), ",
-    announce!("$14", "$15", "$3"),
+    announce!("$19", "$20", "$3"),
     ", ",
-    start_session!("changed", "$8, $9, $10, $3, $3, $11, $12, $13"),
+    start_session!("changed", "$13, $14, $15, $3, $3, $16, $17, $18"),
+    ", ",
+    record_event!("event", "started", "user_id", "$13", "false", "$3", "$6", "$7", "$8", "$9", "$10"),
     "
     select exists (select from changed) as changed from session"
 );
