@@ -8,14 +8,15 @@ create table users (
     email_canonical text not null,
     -- Time at which the user has proved to read the mail of the address.
     email_verified_at timestamptz,
-    -- A bcrypt hash.
-    password text not null,
+    -- A bcrypt hash. An imported account may have none until its user sets a password by a mailed code.
+    password text,
     -- The cost of the hash. 0 if it is not higher than that of new hashes.
     password_cost smallint not null default 0,
-    full_name text not null,
+    -- An imported account may lack the three fields of the profile.
+    full_name text,
     -- In years.
-    age smallint not null,
-    gender text not null,
+    age smallint,
+    gender text,
     created_at timestamptz not null,
     -- Time at which an operator has disabled the account. It has no sessions since then.
     disabled_at timestamptz,

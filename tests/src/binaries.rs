@@ -20,7 +20,7 @@ pub struct Binaries {
 }
 
 /// The functions without a route.
-pub const TASKS: [&str; 4] = ["data-sweep", "jwt-rotate", "mail-send", "migrate"];
+pub const TASKS: [&str; 5] = ["data-sweep", "jwt-rotate", "mail-send", "migrate", "users-import"];
 
 /// The functions with a route, named as their folders and sorted.
 pub fn endpoints() -> Result<Vec<String>, Error> {

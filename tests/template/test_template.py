@@ -182,6 +182,8 @@ def test_a_function_has_exactly_the_permissions_that_its_code_needs(stack, deplo
         assert "VpcConfig" not in function, f"{needs.source} declares no ROLE, so the function needs no VPC"
     if stack.parameters["MailFrom"] and name in functions_that_mail():
         expected["s3:PutObject"] = {"«Outbox.Arn»/*"}
+    if name == "users-import":
+        expected |= {"s3:GetObject": {"«ImportBucket.Arn»/*"}, "s3:ListBucket": {"«ImportBucket.Arn»"}}
     if secrets:
         expected |= {"secretsmanager:BatchGetSecretValue": {"*"}, "secretsmanager:GetSecretValue": secrets}
     assert allowed(stack, role_of(stack, name)) == expected, f"change the policies in template.yaml, or {needs.source}"
@@ -368,7 +370,7 @@ def test_the_database_and_its_network_are_created_before_the_migrations(stack, d
     if deployment.startswith("aurora"):
         kinds = {"AWS::RDS::DBInstance", "AWS::EC2::VPCEndpoint", "AWS::EC2::SubnetRouteTableAssociation"}
         needed = {name for name, resource in stack.resources.items() if resource["Type"] in kinds} - {"DatabaseStandby"}
-        assert needed | {"DatabaseFromMigrate"} <= before
+        assert needed | {"DatabaseFromTasks"} <= before
     if deployment.startswith("dsql"):
         assert "DsqlCluster" in before
     assert "MigrateRole" in before
@@ -564,22 +566,48 @@ def flows(stack):
 
 def test_functions_can_reach_only_the_database_and_secrets_manager():
     inner = {("Function", "Database", "5432"), ("Function", "Endpoint", "443")}
-    migrate = {("Migrate", "Database", "5432"), ("Migrate", "Endpoint", "443")}
-    elsewhere = {("Migrate", "0.0.0.0/0", "443"), ("Database", "127.0.0.1/32", "443"), ("Endpoint", "127.0.0.1/32", "443")}
-    assert flows(Stack()) == (inner | migrate | elsewhere, inner | migrate)
+    tasks = {("Task", "Database", "5432"), ("Task", "Endpoint", "443")}
+    elsewhere = {("Task", "0.0.0.0/0", "443"), ("Database", "127.0.0.1/32", "443"), ("Endpoint", "127.0.0.1/32", "443")}
+    assert flows(Stack()) == (inner | tasks | elsewhere, inner | tasks)
     # Also to the database itself, to which versions connect that are older than the proxy.
     inner |= {("Function", "Proxy", "5432"), ("Proxy", "Database", "5432")}
     for proxy in ["true", "unused"]:
-        assert flows(Stack(RdsProxy=proxy)) == (inner | migrate | elsewhere, inner | migrate)
+        assert flows(Stack(RdsProxy=proxy)) == (inner | tasks | elsewhere, inner | tasks)
 
 
 def test_functions_of_a_service_with_mail_can_also_reach_the_outbox():
     without, with_mail = Stack(), Stack(**MAIL)
     assert flows(with_mail)[0] - flows(without)[0] == {("Function", "0.0.0.0/0", "443")}
-    statements = with_mail.resources["S3Endpoint"]["Properties"]["PolicyDocument"]["Statement"]
-    reachable = {with_mail.text(statement["Resource"]) for statement in statements}
-    assert reachable == {"arn:aws:s3:::cloudformation-custom-resource-response-*/*", "«Outbox.Arn»/*"}
-    assert len(without.resources["S3Endpoint"]["Properties"]["PolicyDocument"]["Statement"]) == 1
+    assert reachable_objects(with_mail) - reachable_objects(without) == {("s3:PutObject", "«Outbox.Arn»/*")}
+    assert reachable_objects(without) == {
+        ("s3:PutObject", "arn:aws:s3:::cloudformation-custom-resource-response-*/*"),
+        ("s3:GetObject", "«ImportBucket.Arn»/*"),
+        ("s3:GetObject", "«ImportBucket.Arn»"),
+        ("s3:ListBucket", "«ImportBucket.Arn»/*"),
+        ("s3:ListBucket", "«ImportBucket.Arn»"),
+    }
+
+
+def reachable_objects(stack):
+    """The actions and resources that the endpoint of S3 allows."""
+    reachable = set()
+    for statement in stack.resources["S3Endpoint"]["Properties"]["PolicyDocument"]["Statement"]:
+        actions, resources = (
+            value if isinstance(value, list) else [value] for value in (statement["Action"], statement["Resource"])
+        )
+        reachable |= {(action, stack.text(resource)) for action in actions for resource in resources}
+    return reachable
+
+
+def test_files_with_accounts_are_encrypted_and_expire():
+    stack = Stack()
+    bucket = stack.resources["ImportBucket"]["Properties"]
+    assert bucket["BucketEncryption"] and all(bucket["PublicAccessBlockConfiguration"].values())
+    assert bucket["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] == 7
+    (denied,) = stack.resources["ImportBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert denied["Effect"] == "Deny" and denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    function = stack.functions()[LOGICAL_IDS["users-import"]]
+    assert function["Timeout"] == 900 and "Proxy" not in stack.text(function["Environment"]["Variables"]["DATABASE_HOST"])
 
 
 def test_a_proxy_is_used_only_after_it_has_targets_and_not_in_the_deployment_before_its_removal():
@@ -623,7 +651,7 @@ def test_a_second_zone_has_an_endpoint_only_beside_a_standby():
 
 def test_the_migration_waits_for_its_network():
     (migration,) = Stack().of_type("Custom::Migration").values()
-    needed = {"S3Endpoint", "SecretsEndpoint", "DatabaseFromMigrate", "EndpointFromMigrate"}
+    needed = {"S3Endpoint", "SecretsEndpoint", "DatabaseFromTasks", "EndpointFromTasks"}
     assert needed <= {resource["Ref"] for resource in migration["Network"]}
 
 
@@ -670,7 +698,7 @@ SMTP = {**MAIL, "SmtpUrlSecretArn": SECRET}
 def test_mail_is_sent_only_on_request():
     stack = Stack()
     kinds = {resource["Type"] for resource in stack.resources.values()}
-    assert not kinds & {"AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SES::ConfigurationSet", "AWS::Events::Rule"}
+    assert "Outbox" not in stack.resources and not kinds & {"AWS::SQS::Queue", "AWS::SES::ConfigurationSet", "AWS::Events::Rule"}
     assert LOGICAL_IDS["mail-send"] not in stack.resources
     for function in stack.functions().values():
         assert function["Environment"]["Variables"]["MAIL_OUTBOX"] == ""

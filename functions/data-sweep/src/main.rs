@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::runtime::serve_task(data_sweep::run).await
+    shared::runtime::serve_task(|app, _| data_sweep::run(app)).await
 }

@@ -130,7 +130,7 @@ impl<K: Keys> App<K> {
         if let Some(until) = throttled_until {
             return Err(self.throttled(user, purpose, until));
         }
-        let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
+        let stored = credentials.as_ref().and_then(|credentials| credentials.password_hash.clone());
         let verdict = self.verify_hash(password.clone(), stored, highest_cost).await?;
         let now = self.now();
         if let (Some(credentials), Verdict::Right { outdated }, false) = (credentials, verdict, account_limit_reached) {

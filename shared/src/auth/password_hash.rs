@@ -7,8 +7,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "the home of bcrypt")]
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use std::str::FromStr;
+
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
+use base64::{Engine, alphabet};
 use ring::hmac;
 
 use crate::domain::{Password, PasswordAttempt};
@@ -47,6 +49,43 @@ pub struct PasswordHash {
     /// The cost of bcrypt: 2^`cost` rounds.
     pub cost: u32,
 }
+
+/// A text that is not a hash to import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHash {
+    /// It is not one of bcrypt.
+    #[error(
+        "password_hash must be a bcrypt hash of 60 characters, such as $2b$10$…. Leave it out for a hash of another kind: the user \
+         then sets a password by a mailed code"
+    )]
+    NotBcrypt,
+    /// Its cost is too high.
+    #[error("password_hash must have a cost from 4 to {HIGHEST_COST}")]
+    Cost,
+}
+
+impl FromStr for PasswordHash {
+    type Err = InvalidHash;
+
+    /// Reads a hash that another service has made: `$2a$`, `$2b$`, or `$2y$`, which only differ for passwords that no service
+    /// accepts today. Some libraries set the last bits of the salt and the digest, which encode nothing, and others reject them, so
+    /// they are cleared.
+    fn from_str(text: &str) -> Result<Self, InvalidHash> {
+        let Parts { cost, salt, digest } = parts(text).map_err(|_| InvalidHash::NotBcrypt)?;
+        if !["$2a$", "$2b$", "$2y$"].iter().any(|version| text.starts_with(version)) || text.as_bytes()[6] != b'$' {
+            return Err(InvalidHash::NotBcrypt);
+        }
+        if !(4..=HIGHEST_COST).contains(&cost) {
+            return Err(InvalidHash::Cost);
+        }
+        let decode = |text: &str| LENIENT.decode(text).map_err(|_| InvalidHash::NotBcrypt);
+        let (salt, digest) = (LENIENT.encode(decode(salt)?), LENIENT.encode(decode(digest)?));
+        Ok(Self { text: format!("{}{salt}{digest}", &text[..7]), cost })
+    }
+}
+
+/// bcrypt's base64, with any last bits.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// When a stored hash whose password was right is outdated.
 enum Renewal {
@@ -327,5 +366,34 @@ mod tests {
         for stored in ["", "plain text", "$2b$12$short", "$bcrypt-sha256$v=2,t=2b,r=12$x", &"é".repeat(30)] {
             assert!(verify(&attempt("anything"), Some(stored), COST, COST).is_err(), "{stored:?}");
         }
+    }
+
+    /// The first hash is of libxcrypt. The others have the same salt and digest.
+    #[test]
+    fn a_hash_of_another_service_is_imported() -> Outcome {
+        const HASH: &str = "$2b$10$abcdefghijklmnopqrstuuCj7fyLDJytXL.TfOiOeiv0fQvSOK1/2";
+        let a = HASH.replace("$2b$", "$2a$");
+        let y = HASH.replace("$2b$", "$2y$");
+        let last_bits_set = HASH.replace("tuuC", "tuvC");
+        for text in [HASH, &a, &y, &last_bits_set] {
+            let hash: PasswordHash = text.parse()?;
+            assert_eq!(hash.cost, 10);
+            assert!(is_right("correct horse battery", &hash.text, COST)?, "{text}");
+        }
+        for (text, error) in [
+            ("", InvalidHash::NotBcrypt),
+            ("correct horse battery", InvalidHash::NotBcrypt),
+            (&HASH[..59], InvalidHash::NotBcrypt),
+            (&HASH.replace("$2b$", "$2x$"), InvalidHash::NotBcrypt),
+            (&HASH.replace("$10$a", "$10aa"), InvalidHash::NotBcrypt),
+            (&HASH.replace("$10$", "$+9$"), InvalidHash::NotBcrypt),
+            (&HASH.replace("Cj7", "Cj!"), InvalidHash::NotBcrypt),
+            (&HASH.replace("$10$", "$17$"), InvalidHash::Cost),
+            (&HASH.replace("$10$", "$03$"), InvalidHash::Cost),
+            ("$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNo", InvalidHash::NotBcrypt),
+        ] {
+            assert_eq!(text.parse::<PasswordHash>().err(), Some(error), "{text}");
+        }
+        Ok(())
     }
 }

@@ -54,7 +54,8 @@ impl Bucket {
     /// # Errors
     /// The last attempt failed.
     pub async fn put(&self, key: &str, body: &str, now: SystemTime) -> Result<(), BoxError> {
-        self.request("PUT", key, body, now).await?.ok_or_else(|| "the bucket does not exist".into()).map(|_| ())
+        let put = Call { method: "PUT", key, body, headers: &[] };
+        self.request(put, now).await?.ok_or_else(|| "the bucket does not exist".into()).map(|_| ())
     }
 
     /// Returns the text of an object; none if it does not exist.
@@ -62,7 +63,31 @@ impl Bucket {
     /// # Errors
     /// The last attempt failed, or the object is not text.
     pub async fn get(&self, key: &str, now: SystemTime) -> Result<Option<String>, BoxError> {
-        self.request("GET", key, "", now).await
+        let get = Call { method: "GET", key, body: "", headers: &[] };
+        let object = self.request(get, now).await?;
+        Ok(object.map(|object| String::from_utf8(object.bytes)).transpose()?)
+    }
+
+    /// Returns up to `length` bytes of an object from the position `from` on; none if it does not exist. Fewer bytes are its end. With
+    /// the `version` of an earlier part, the object must not have been replaced since.
+    ///
+    /// # Errors
+    /// The last attempt failed, or the object was replaced.
+    pub async fn part(
+        &self,
+        key: &str,
+        from: u64,
+        length: u64,
+        version: Option<&str>,
+        now: SystemTime,
+    ) -> Result<Option<Part>, BoxError> {
+        let range = format!("bytes={from}-{}", from + length - 1);
+        let headers: Vec<(&str, &str)> =
+            [Some(("range", range.as_str())), version.map(|version| ("if-match", version))]
+                .into_iter()
+                .flatten()
+                .collect();
+        self.request(Call { method: "GET", key, body: "", headers: &headers }, now).await
     }
 
     /// Deletes an object. One that does not exist is not an error.
@@ -70,60 +95,98 @@ impl Bucket {
     /// # Errors
     /// The last attempt failed.
     pub async fn delete(&self, key: &str, now: SystemTime) -> Result<(), BoxError> {
-        self.request("DELETE", key, "", now).await.map(|_| ())
+        self.request(Call { method: "DELETE", key, body: "", headers: &[] }, now).await.map(|_| ())
     }
 
     /// Sends a request, repeats it after a failure that may pass, and returns the body of the response; none for 404.
-    async fn request(&self, method: &str, key: &str, body: &str, now: SystemTime) -> Result<Option<String>, BoxError> {
+    async fn request(&self, call: Call<'_>, now: SystemTime) -> Result<Option<Part>, BoxError> {
         let client = Client::new()?;
-        ATTEMPTS.run(|| self.attempt(&client, method, key, body, now)).await
+        ATTEMPTS.run(|| self.attempt(&client, call, now)).await
     }
 
-    async fn attempt(
-        &self,
-        client: &Client,
-        method: &str,
-        key: &str,
-        body: &str,
-        now: SystemTime,
-    ) -> Result<Option<String>, Failure> {
-        let request = self.sign(method, key, body, now).map_err(Failure::Permanent)?;
+    async fn attempt(&self, client: &Client, call: Call<'_>, now: SystemTime) -> Result<Option<Part>, Failure> {
+        let request = self.sign(call, now).map_err(Failure::Permanent)?;
         let response = client.call(request).await.map_err(|error| Failure::Temporary(error.into()))?;
         let status = response.status();
-        let text = response.body().bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let bytes = response.body().bytes().unwrap_or_default();
         if status.is_success() {
-            return Ok(Some(text.unwrap_or_default()));
+            let version = response.headers().get("etag").unwrap_or_default().to_owned();
+            return Ok(Some(Part { bytes: bytes.to_vec(), version }));
         }
         // The response of S3 names the cause: <Error><Code>AccessDenied</Code>…
-        let code = text.as_deref().and_then(|text| text.split("<Code>").nth(1)).and_then(|rest| rest.split('<').next());
-        let code = code.unwrap_or("no code").to_owned();
+        let text = String::from_utf8_lossy(bytes);
+        let code = text.split("<Code>").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or("no code");
         match status.as_u16() {
             404 if code != "NoSuchBucket" => Ok(None),
-            status @ (408 | 429 | 500..) => Err(Failure::Temporary(failed(status, &code))),
-            status => Err(Failure::Permanent(failed(status, &code))),
+            // The position is the end of the object.
+            416 => Ok(Some(Part::default())),
+            status @ (408 | 429 | 500..) => Err(Failure::Temporary(failed(status, code))),
+            status => Err(Failure::Permanent(failed(status, code))),
         }
     }
 
-    fn sign(&self, method: &str, key: &str, body: &str, now: SystemTime) -> Result<HttpRequest, BoxError> {
+    fn sign(&self, call: Call<'_>, now: SystemTime) -> Result<HttpRequest, BoxError> {
+        let Call { method, key, body, headers } = call;
         let url = format!("{}/{key}", self.url);
         let mut settings = SigningSettings::default();
         // As S3 demands: the digest of the body as a header, and the path as it is.
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let headers = [("host", self.host.as_str()), ("content-type", CONTENT_TYPE)].into_iter();
-        let signable = SignableRequest::new(method, url.as_str(), headers, SignableBody::Bytes(body.as_bytes()))?;
+        let fixed = [("host", self.host.as_str()), ("content-type", CONTENT_TYPE)];
+        let signed = fixed.into_iter().chain(headers.iter().copied());
+        let signable = SignableRequest::new(method, url.as_str(), signed, SignableBody::Bytes(body.as_bytes()))?;
         let scope = Scope { service: "s3", region: &self.aws.region };
         let instructions = sign(&self.aws, scope, settings, signable, now)?;
         let mut request = HttpRequest::new(body.to_owned().into());
         request.set_method(method)?;
         request.set_uri(url).map_err(|_| "the address of the bucket is malformed")?;
-        request.headers_mut().insert("content-type", CONTENT_TYPE);
-        for (name, value) in instructions.headers() {
+        for (name, value) in
+            [("content-type", CONTENT_TYPE)].iter().chain(headers).copied().chain(instructions.headers())
+        {
             request.headers_mut().insert(name.to_owned(), value.to_owned());
         }
         Ok(request)
     }
+}
+
+/// A part of an object, or all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The entity tag of the object.
+    pub version: String,
+}
+
+/// A request without its signature.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    method: &'a str,
+    key: &'a str,
+    body: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+}
+
+/// Returns the bucket and the key of `s3://<bucket>/<key>`.
+///
+/// # Errors
+/// The address has another form, or a variable that Lambda sets is missing.
+pub fn object(address: &str) -> Result<(Bucket, String), BoxError> {
+    let (bucket, key) = address.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).unwrap_or_default();
+    let is_valid = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    if !is_bucket_name(bucket) || key.is_empty() || !key.chars().all(is_valid) {
+        return Err(
+            format!("{address:?} must be s3:// with a bucket, a slash, and a key of A-Z a-z 0-9 / . _ -").into()
+        );
+    }
+    Ok((Bucket::from_env(bucket)?, key.to_owned()))
+}
+
+/// Whether a text is the name of a bucket. A name with dots would not match the certificate of S3.
+pub(crate) fn is_bucket_name(name: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (3..=63).contains(&name.len()) && name.bytes().all(is_valid)
 }
 
 fn failed(status: u16, code: &str) -> BoxError {

@@ -11,6 +11,7 @@ pub mod credential_change;
 mod credentials;
 pub mod data;
 mod dialect;
+pub mod imports;
 pub mod known_networks;
 pub mod mailed_codes;
 pub mod operators;

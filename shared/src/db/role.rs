@@ -45,6 +45,8 @@ pub enum Role {
     AdminEraser,
     /// Stores codes that reset a password, for operators.
     AdminReset,
+    /// Creates accounts of another service.
+    Importer,
     /// Checks that the database answers. It has no privileges on tables.
     Monitor,
 }
@@ -75,6 +77,7 @@ impl Role {
             Self::AdminEditor => "keyhold_admin_editor",
             Self::AdminEraser => "keyhold_admin_eraser",
             Self::AdminReset => "keyhold_admin_reset",
+            Self::Importer => "keyhold_importer",
             Self::Monitor => "keyhold_monitor",
         }
     }

@@ -53,8 +53,8 @@ pub struct StoredCredentials {
     pub email_verified: bool,
     /// Whether an operator has disabled the account.
     pub disabled: bool,
-    /// The stored password hash.
-    pub password_hash: String,
+    /// The stored password hash. An imported account may have none until its user sets a password by a mailed code.
+    pub password_hash: Option<String>,
 }
 
 /// The credentials of an account whose password was verified.

@@ -19,8 +19,8 @@ pub(super) const MAX_PAGES: usize = 20;
 const STEP: i64 = 500;
 /// Maximum number of statements that a run spends on each of these tables.
 const MAX_STEPS: usize = 20;
-/// 2026-01-01 in seconds since 1970. No account is older.
-const FIRST_ACCOUNT: u64 = 1_767_225_600;
+/// 2000-01-01 and 2026-01-01 in seconds since 1970. Imported accounts may be older than the latter, and others are not.
+const FIRST_ACCOUNTS: [u64; 2] = [946_684_800, 1_767_225_600];
 
 /// Removes expired sessions among some thousand and returns how many it removed.
 ///
@@ -154,11 +154,18 @@ async fn remove_up_to(db: &Database, sql: Sql, until: (&(dyn ToSql + Sync), Type
     Ok(removed)
 }
 
-/// Returns the id that a user would have who registered at a random time. Ids begin with the time of registration.
+/// Returns an id at which a run starts. Ids of users begin with the time of registration, so it is one of a random time, since the
+/// first account of the service or since long before it. One time in three it is any id, because imported users may have others.
 pub(super) fn random_user_id(now: SystemTime) -> Uuid {
-    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(FIRST_ACCOUNT);
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        return Uuid::nil();
+    }
+    let random = u128::from_be_bytes(bytes);
+    let Some(first) = FIRST_ACCOUNTS.get((random % 3) as usize) else {
+        return Uuid::from_u128(random);
+    };
+    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(*first);
     let span = now.duration_since(first).map_or(1, |span| span.as_secs().max(1));
-    // Without randomness a run starts at the first user.
-    let offset = getrandom::u64().map_or(0, |random| random % span);
-    uuid_v7(first + Duration::from_secs(offset))
+    uuid_v7(first + Duration::from_secs((random >> 64) as u64 % span))
 }

@@ -135,9 +135,9 @@ pub async fn insert(
         username: profile.username.as_str().to_owned(),
         email: profile.email.as_str().to_owned(),
         email_verified: false,
-        full_name: profile.full_name.as_str().to_owned(),
-        age: profile.age.years(),
-        gender: profile.gender.as_str().to_owned(),
+        full_name: Some(profile.full_name.as_str().to_owned()),
+        age: Some(profile.age.years()),
+        gender: Some(profile.gender.as_str().to_owned()),
         created_at,
     }))
 }

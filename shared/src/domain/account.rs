@@ -59,7 +59,8 @@ pub struct AccountUsage {
 
 /// An account in responses.
 ///
-/// Its texts are returned as stored, because those of an imported account may break today's rules.
+/// Its texts are returned as stored, because those of an imported account may break today's rules. Such an account may also lack a
+/// field of the profile.
 #[derive(Serialize)]
 #[expect(missing_docs, reason = "the fields are those of Profile")]
 pub struct Account {
@@ -67,9 +68,9 @@ pub struct Account {
     pub username: String,
     pub email: String,
     pub email_verified: bool,
-    pub full_name: String,
-    pub age: i16,
-    pub gender: String,
+    pub full_name: Option<String>,
+    pub age: Option<i16>,
+    pub gender: Option<String>,
     #[serde(serialize_with = "rfc3339::serialize")]
     pub created_at: SystemTime,
 }

@@ -56,10 +56,30 @@ impl<'a> Body<'a> {
         let text =
             std::str::from_utf8(&request.body).map_err(|error| invalid(format!("the body must be UTF-8: {error}")))?;
         // RFC 8259 §8.1 allows to ignore a byte order mark.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let object =
-            JsonObject::read(text).map_err(|problem| invalid(format!("the body must be a JSON object{problem}")))?;
+        Self::of_text(text.strip_prefix('\u{feff}').unwrap_or(text), "body")
+    }
+
+    /// Reads a text, which faults call `name`.
+    ///
+    /// # Errors
+    /// The text is not a JSON object with distinct members.
+    pub fn of_text(text: &'a str, name: &'static str) -> Result<Self, ApiError> {
+        let invalid = |problem| {
+            ApiError::invalid(name, Code::InvalidRequest, format!("the {name} must be a JSON object{problem}"))
+        };
+        let object = JsonObject::read(text).map_err(invalid)?;
         Ok(Self { object, path: String::new(), faults: Vec::new() })
+    }
+
+    /// Records a fault for each member that is not one of `known`.
+    pub fn only(&mut self, known: &[&'static str]) {
+        let unknown: Vec<String> =
+            self.object.names().filter(|name| !known.contains(name)).map(str::to_owned).collect();
+        for name in unknown {
+            let name: String = name.chars().take(50).collect();
+            let message = format!("{name:?} is not a member. The members are {}", known.join(", "));
+            self.faults.push(Fault::new(name, Code::InvalidRequest, message));
+        }
     }
 
     /// Reads a required string. If the type rejects it, the fault has `code`.
@@ -73,6 +93,11 @@ impl<'a> Body<'a> {
         T: FromStr<Err: fmt::Display>,
     {
         self.text_by(field, code, absent, str::parse)
+    }
+
+    /// Reads an optional string like [`Body::text`]. `null` counts as absent.
+    pub fn optional_text<T: FromStr<Err: fmt::Display>>(&mut self, field: &'static str, code: Code) -> Option<T> {
+        self.given(field).and_then(|_| self.text(field, code))
     }
 
     /// Reads the only member of a body, a string.
@@ -118,6 +143,11 @@ impl<'a> Body<'a> {
             return None;
         };
         self.convert(field, code, raw)
+    }
+
+    /// Reads an optional number like [`Body::number`]. `null` counts as absent.
+    pub fn optional_number<T: FromStr<Err: fmt::Display>>(&mut self, field: &'static str, code: Code) -> Option<T> {
+        self.given(field).and_then(|_| self.number(field, code))
     }
 
     /// Whether the body has the member, even if it is `null`.

@@ -26,6 +26,11 @@ impl<'a> JsonObject<'a> {
         }
     }
 
+    /// Returns the names of the members.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_ref())
+    }
+
     /// Returns the JSON text of a member.
     pub(super) fn find(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find_map(|(given, raw)| (given == name).then_some(*raw))

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use uuid::Uuid;
 
 use super::Message;
-use crate::aws::s3::Bucket;
+use crate::aws::s3::{Bucket, is_bucket_name};
 use crate::env::{self, EnvError};
 use crate::report::BoxError;
 
@@ -122,12 +122,6 @@ impl Outbox {
 
 fn name(id: Uuid) -> String {
     format!("{id}.json")
-}
-
-/// Whether a text is the name of a bucket. A name with dots would not match the certificate of S3.
-fn is_bucket_name(name: &str) -> bool {
-    let is_valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (3..=63).contains(&name.len()) && name.bytes().all(is_valid)
 }
 
 /// Writes a file that appears with all its text.

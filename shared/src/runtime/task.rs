@@ -23,20 +23,20 @@ pub struct Invocation {
     pub deadline: Option<SystemTime>,
 }
 
-/// Serves a task that ignores its event, for example `data-sweep`. As a program, it prints the result.
-pub async fn serve_task<F, T>(task: impl Fn(App<NoKeys>) -> F + Clone + Send + 'static) -> ExitCode
+/// Serves a task with a database, for example `data-sweep`. As a program, it prints the result.
+pub async fn serve_task<F, T>(task: impl Fn(App<NoKeys>, Invocation) -> F + Clone + Send + 'static) -> ExitCode
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
     T: Serialize + Send + 'static,
 {
     serve_after(async {
         let app = App::<NoKeys>::start().await?;
-        Ok(move |_: Invocation| task(app.clone()))
+        Ok(move |invocation| task(app.clone(), invocation))
     })
     .await
 }
 
-/// Serves a task that reads its event. The start reads no settings or secrets, so that the task can report a wrong one
+/// Serves a task without a database, or with one of its own. The start reads no settings or secrets, so that the task can report a wrong one
 /// to the invoker.
 pub async fn serve_invocations<F, T>(task: impl Fn(Invocation) -> F + Clone + Send + 'static) -> ExitCode
 where

@@ -12,8 +12,9 @@ use crate::support::{
 };
 
 /// The functions in the order in which their events are sent: for example, `register` creates the account for `token`.
-const ORDER: [&str; 40] = [
+const ORDER: [&str; 41] = [
     "migrate",
+    "users-import",
     "health-get",
     "health-ready",
     "openapi-get",
@@ -129,6 +130,8 @@ fn every_event_in_the_events_folder_succeeds() -> Outcome {
     let (database, mailbox, sent_mail) = (database(), Mailbox::default(), Mailbox::default());
     let secrets = SecretsManager::start(tools())?;
     let jwt_secret = secrets.create("jwt", SECRET)?;
+    secrets.create_bucket("keyhold-imports")?;
+    secrets.put_object("keyhold-imports/users.jsonl", r#"{"email":"imported@example.com"}"#)?;
     let start = |function: &str| {
         let environment = [
             ("DATABASE_URL", &*database.url_of(function)),
@@ -174,6 +177,7 @@ fn every_event_in_the_events_folder_succeeds() -> Outcome {
                 "jwt-rotate" => assert_eq!(response, Value::Null, "{name}"),
                 "data-sweep" => assert_eq!(response, json!({ "removed": 0, "finished": true }), "{name}"),
                 "mail-send" => assert_eq!(response, json!({ "sent": 1, "skipped": 0, "undeliverable": 0 }), "{name}"),
+                "users-import" => assert_eq!(response["imported"], 1, "{name}: {response}"),
                 _ => assert!(matches!(response["statusCode"].as_i64(), Some(200..=202)), "{name}: {response}"),
             }
             sent += 1;

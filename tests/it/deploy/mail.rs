@@ -13,7 +13,9 @@ use tests::port;
 use tests::process::{Running, spawn};
 
 use crate::support::workspace::{events_of, root};
-use crate::support::{Mailbox, Outcome, SECRET, SecretsManager, Service, binaries, database, emulate, settings, tools};
+use crate::support::{
+    Mailbox, Outcome, SECRET, SecretsManager, Service, authorization, binaries, database, emulate, settings, tools,
+};
 
 const FROM: &str = "Keyhold <no-reply@example.com>";
 
@@ -143,7 +145,7 @@ struct Aws {
 impl Aws {
     fn start() -> Result<Self, Box<dyn std::error::Error>> {
         let moto = SecretsManager::start(tools())?;
-        ureq::put(format!("{}/outbox", moto.url())).header("authorization", authorization("s3")).send_empty()?;
+        moto.create_bucket("outbox")?;
         Ok(Self { moto })
     }
 
@@ -185,11 +187,6 @@ impl Aws {
             ],
         )
     }
-}
-
-/// moto reads the service and the region from the signature and does not verify it.
-fn authorization(service: &str) -> String {
-    format!("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request")
 }
 
 fn event_of(function: &str, replaced: &str, by: &str) -> Result<String, Box<dyn std::error::Error>> {

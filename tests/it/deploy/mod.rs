@@ -9,3 +9,4 @@ mod migrate;
 mod migration_files;
 mod portable_sql;
 mod roles;
+mod users_import;

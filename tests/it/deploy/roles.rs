@@ -91,7 +91,7 @@ async fn no_role_can_change_the_schema() -> Outcome {
 }
 
 /// Statements that show what a role may do.
-const STATEMENTS: [&str; 26] = [
+const STATEMENTS: [&str; 29] = [
     "select id from users",
     "select email from users",
     "select password from users",
@@ -115,6 +115,9 @@ const STATEMENTS: [&str; 26] = [
     "select digest from mailed_codes",
     "insert into mailed_codes select null where false",
     "delete from mailed_codes",
+    "select network from account_events",
+    "insert into account_events select null where false",
+    "delete from account_events",
     "select message from announcements",
     "insert into announcements select null where false",
     "delete from announcements",

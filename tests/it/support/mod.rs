@@ -41,7 +41,7 @@ pub use proxy::Proxy;
 pub use refresh_token::RefreshTokenParts;
 pub use response::Response;
 pub use response_url::{Received, ResponseUrl};
-pub use secrets_manager::SecretsManager;
+pub use secrets_manager::{SecretsManager, authorization};
 pub use service::{KeyedSecrets, ManualClock, Service, in_process, pool, settings};
 
 /// The result of a test.

@@ -8,6 +8,7 @@ use shared::App;
 use shared::domain::CODE_LIFETIME;
 use shared::secrets::{NoKeys, Secrets};
 use shared::settings::{Limits, Settings};
+use users_import::Lines;
 
 use super::service::pool;
 use super::{ADMIN_TOKEN, Forged, Mailbox, Outcome, Service, password, race, registration, settings};
@@ -26,6 +27,18 @@ pub async fn sweep_with(
     let secrets = Secrets::fixed(service.database.config_of("data-sweep"), NoKeys, clock.clone());
     let secrets = secrets.with_dialect(service.database.dialect());
     Ok(data_sweep::run(App::new(settings, secrets.into(), clock, pool(1))).await.map_err(|error| error.to_string())?)
+}
+
+/// Imports JSON lines as `users-import` does.
+pub async fn import_users(
+    service: &Service,
+    lines: &'static str,
+) -> Result<users_import::Report, Box<dyn std::error::Error>> {
+    let secrets = Secrets::fixed(service.database.config_of("users-import"), NoKeys, service.clock.clone());
+    let secrets = secrets.with_dialect(service.database.dialect());
+    let app = App::new(settings(), secrets.into(), service.clock.clone(), pool(1));
+    let lines = Lines::of_reader(lines.as_bytes());
+    Ok(users_import::import(&app, lines, 0, None).await.map_err(|error| error.to_string())?)
 }
 
 /// Sends requests that run every statement of the service.
@@ -86,6 +99,11 @@ pub async fn run_every_statement(service: &Arc<Service>) -> Outcome {
     let delete = json!({ "password": "another password" }).to_string();
     assert_eq!(again.delete("/api/sessions").await.outcome(), "200");
     assert_eq!(ada.delete_with("/api/account", &delete).await.outcome(), "401 INVALID_TOKEN");
+    assert_eq!(import_users(service, r#"{"email":"imported@example.com"}"#).await?.imported, 1);
+    let found = service.anonymous().with_token(ADMIN_TOKEN).get("/api/admin/users?email=imported@example.com").await;
+    let imported = found.json()["data"]["items"][0]["user_id"].as_str().unwrap_or_default().to_owned();
+    let imported = format!("/api/admin/users/{imported}");
+    assert_eq!(service.anonymous().with_token(ADMIN_TOKEN).delete(&imported).await.outcome(), "200");
     let last = service.anonymous().token_for("ada", "another password").await;
     let last = service.anonymous().with_token(&last.text("access_token"));
     assert_eq!(last.delete_with("/api/account", &delete).await.outcome(), "200");

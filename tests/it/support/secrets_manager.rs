@@ -1,4 +1,4 @@
-//! A local AWS Secrets Manager: moto, which implements its protocol.
+//! A local AWS Secrets Manager, with S3: moto, which implements their protocols.
 
 use std::time::Duration;
 
@@ -54,18 +54,33 @@ impl SecretsManager {
         Ok(())
     }
 
+    /// Creates a bucket of S3.
+    pub fn create_bucket(&self, name: &str) -> Result<(), Box<dyn std::error::Error>> {
+        ureq::put(format!("{}/{name}", self.url)).header("authorization", authorization("s3")).send_empty()?;
+        Ok(())
+    }
+
+    /// Stores an object: `<bucket>/<key>`.
+    pub fn put_object(&self, name: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
+        ureq::put(format!("{}/{name}", self.url)).header("authorization", authorization("s3")).send(text)?;
+        Ok(())
+    }
+
     fn call(&self, action: &str, input: &Value) -> Result<Value, Box<dyn std::error::Error>> {
         let mut response = ureq::post(&self.url)
             .header("x-amz-target", format!("secretsmanager.{action}"))
             .header("content-type", "application/x-amz-json-1.1")
-            // moto reads the service and the region from the signature and does not verify it.
-            .header(
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/secretsmanager/aws4_request",
-            )
+            .header("authorization", authorization("secretsmanager"))
             .send(input.to_string())?;
         Ok(serde_json::from_str(&response.body_mut().read_to_string()?)?)
     }
+}
+
+/// moto reads the service and the region from the signature and does not verify it. Buckets are in `us-east-1`, because a request
+/// for one elsewhere needs a body.
+pub fn authorization(service: &str) -> String {
+    let region = if service == "secretsmanager" { "eu-central-1" } else { "us-east-1" };
+    format!("AWS4-HMAC-SHA256 Credential=test/20260101/{region}/{service}/aws4_request")
 }
 
 fn token() -> String {

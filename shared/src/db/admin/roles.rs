@@ -359,5 +359,15 @@ pub const GRANTS: &[Grants] = &[
         groups: &[RATE_LIMITS],
         privileges: &[insert("mailed_codes"), select("users", RECIPIENT)],
     },
+    Grants {
+        role: Role::Importer,
+        groups: &[],
+        privileges: &[
+            insert("users"),
+            select("users", &["id", "username_canonical", "email_canonical"]),
+            insert("user_counters"),
+            insert("account_events"),
+        ],
+    },
     Grants { role: Role::Monitor, groups: &[], privileges: &[] },
 ];

@@ -1,0 +1,8 @@
+//! Runs this function for each event.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::runtime::serve_task(users_import::run).await
+}
