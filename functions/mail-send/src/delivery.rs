@@ -14,6 +14,7 @@ use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 use aws_sdk_sesv2::{Client, Config};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
 use lettre::{AsyncTransport, Message, Tokio1Executor};
+use shared::aws::secret_texts::secret_text;
 use shared::aws::{AwsCredentials, client};
 use shared::clock::{Clock, SystemClock};
 use shared::env::{self, EnvError};
@@ -52,7 +53,7 @@ impl Delivery {
             return Ok(Self::Smtp(smtp(&url)?));
         }
         if let Some(arn) = env::optional("SMTP_URL_ARN") {
-            return Ok(Self::Smtp(smtp(&client::secret_text(&arn).await?)?));
+            return Ok(Self::Smtp(smtp(&secret_text(&arn).await?)?));
         }
         if let Some(folder) = env::optional("MAIL_FOLDER") {
             return Ok(Self::Folder(folder.into()));

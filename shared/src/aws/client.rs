@@ -9,15 +9,12 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Region, timeout::TimeoutConfig};
 use aws_smithy_runtime_api::client::http::{HttpClient as SdkHttpClient, HttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use zeroize::Zeroizing;
 
 use super::AwsCredentials;
 use super::http::Client as HttpClient;
 use super::retry::{Attempts, Failure};
+use super::secret_texts::CALL_TIMEOUT;
 use crate::report::BoxError;
-
-/// Time for a call to Secrets Manager, including retries. It is well below the functions' timeout.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The attempts of [`put`].
 const PUT_ATTEMPTS: Attempts = Attempts { max: 4, timeout: Duration::from_secs(5), pause: Duration::from_millis(250) };
@@ -36,16 +33,6 @@ pub(crate) fn secrets_manager(aws: AwsCredentials) -> Result<Client, BoxError> {
         .http_client(HttpClient::new()?);
     settings.set_endpoint_url(aws.endpoint_url);
     Ok(Client::from_conf(settings.build()))
-}
-
-/// Fetches the text of a secret from Secrets Manager.
-///
-/// # Errors
-/// The secret does not exist, has no text, or may not be read.
-pub async fn secret_text(arn: &str) -> Result<Zeroizing<String>, BoxError> {
-    let client = secrets_manager(AwsCredentials::from_env()?)?;
-    let secret = client.get_secret_value().secret_id(arn).send().await?;
-    Ok(secret.secret_string.map(Zeroizing::new).ok_or_else(|| format!("the secret {arn} has no text"))?)
 }
 
 /// Makes the HTTP client for a client of the SDK in a function.

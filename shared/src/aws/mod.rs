@@ -6,6 +6,7 @@ mod http;
 pub mod iam_token;
 mod retry;
 pub mod s3;
+pub mod secret_texts;
 mod signing;
 
 pub use self::credentials::AwsCredentials;

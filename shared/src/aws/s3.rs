@@ -4,16 +4,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-};
+use aws_sigv4::http_request::{PayloadChecksumKind, PercentEncodingMode, SigningSettings, UriPathNormalizationMode};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 use super::AwsCredentials;
 use super::http::Client;
 use super::retry::{Attempts, Failure};
-use super::signing::{Scope, sign};
+use super::signing::{Scope, Unsigned};
 use crate::env::{self, EnvError};
 use crate::report::BoxError;
 
@@ -22,7 +20,6 @@ use crate::report::BoxError;
 pub struct Bucket {
     /// The address of the bucket, without a slash at the end.
     url: String,
-    host: String,
     aws: AwsCredentials,
 }
 
@@ -45,8 +42,7 @@ impl Bucket {
             None if aws.region.starts_with("cn-") => format!("https://{name}.s3.{}.amazonaws.com.cn", aws.region),
             None => format!("https://{name}.s3.{}.amazonaws.com", aws.region),
         };
-        let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default().to_owned();
-        Ok(Self { url, host, aws })
+        Ok(Self { url, aws })
     }
 
     /// Stores an object, and replaces one with this key.
@@ -127,26 +123,14 @@ impl Bucket {
 
     fn sign(&self, call: Call<'_>, now: SystemTime) -> Result<HttpRequest, BoxError> {
         let Call { method, key, body, headers } = call;
-        let url = format!("{}/{key}", self.url);
         let mut settings = SigningSettings::default();
         // As S3 demands: the digest of the body as a header, and the path as it is.
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let fixed = [("host", self.host.as_str()), ("content-type", CONTENT_TYPE)];
-        let signed = fixed.into_iter().chain(headers.iter().copied());
-        let signable = SignableRequest::new(method, url.as_str(), signed, SignableBody::Bytes(body.as_bytes()))?;
-        let scope = Scope { service: "s3", region: &self.aws.region };
-        let instructions = sign(&self.aws, scope, settings, signable, now)?;
-        let mut request = HttpRequest::new(body.to_owned().into());
-        request.set_method(method)?;
-        request.set_uri(url).map_err(|_| "the address of the bucket is malformed")?;
-        for (name, value) in
-            [("content-type", CONTENT_TYPE)].iter().chain(headers).copied().chain(instructions.headers())
-        {
-            request.headers_mut().insert(name.to_owned(), value.to_owned());
-        }
-        Ok(request)
+        let (url, headers) = (format!("{}/{key}", self.url), [&[("content-type", CONTENT_TYPE)], headers].concat());
+        let request = Unsigned { method, url: &url, headers: &headers, body };
+        request.sign(&self.aws, Scope { service: "s3", region: &self.aws.region }, settings, now)
     }
 }
 

@@ -19,13 +19,13 @@ use tokio::time::timeout;
 
 use super::SecretsError;
 use super::source::RemoteSecret;
-use crate::aws::client::CALL_TIMEOUT;
+use crate::aws::secret_texts::CALL_TIMEOUT;
 use crate::clock::Clock;
 use crate::report;
 
 /// Minimum time between two fetches. It limits the cost of calls that tokens with invented key ids cause.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// Maximum time for a fetch. The SDK measures it by the monotonic clock.
+/// Maximum time for a fetch, by the monotonic clock.
 const FETCH_TIMEOUT: Duration = CALL_TIMEOUT;
 /// Maximum time for which the end of a fetch delays the next event. A fetch takes some 50 ms.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);

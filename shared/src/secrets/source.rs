@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aws_sdk_secretsmanager::Client;
 use serde::Deserialize;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use zeroize::Zeroizing;
 
-use super::{KeySource, SecretsError, database_url, secrets_manager};
+use super::{KeySource, SecretsError, database_url};
 use crate::aws::AwsCredentials;
 use crate::aws::iam_token::{IamAuth, IamService};
+use crate::aws::secret_texts::SecretReader;
 use crate::db::Dialect;
 use crate::env::{self, EnvError};
 use crate::report;
@@ -77,14 +77,14 @@ impl SecretSource {
 
 /// A secret of Secrets Manager.
 pub(super) struct RemoteSecret {
-    client: Client,
+    reader: SecretReader,
     arn: String,
 }
 
 impl RemoteSecret {
     /// Fetches the text.
     pub(super) async fn text(&self) -> Result<Zeroizing<String>, SecretsError> {
-        let fetched = batch_get(&self.client, vec![self.arn.clone()]).await?;
+        let fetched = self.reader.fetch(vec![self.arn.clone()]).await.map_err(SecretsError::SecretsManager)?;
         let text = fetched.into_iter().next().map(|(_, text)| text);
         text.ok_or_else(|| SecretsError::NotReturned(self.arn.clone()))
     }
@@ -94,7 +94,7 @@ impl RemoteSecret {
 pub(super) struct Sources {
     database: Option<SecretSource>,
     keys: Option<SecretSource>,
-    client: Option<Client>,
+    reader: Option<SecretReader>,
 }
 
 /// The texts of both secrets, fetched at the same time.
@@ -111,17 +111,17 @@ impl Sources {
         keys: Option<SecretSource>,
         aws: impl FnOnce() -> Result<AwsCredentials, EnvError>,
     ) -> Result<Self, SecretsError> {
-        let remote = [&database, &keys].into_iter().flatten().any(|source| source.arn().is_some());
-        let client = if remote { Some(secrets_manager(aws()?)?) } else { None };
-        Ok(Self { database, keys, client })
+        let is_remote = [&database, &keys].into_iter().flatten().any(|source| source.arn().is_some());
+        let reader = is_remote.then(|| SecretReader::new(aws()?).map_err(SecretsError::SecretsManager)).transpose()?;
+        Ok(Self { database, keys, reader })
     }
 
     /// Fetches the secrets of Secrets Manager in one call.
     pub(super) async fn fetch(&self) -> Result<SecretTexts<'_>, SecretsError> {
         let arns = [&self.database, &self.keys].into_iter().flatten().filter_map(|source| source.arn());
         let arns: Vec<String> = arns.map(str::to_owned).collect();
-        let fetched = match &self.client {
-            Some(client) => batch_get(client, arns).await?,
+        let fetched = match &self.reader {
+            Some(reader) => reader.fetch(arns).await.map_err(SecretsError::SecretsManager)?,
             None => Vec::new(),
         };
         Ok(SecretTexts { sources: self, fetched })
@@ -150,7 +150,7 @@ impl Sources {
     }
 
     fn remote(&self, source: Option<&SecretSource>) -> Option<RemoteSecret> {
-        Some(RemoteSecret { client: self.client.clone()?, arn: source?.arn()?.to_owned() })
+        Some(RemoteSecret { reader: self.reader.clone()?, arn: source?.arn()?.to_owned() })
     }
 }
 
@@ -213,24 +213,6 @@ impl DatabaseAccess {
             }
         }
     }
-}
-
-/// Gets all secrets by one call; returns each text with the ARN or name that it was requested by.
-async fn batch_get(client: &Client, ids: Vec<String>) -> Result<Vec<(String, Zeroizing<String>)>, SecretsError> {
-    let response = client
-        .batch_get_secret_value()
-        .set_secret_id_list(Some(ids.clone()))
-        .send()
-        .await
-        .map_err(|error| SecretsError::SecretsManager(Box::new(error)))?;
-    let mut values = response.secret_values.unwrap_or_default();
-    Ok(ids
-        .into_iter()
-        .filter_map(|id| {
-            let found = values.iter_mut().find(|value| value.arn() == Some(&id) || value.name() == Some(&id))?;
-            Some((id, Zeroizing::new(found.secret_string.take()?)))
-        })
-        .collect())
 }
 
 /// A database secret in the form that RDS writes. Settings replace an address that is missing.
