@@ -53,7 +53,7 @@ impl Delivery {
             return Ok(Self::Smtp(smtp(&url)?));
         }
         if let Some(arn) = env::optional("SMTP_URL_ARN") {
-            return Ok(Self::Smtp(smtp(&secret_text(&arn).await?)?));
+            return Ok(Self::Smtp(smtp(&secret_text(&arn, SystemClock.now()).await?)?));
         }
         if let Some(folder) = env::optional("MAIL_FOLDER") {
             return Ok(Self::Folder(folder.into()));

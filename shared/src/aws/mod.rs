@@ -1,4 +1,5 @@
-//! AWS: the only home of the SDK and of request signing.
+//! AWS: the only home of the SDK and of request signing. The SDK is for rotations and for `mail-send`; requests that each function
+//! sends are signed here.
 
 pub mod client;
 mod credentials;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use futures_util::future::BoxFuture;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
@@ -206,13 +207,15 @@ impl Database {
     }
 
     /// Runs a statement and returns its rows.
-    pub(super) async fn query(
-        &self,
+    ///
+    /// The future is boxed, so that this crate compiles it with the pool and the driver, and not each function.
+    pub(super) fn query<'a>(
+        &'a self,
         effect: Effect,
-        sql: &str,
-        parameters: &Parameters<'_>,
-    ) -> Result<Vec<Row>, Error> {
-        self.run(effect, &Statement { sql, parameters }).await
+        sql: &'a str,
+        parameters: &'a Parameters<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
+        Box::pin(async move { self.run(effect, &Statement { sql, parameters }).await })
     }
 
     /// Runs work and records its time.

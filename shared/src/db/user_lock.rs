@@ -1,6 +1,6 @@
 //! Changes that a concurrent sign-in must not miss.
 
-use futures_util::future::join4;
+use futures_util::future::{BoxFuture, join4};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -14,14 +14,16 @@ use crate::domain::UserId;
 ///
 /// A concurrent sign-in locks the row too. So the statement sees each session that a sign-in with the old state has started, and
 /// can end it.
-pub(super) async fn run_locked(
-    db: &Database,
+///
+/// The future is boxed like that of [`Database::query`].
+pub(super) fn run_locked<'a>(
+    db: &'a Database,
     user: UserId,
-    sql: &str,
-    parameters: &Parameters<'_>,
-) -> Result<Option<Row>, Error> {
+    sql: &'a str,
+    parameters: &'a Parameters<'a>,
+) -> BoxFuture<'a, Result<Option<Row>, Error>> {
     let work = LockedWork { dialect: db.dialect(), user: user.uuid(), sql, parameters };
-    Ok(db.run(Effect::Write, &work).await?.pop())
+    Box::pin(async move { Ok(db.run(Effect::Write, &work).await?.pop()) })
 }
 
 struct LockedWork<'a> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::try_join;
+use futures_util::future::{BoxFuture, LocalBoxFuture, try_join};
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use tokio::time::MissedTickBehavior;
 
@@ -24,6 +24,8 @@ use self::settle::SettleLayer;
 use self::start_failure::report_start_failure;
 pub use self::task::{Invocation, serve_invocations, serve_task};
 use crate::app::App;
+use crate::auth::digest_keys::DigestKeys;
+use crate::auth::key_ring::KeyRing;
 use crate::auth::verifying_keys::VerifyingKeys;
 use crate::clock::{Stopwatch, SystemClock};
 use crate::db::{Database, PoolSettings};
@@ -31,7 +33,7 @@ use crate::env::{self, EnvError};
 use crate::error::ApiError;
 use crate::http::{Payload, Reply, Request, Route};
 use crate::report::{self, BoxError};
-use crate::secrets::{Keys, Secrets, Unfetched};
+use crate::secrets::{Keys, NoKeys, Secrets, Unfetched};
 use crate::settings::Settings;
 use crate::telemetry;
 use crate::telemetry::stats;
@@ -48,7 +50,7 @@ pub trait Context: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// A setting or a secret is missing or invalid.
-    fn start() -> impl Future<Output = Result<Self, BoxError>> + Send;
+    fn start() -> BoxFuture<'static, Result<Self, BoxError>>;
 
     /// Returns the maximum time for a request. It is less than the timeout of the function, at which the gateway would respond with
     /// an error of its own.
@@ -58,84 +60,134 @@ pub trait Context: Clone + Send + Sync + 'static {
 
     /// Completes what a request has left to do after its response was sent and before the next event is requested.
     /// Lambda may freeze the environment then.
-    fn settle(&self) -> impl Future<Output = ()> + Send {
-        ready(())
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
     }
 }
 
-impl<K: Keys> Context for App<K> {
-    /// Also opens a database connection. If the database is unavailable, the start succeeds nevertheless.
-    async fn start() -> Result<Self, BoxError> {
-        let settings = Settings::from_env()?;
-        let pool = PoolSettings::from_env(max_concurrency()?)?;
-        let clock = Arc::new(SystemClock);
-        let secrets = Unfetched::from_env::<K>(clock.clone())?;
-        let Some(credentials) = secrets.credentials()? else {
-            let app = Self::new(settings, Arc::new(secrets.fetch().await?), clock, pool);
-            app.db().warm_up().await;
-            return Ok(app);
-        };
-        // The database needs no secret, so the connection is opened while the signing keys are fetched.
-        let database = Database::new(credentials, clock.clone(), pool);
-        let (secrets, ()) = try_join(secrets.fetch(), database.warm_up().map(Ok)).await?;
-        Ok(Self::with_database(settings, database, Arc::new(secrets), clock))
-    }
+/// Implements [`Context`] for each type and not for all `K`, so that this crate compiles the start, and not each function.
+macro_rules! context_with_keys {
+    ($($keys:ty),*) => {$(
+        impl Context for App<$keys> {
+            fn start() -> BoxFuture<'static, Result<Self, BoxError>> {
+                Box::pin(start())
+            }
 
-    fn request_timeout(&self) -> Duration {
-        REQUEST_TIMEOUT_WITHOUT_CONNECTING + self.db().connect_timeout()
-    }
+            fn request_timeout(&self) -> Duration {
+                REQUEST_TIMEOUT_WITHOUT_CONNECTING + self.db().connect_timeout()
+            }
 
-    async fn settle(&self) {
-        Self::settle(self).await;
-    }
+            fn settle(&self) -> BoxFuture<'_, ()> {
+                Box::pin(Self::settle(self))
+            }
+        }
+    )*};
+}
+context_with_keys!(DigestKeys, KeyRing, NoKeys, VerifyingKeys);
+
+/// Makes the context of a function with a database. Also opens a connection. If the database is unavailable, the start succeeds
+/// nevertheless.
+async fn start<K: Keys>() -> Result<App<K>, BoxError> {
+    let settings = Settings::from_env()?;
+    let pool = PoolSettings::from_env(max_concurrency()?)?;
+    let clock = Arc::new(SystemClock);
+    let secrets = Unfetched::from_env::<K>(clock.clone())?;
+    let Some(credentials) = secrets.credentials()? else {
+        let app = App::new(settings, Arc::new(secrets.fetch().await?), clock, pool);
+        app.db().warm_up().await;
+        return Ok(app);
+    };
+    // The database needs no secret, so the connection is opened while the signing keys are fetched.
+    let database = Database::new(credentials, clock.clone(), pool);
+    let (secrets, ()) = try_join(secrets.fetch(), database.warm_up().map(Ok)).await?;
+    Ok(App::with_database(settings, database, Arc::new(secrets), clock))
 }
 
 /// The context of a function that uses keys and no database.
 impl Context for Arc<Secrets<VerifyingKeys>> {
-    async fn start() -> Result<Self, BoxError> {
-        Ok(Self::new(Secrets::load_keys(Arc::new(SystemClock)).await?))
+    fn start() -> BoxFuture<'static, Result<Self, BoxError>> {
+        Box::pin(async { Ok(Self::new(Secrets::load_keys(Arc::new(SystemClock)).await?)) })
     }
 
-    async fn settle(&self) {
-        Secrets::settle(self).await;
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Secrets::settle(self))
     }
 }
 
 /// The context of a function that uses neither a database nor a secret. Its binary does not contain their code.
 impl Context for () {
-    async fn start() -> Result<Self, BoxError> {
-        Ok(())
+    fn start() -> BoxFuture<'static, Result<Self, BoxError>> {
+        Box::pin(ready(Ok(())))
     }
 }
 
 /// The type of the function `handle` of an endpoint, which returns a reply or an error.
-pub trait Handler<C: Context>: Fn(C, Request) -> Self::Future + Clone + Send + 'static {
+pub trait Handler<C: Context>: Fn(C, Request) -> Self::Future + Clone + Send + Sync + 'static {
     /// The future that the handler returns.
     type Future: Future<Output = Result<Reply, ApiError>> + Send + 'static;
 }
 
 impl<C: Context, H, F> Handler<C> for H
 where
-    H: Fn(C, Request) -> F + Clone + Send + 'static,
+    H: Fn(C, Request) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply, ApiError>> + Send + 'static,
 {
     type Future = F;
 }
 
+/// An endpoint without its types, so that this crate compiles the code that serves it, and not each function.
+trait Endpoint: Send + Sync {
+    fn handle(&self, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>>;
+    fn request_timeout(&self) -> Duration;
+    fn settle(&self) -> BoxFuture<'_, ()>;
+}
+
+struct TypedEndpoint<C, H> {
+    context: C,
+    handle: H,
+}
+
+impl<C: Context, H: Handler<C>> Endpoint for TypedEndpoint<C, H> {
+    fn handle(&self, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>> {
+        Box::pin((self.handle)(self.context.clone(), request))
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.context.request_timeout()
+    }
+
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        self.context.settle()
+    }
+}
+
 /// Serves an endpoint until the environment ends. If the start fails, reports the reason and returns a failure.
-pub async fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> ExitCode {
+pub fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> LocalBoxFuture<'static, ExitCode> {
+    let start = async { Ok(Arc::new(TypedEndpoint { context: C::start().await?, handle }) as Arc<dyn Endpoint>) };
+    boxed(route, Box::pin(start))
+}
+
+/// Boxes the future of [`serve_endpoint`]. An async function is compiled by the crate that awaits or boxes it.
+fn boxed(
+    route: Route,
+    start: BoxFuture<'static, Result<Arc<dyn Endpoint>, BoxError>>,
+) -> LocalBoxFuture<'static, ExitCode> {
+    Box::pin(serve_endpoint(route, start))
+}
+
+async fn serve_endpoint(route: Route, start: BoxFuture<'static, Result<Arc<dyn Endpoint>, BoxError>>) -> ExitCode {
     let telemetry = telemetry::init();
     let stopwatch = Stopwatch::start();
     let served = async {
         telemetry?;
-        let context = C::start().await?;
-        let settle = SettleLayer(context.clone());
+        let endpoint = start.await?;
+        let settle = SettleLayer(Arc::clone(&endpoint));
         stats::record_init_time(stopwatch.elapsed());
         let service = service_fn(move |event: LambdaEvent<Payload>| {
-            let (context, handle, route) = (context.clone(), handle.clone(), route.clone());
+            let (endpoint, route) = (Arc::clone(&endpoint), route.clone());
             async move {
                 let LambdaEvent { payload, context: invocation, .. } = event;
-                Ok::<_, Infallible>(respond_in_scope(context, &route, handle, payload.as_str(), &invocation).await)
+                Ok::<_, Infallible>(respond_in_scope(&*endpoint, &route, payload.as_str(), &invocation).await)
             }
         });
         let timer = tokio::spawn(keep_early_timer());

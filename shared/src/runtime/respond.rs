@@ -10,7 +10,7 @@ use lambda_runtime::Context as LambdaContext;
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
-use super::{Context, Handler};
+use super::{Context, Endpoint, Handler, TypedEndpoint};
 use crate::clock::Stopwatch;
 use crate::error::{ApiError, Code};
 use crate::http::{self, ErrorForm, Reply, Request, Response, Route};
@@ -28,14 +28,14 @@ pub async fn respond<C: Context>(
     event: &str,
     invocation: &LambdaContext,
 ) -> Response {
-    request_line::scope(respond_in_scope(context, route, handle, event, invocation)).await
+    let endpoint = TypedEndpoint { context, handle };
+    request_line::scope(respond_in_scope(&endpoint, route, event, invocation)).await
 }
 
 /// Responds to one event like [`respond`], within [`request_line::scope`].
-pub(super) async fn respond_in_scope<C: Context>(
-    context: C,
+pub(super) async fn respond_in_scope(
+    endpoint: &dyn Endpoint,
     route: &Route,
-    handle: impl Handler<C>,
     event: &str,
     invocation: &LambdaContext,
 ) -> Response {
@@ -65,12 +65,11 @@ pub(super) async fn respond_in_scope<C: Context>(
         trace_id: xray.and_then(xray::trace_id).map(str::to_owned),
     });
     let (id, is_head, form) = (request.id.clone(), request.method == Method::HEAD, ErrorForm::accepted_by(&request));
-    let (is_https, limit) = (request.is_https(), context.request_timeout());
-    // Boxed, because the compiler makes one type of nested futures and fails if they are nested too deeply.
-    let reply = Box::pin(async move {
+    let (is_https, limit) = (request.is_https(), endpoint.request_timeout());
+    let reply = async move {
         http::reject_impossible_preconditions(route, &request)?;
-        handle(context, request).await
-    });
+        endpoint.handle(request).await
+    };
     let mut response = finish(reply, limit, &id, form, &span).instrument(span.clone()).await;
     if is_https {
         response.require_https();

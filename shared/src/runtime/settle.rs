@@ -4,37 +4,38 @@
 //!
 //! The runtime's own `OpenTelemetryLayer` is not used: it blocks the only thread, on which the export has to run.
 
+use std::sync::Arc;
 use std::task::{self, Poll};
 
 use futures_util::future::BoxFuture;
 use lambda_runtime::LambdaInvocation;
 use lambda_runtime::tower::{Layer, Service};
 
-use super::Context;
+use super::Endpoint;
 use crate::report::BoxError;
 #[cfg(feature = "otlp")]
 use crate::telemetry::otlp;
 use crate::telemetry::request_line;
 
-/// The layer that adds the log line and [`Context::settle`] to the Lambda runtime.
-pub(super) struct SettleLayer<C>(pub(super) C);
+/// The layer that adds the log line and [`Endpoint::settle`] to the Lambda runtime.
+pub(super) struct SettleLayer(pub(super) Arc<dyn Endpoint>);
 
-impl<C: Context, S> Layer<S> for SettleLayer<C> {
-    type Service = SettleService<C, S>;
+impl<S> Layer<S> for SettleLayer {
+    type Service = SettleService<S>;
 
-    fn layer(&self, inner: S) -> SettleService<C, S> {
-        SettleService { context: self.0.clone(), inner }
+    fn layer(&self, inner: S) -> SettleService<S> {
+        SettleService { endpoint: Arc::clone(&self.0), inner }
     }
 }
 
 /// The service of [`SettleLayer`].
 #[derive(Clone)]
-pub(super) struct SettleService<C, S> {
-    context: C,
+pub(super) struct SettleService<S> {
+    endpoint: Arc<dyn Endpoint>,
     inner: S,
 }
 
-impl<C: Context, S> Service<LambdaInvocation> for SettleService<C, S>
+impl<S> Service<LambdaInvocation> for SettleService<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = BoxError>,
     S::Future: Send + 'static,
@@ -48,10 +49,10 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let (response_sent, context) = (self.inner.call(invocation), self.context.clone());
+        let (response_sent, endpoint) = (self.inner.call(invocation), Arc::clone(&self.endpoint));
         Box::pin(async move {
             let outcome = request_line::scope(response_sent).await;
-            context.settle().await;
+            endpoint.settle().await;
             #[cfg(feature = "otlp")]
             otlp::send().await;
             outcome

@@ -167,7 +167,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
 impl<T> Parts<T> {
     async fn fetch(&self, started_at: SystemTime) {
         let Some(secret) = &self.secret else { return };
-        let fetched = secret.text().await.and_then(|text| (self.parse)(&text));
+        let fetched = secret.text(started_at).await.and_then(|text| (self.parse)(&text));
         match fetched {
             Ok(value) => {
                 let fetched = Fetched { value: Arc::new(value), at: started_at };

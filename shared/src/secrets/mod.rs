@@ -214,7 +214,7 @@ impl Unfetched {
     /// A secret is wrong or unreachable.
     pub(crate) async fn fetch<K: Keys>(self) -> Result<Secrets<K>, SecretsError> {
         let started_at = self.clock.now();
-        let texts = self.sources.fetch().await?;
+        let texts = self.sources.fetch(started_at).await?;
         let credentials = self.database_credentials(texts.database_access()?, started_at);
         let (keys, secret) = (parse_keys(texts.keys()?)?, self.sources.remote_keys());
         Ok(Secrets { credentials, keys: Cache::new(keys, started_at, secret, parse_keys, self.clock) })

@@ -83,8 +83,8 @@ pub(super) struct RemoteSecret {
 
 impl RemoteSecret {
     /// Fetches the text.
-    pub(super) async fn text(&self) -> Result<Zeroizing<String>, SecretsError> {
-        let fetched = self.reader.fetch(vec![self.arn.clone()]).await.map_err(SecretsError::SecretsManager)?;
+    pub(super) async fn text(&self, now: SystemTime) -> Result<Zeroizing<String>, SecretsError> {
+        let fetched = self.reader.fetch(vec![self.arn.clone()], now).await.map_err(SecretsError::SecretsManager)?;
         let text = fetched.into_iter().next().map(|(_, text)| text);
         text.ok_or_else(|| SecretsError::NotReturned(self.arn.clone()))
     }
@@ -117,11 +117,11 @@ impl Sources {
     }
 
     /// Fetches the secrets of Secrets Manager in one call.
-    pub(super) async fn fetch(&self) -> Result<SecretTexts<'_>, SecretsError> {
+    pub(super) async fn fetch(&self, now: SystemTime) -> Result<SecretTexts<'_>, SecretsError> {
         let arns = [&self.database, &self.keys].into_iter().flatten().filter_map(|source| source.arn());
         let arns: Vec<String> = arns.map(str::to_owned).collect();
         let fetched = match &self.reader {
-            Some(reader) => reader.fetch(arns).await.map_err(SecretsError::SecretsManager)?,
+            Some(reader) => reader.fetch(arns, now).await.map_err(SecretsError::SecretsManager)?,
             None => Vec::new(),
         };
         Ok(SecretTexts { sources: self, fetched })

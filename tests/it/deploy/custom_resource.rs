@@ -135,7 +135,7 @@ async fn every_failure_is_sent_as_a_response() -> Outcome {
         DATABASE_URL is not set: set it to postgres://user:password@host:5432/name, or DATABASE_SECRET_ARN to the ARN of a secret, or DATABASE_AUTH to iam
         DATABASE_URL is not a database address such as postgres://user:password@host:5432/name. Percent-encode special characters of the password, such as %3F for ?. sslmode may be disable, prefer, require, verify-ca, or verify-full. Remove the options of other clients
         DATABASE_ROLES must be make or iam or off, not "perhaps"
-        the secrets could not be fetched from Secrets Manager: dispatch failure: io error: Connection refused (os error 111)
+        the secrets could not be fetched from Secrets Manager: io error: Connection refused (os error 111)
         the migration did not finish before the timeout of the function. Another run may hold the migration lock, or a transaction may lock a table. Raise the timeout of the function, or deploy again: the next run continues with the missing migrations
         RequestType must be Create, Update, or Delete, not "Replace"
         RequestType must be Create, Update, or Delete, not ""
