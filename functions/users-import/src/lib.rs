@@ -78,9 +78,10 @@ pub struct LineFault {
 pub async fn run(app: App<NoKeys>, invocation: Invocation) -> Result<Report, BoxError> {
     let event: Option<Event> = serde_json::from_str(&invocation.event)
         .map_err(|error| format!(r#"the event must be {{"object":"s3://bucket/key"}}: {error}"#))?;
-    match event {
-        Some(event) => import(&app, Lines::of_object(&event.object)?, event.first_line, invocation.deadline).await,
-        None => import(&app, Lines::of_reader(io::stdin()), 0, None).await,
+    match (event, invocation.deadline) {
+        (Some(event), deadline) => import(&app, Lines::of_object(&event.object)?, event.first_line, deadline).await,
+        (None, None) => import(&app, Lines::of_reader(io::stdin()), 0, None).await,
+        (None, Some(_)) => Err(r#"the event must be {"object":"s3://bucket/key"}"#.into()),
     }
 }
 

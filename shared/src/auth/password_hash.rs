@@ -72,7 +72,9 @@ impl FromStr for PasswordHash {
     /// they are cleared.
     fn from_str(text: &str) -> Result<Self, InvalidHash> {
         let Parts { cost, salt, digest } = parts(text).map_err(|_| InvalidHash::NotBcrypt)?;
-        if !["$2a$", "$2b$", "$2y$"].iter().any(|version| text.starts_with(version)) || text.as_bytes()[6] != b'$' {
+        // The parser of numbers also accepts `+9`.
+        let has_form = text[4..6].bytes().all(|byte| byte.is_ascii_digit()) && text.as_bytes()[6] == b'$';
+        if !has_form || !["$2a$", "$2b$", "$2y$"].iter().any(|version| text.starts_with(version)) {
             return Err(InvalidHash::NotBcrypt);
         }
         if !(4..=HIGHEST_COST).contains(&cost) {

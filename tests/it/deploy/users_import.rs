@@ -286,6 +286,7 @@ fn a_wrong_event_is_named() -> Outcome {
     let aws = Aws::start(&service, "60")?;
     for (event, named) in [
         (json!({}), "missing field `object`"),
+        (json!(null), "the event must be"),
         (json!({ "object": "users.jsonl" }), "must be s3:// with a bucket"),
         (json!({ "object": "s3://imports" }), "must be s3:// with a bucket"),
         (json!({ "object": "s3://imports/a b" }), "must be s3:// with a bucket"),
