@@ -120,16 +120,16 @@ async fn the_schema_is_the_same_on_postgresql_16_and_18() -> Outcome {
         user_counters user_counters_within_quota CHECK (((keys <= keys_allowed) AND (bytes <= bytes_allowed)))
         user_counters user_id uuid not null
         user_counters version bigint not null
-        users age smallint not null
+        users age smallint
         users created_at timestamp with time zone not null
         users disabled_at timestamp with time zone
         users email text not null
         users email_canonical text not null
         users email_verified_at timestamp with time zone
-        users full_name text not null
-        users gender text not null
+        users full_name text
+        users gender text
         users id uuid not null
-        users password text not null
+        users password text
         users password_cost smallint not null
         users username text not null
         users username_canonical text not null
