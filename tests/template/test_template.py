@@ -698,7 +698,8 @@ SMTP = {**MAIL, "SmtpUrlSecretArn": SECRET}
 def test_mail_is_sent_only_on_request():
     stack = Stack()
     kinds = {resource["Type"] for resource in stack.resources.values()}
-    assert "Outbox" not in stack.resources and not kinds & {"AWS::SQS::Queue", "AWS::SES::ConfigurationSet", "AWS::Events::Rule"}
+    assert not kinds & {"AWS::SQS::Queue", "AWS::SES::ConfigurationSet", "AWS::Events::Rule"}
+    assert set(stack.of_type("AWS::S3::Bucket")) == {"ImportBucket"}
     assert LOGICAL_IDS["mail-send"] not in stack.resources
     for function in stack.functions().values():
         assert function["Environment"]["Variables"]["MAIL_OUTBOX"] == ""

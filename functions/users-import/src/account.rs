@@ -48,7 +48,7 @@ pub(crate) fn read(line: &str, now: SystemTime) -> Result<Candidate, ApiError> {
     let gender = body.optional_text("gender", Code::InvalidRequest);
     let created_at: Option<Timestamp> = body.optional_text("created_at", Code::InvalidRequest);
     let (email_verified, disabled) = (body.flag("email_verified"), body.flag("disabled"));
-    let created_at = created_at.map_or(now, |time| time.0);
+    let created_at = created_at.map_or(now, Timestamp::time);
     if created_at > now {
         body.fault("created_at", Code::InvalidRequest, "created_at must not be in the future");
     }

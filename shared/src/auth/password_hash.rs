@@ -67,9 +67,8 @@ pub enum InvalidHash {
 impl FromStr for PasswordHash {
     type Err = InvalidHash;
 
-    /// Reads a hash that another service has made: `$2a$`, `$2b$`, or `$2y$`, which only differ for passwords that no service
-    /// accepts today. Some libraries set the last bits of the salt and the digest, which encode nothing, and others reject them, so
-    /// they are cleared.
+    /// Reads a hash that another service has made: `$2a$`, `$2b$`, or `$2y$`, which are the same method. Some libraries set the last
+    /// bits of the salt and the digest, which encode nothing, and others reject them, so they are cleared.
     fn from_str(text: &str) -> Result<Self, InvalidHash> {
         let Parts { cost, salt, digest } = parts(text).map_err(|_| InvalidHash::NotBcrypt)?;
         // The parser of numbers also accepts `+9`.

@@ -1,5 +1,5 @@
-//! AWS: the only home of the SDK and of request signing. The SDK is for rotations and for `mail-send`; requests that each function
-//! sends are signed here.
+//! AWS: the only home of the SDK and of request signing. The SDK is for rotations and for SES. Requests that many functions send
+//! are signed here.
 
 pub mod client;
 mod credentials;

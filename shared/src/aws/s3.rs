@@ -26,6 +26,9 @@ pub struct Bucket {
 /// Together they are well below the functions' timeout.
 const ATTEMPTS: Attempts = Attempts { max: 3, timeout: Duration::from_secs(2), pause: Duration::from_millis(100) };
 
+/// A request for an object, whose URL is added.
+const GET: Unsigned<'static> = Unsigned { method: "GET", url: "", headers: &[], body: "" };
+
 /// The type of all objects.
 const CONTENT_TYPE: &str = "application/json";
 
@@ -50,8 +53,10 @@ impl Bucket {
     /// # Errors
     /// The last attempt failed.
     pub async fn put(&self, key: &str, body: &str, now: SystemTime) -> Result<(), BoxError> {
-        let put = Call { method: "PUT", key, body, headers: &[] };
-        self.request(put, now).await?.ok_or_else(|| "the bucket does not exist".into()).map(|_| ())
+        self.request(key, Unsigned { method: "PUT", body, ..GET }, now)
+            .await?
+            .ok_or_else(|| "the bucket does not exist".into())
+            .map(|_| ())
     }
 
     /// Returns the text of an object; none if it does not exist.
@@ -59,13 +64,12 @@ impl Bucket {
     /// # Errors
     /// The last attempt failed, or the object is not text.
     pub async fn get(&self, key: &str, now: SystemTime) -> Result<Option<String>, BoxError> {
-        let get = Call { method: "GET", key, body: "", headers: &[] };
-        let object = self.request(get, now).await?;
+        let object = self.request(key, GET, now).await?;
         Ok(object.map(|object| String::from_utf8(object.bytes)).transpose()?)
     }
 
-    /// Returns up to `length` bytes of an object from the position `from` on; none if it does not exist. Fewer bytes are its end. With
-    /// the `version` of an earlier part, the object must not have been replaced since.
+    /// Returns up to `length` bytes of an object from the position `from` on; none if it does not exist. Fewer bytes are its end.
+    /// With the `version` of an earlier part, the object must not have been replaced since.
     ///
     /// # Errors
     /// The last attempt failed, or the object was replaced.
@@ -78,12 +82,9 @@ impl Bucket {
         now: SystemTime,
     ) -> Result<Option<Part>, BoxError> {
         let range = format!("bytes={from}-{}", from + length - 1);
-        let headers: Vec<(&str, &str)> =
-            [Some(("range", range.as_str())), version.map(|version| ("if-match", version))]
-                .into_iter()
-                .flatten()
-                .collect();
-        self.request(Call { method: "GET", key, body: "", headers: &headers }, now).await
+        let mut headers = vec![("range", range.as_str())];
+        headers.extend(version.map(|version| ("if-match", version)));
+        self.request(key, Unsigned { headers: &headers, ..GET }, now).await
     }
 
     /// Deletes an object. One that does not exist is not an error.
@@ -91,17 +92,20 @@ impl Bucket {
     /// # Errors
     /// The last attempt failed.
     pub async fn delete(&self, key: &str, now: SystemTime) -> Result<(), BoxError> {
-        self.request(Call { method: "DELETE", key, body: "", headers: &[] }, now).await.map(|_| ())
+        self.request(key, Unsigned { method: "DELETE", ..GET }, now).await.map(|_| ())
     }
 
-    /// Sends a request, repeats it after a failure that may pass, and returns the body of the response; none for 404.
-    async fn request(&self, call: Call<'_>, now: SystemTime) -> Result<Option<Part>, BoxError> {
+    /// Sends a request for an object, repeats it after a failure that may pass, and returns the body of the response; none for 404.
+    async fn request(&self, key: &str, request: Unsigned<'_>, now: SystemTime) -> Result<Option<Part>, BoxError> {
         let client = Client::new()?;
-        ATTEMPTS.run(|| self.attempt(&client, call, now)).await
+        let (url, headers) =
+            (format!("{}/{key}", self.url), [&[("content-type", CONTENT_TYPE)], request.headers].concat());
+        let request = Unsigned { url: &url, headers: &headers, ..request };
+        ATTEMPTS.run(|| self.attempt(&client, request, now)).await
     }
 
-    async fn attempt(&self, client: &Client, call: Call<'_>, now: SystemTime) -> Result<Option<Part>, Failure> {
-        let request = self.sign(call, now).map_err(Failure::Permanent)?;
+    async fn attempt(&self, client: &Client, request: Unsigned<'_>, now: SystemTime) -> Result<Option<Part>, Failure> {
+        let request = self.sign(request, now).map_err(Failure::Permanent)?;
         let response = client.call(request).await.map_err(|error| Failure::Temporary(error.into()))?;
         let status = response.status();
         let bytes = response.body().bytes().unwrap_or_default();
@@ -121,15 +125,12 @@ impl Bucket {
         }
     }
 
-    fn sign(&self, call: Call<'_>, now: SystemTime) -> Result<HttpRequest, BoxError> {
-        let Call { method, key, body, headers } = call;
+    fn sign(&self, request: Unsigned<'_>, now: SystemTime) -> Result<HttpRequest, BoxError> {
         let mut settings = SigningSettings::default();
         // As S3 demands: the digest of the body as a header, and the path as it is.
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let (url, headers) = (format!("{}/{key}", self.url), [&[("content-type", CONTENT_TYPE)], headers].concat());
-        let request = Unsigned { method, url: &url, headers: &headers, body };
         request.sign(&self.aws, Scope { service: "s3", region: &self.aws.region }, settings, now)
     }
 }
@@ -141,15 +142,6 @@ pub struct Part {
     pub bytes: Vec<u8>,
     /// The entity tag of the object.
     pub version: String,
-}
-
-/// A request without its signature.
-#[derive(Clone, Copy)]
-struct Call<'a> {
-    method: &'a str,
-    key: &'a str,
-    body: &'a str,
-    headers: &'a [(&'a str, &'a str)],
 }
 
 /// Returns the bucket and the key of `s3://<bucket>/<key>`.

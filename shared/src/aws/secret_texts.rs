@@ -1,6 +1,6 @@
-//! Reads texts of Secrets Manager by a signed request:
-//! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>. Each function does that at its start,
-//! and the SDK's client would make it 1 MB larger, which is a fifth. Rotations use the SDK.
+//! Reads texts of Secrets Manager by signed requests:
+//! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>. Each function does that at its
+//! start, and the SDK's client would make it 1 MB larger, which is a fifth. Rotations use the SDK.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use aws_sigv4::http_request::SigningSettings;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -21,6 +22,7 @@ use crate::report::BoxError;
 /// Time for a call, including its repetitions. It is well below the functions' timeout.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The limit of the call also limits each attempt.
 const ATTEMPTS: Attempts = Attempts { max: 3, timeout: CALL_TIMEOUT, pause: Duration::from_millis(100) };
 
 /// The way to texts of Secrets Manager.
@@ -30,14 +32,15 @@ pub(crate) struct SecretReader {
     client: Client,
 }
 
-/// The members of a response that are read.
+/// The members of a response to `BatchGetSecretValue` that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Response {
+struct SecretValues {
     #[serde(default)]
     secret_values: Vec<SecretValue>,
 }
 
+/// The members of a response to `GetSecretValue` that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SecretValue {
@@ -65,8 +68,8 @@ impl SecretReader {
         Ok(Self { aws: aws.into(), client: Client::new()? })
     }
 
-    /// Fetches the texts of secrets in one call, each with the ARN or the name by which it is requested. A secret that does not exist,
-    /// or that the function may not read, is left out.
+    /// Fetches the texts of secrets in one call, each with the ARN or the name by which it is requested. A secret that does not
+    /// exist, or that the function may not read, is left out.
     ///
     /// # Errors
     /// The last attempt failed.
@@ -75,8 +78,8 @@ impl SecretReader {
         ids: Vec<String>,
         now: SystemTime,
     ) -> Result<Vec<(String, Zeroizing<String>)>, BoxError> {
-        let body = json!({ "SecretIdList": ids }).to_string();
-        let mut values = timeout(CALL_TIMEOUT, ATTEMPTS.run(|| self.attempt(&body, now))).await??.secret_values;
+        let response = self.call("BatchGetSecretValue", &json!({ "SecretIdList": ids }), now).await?;
+        let SecretValues { secret_values: mut values } = response;
         let texts = ids.into_iter().filter_map(|id| {
             let is_requested = |name: &Option<String>| name.as_ref() == Some(&id);
             let found = values.iter_mut().find(|value| is_requested(&value.arn) || is_requested(&value.name))?;
@@ -85,12 +88,21 @@ impl SecretReader {
         Ok(texts.collect())
     }
 
-    async fn attempt(&self, body: &str, now: SystemTime) -> Result<Response, Failure> {
+    async fn call<T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+        input: &Value,
+        now: SystemTime,
+    ) -> Result<T, BoxError> {
+        let (target, body) = (format!("secretsmanager.{action}"), input.to_string());
+        timeout(CALL_TIMEOUT, ATTEMPTS.run(|| self.attempt(&target, &body, now))).await?
+    }
+
+    async fn attempt<T: DeserializeOwned>(&self, target: &str, body: &str, now: SystemTime) -> Result<T, Failure> {
         let AwsCredentials { region, endpoint_url, .. } = self.aws.as_ref();
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let url = endpoint_url.clone().unwrap_or_else(|| format!("https://secretsmanager.{region}.{domain}"));
-        let headers =
-            [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "secretsmanager.BatchGetSecretValue")];
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let request = Unsigned { method: "POST", url: &url, headers: &headers, body };
         let scope = Scope { service: "secretsmanager", region };
         let signed = request.sign(&self.aws, scope, SigningSettings::default(), now);
@@ -110,12 +122,12 @@ impl SecretReader {
     }
 }
 
-/// Fetches the text of one secret, with the credentials of the environment.
+/// Fetches the text of one secret, with the credentials of the environment, which only need the permission `GetSecretValue`.
 ///
 /// # Errors
 /// The secret does not exist, has no text, or may not be read.
 pub async fn secret_text(arn: &str, now: SystemTime) -> Result<Zeroizing<String>, BoxError> {
-    let texts = SecretReader::new(AwsCredentials::from_env()?)?.fetch(vec![arn.to_owned()], now).await?;
-    let text = texts.into_iter().next().map(|(_, text)| text);
-    Ok(text.ok_or_else(|| format!("the secret {arn} does not exist, has no text, or may not be read"))?)
+    let reader = SecretReader::new(AwsCredentials::from_env()?)?;
+    let secret: SecretValue = reader.call("GetSecretValue", &json!({ "SecretId": arn }), now).await?;
+    Ok(secret.secret_string.ok_or_else(|| format!("the secret {arn} has no text"))?)
 }

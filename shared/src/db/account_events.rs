@@ -24,8 +24,7 @@ pub(super) struct NewEvent<'a> {
     id: Uuid,
     /// The lowest id of [`LIMITED_TIME`].
     since: Uuid,
-    /// None inserts nothing.
-    kind: Option<&'static str>,
+    kind: &'static str,
     network: Option<&'a str>,
     user_agent: Option<&'a str>,
 }
@@ -35,13 +34,13 @@ impl<'a> NewEvent<'a> {
     pub(super) fn new(kind: EventKind, device: &'a Device, now: SystemTime) -> Self {
         let Device { network, user_agent } = device;
         let (network, user_agent) = (network.as_ref().map(Network::as_str), user_agent.as_ref().map(UserAgent::as_str));
-        Self { network, user_agent, ..Self::of_operator(Some(kind), now) }
+        Self { network, user_agent, ..Self::of_operator(kind, now) }
     }
 
-    /// Makes an event that an operator causes, if there is one.
-    pub(super) fn of_operator(kind: Option<EventKind>, now: SystemTime) -> Self {
+    /// Makes an event that an operator causes.
+    pub(super) fn of_operator(kind: EventKind, now: SystemTime) -> Self {
         let [id, since] = [now, now - LIMITED_TIME].map(uuid_v7);
-        Self { id, since, kind: kind.map(EventKind::name), network: None, user_agent: None }
+        Self { id, since, kind: kind.name(), network: None, user_agent: None }
     }
 
     /// Returns the parameters of [`record_event`], in their order.
@@ -68,8 +67,8 @@ macro_rules! record_event {
                 select a.",
             $user,
             concat!(", ", $id, ", ", $kind, ", ", $now, ", ", $network, ", ", $user_agent, ", "),
-            concat!($session, ", ", $by_operator, " from ", $cte, " a where ", $kind),
-            " is not null and (
+            concat!($session, ", ", $by_operator, " from ", $cte),
+            " a where (
                     select count(*) from account_events e where e.user_id = a.",
             $user,
             concat!(" and e.id > ", $since, " and e.event = ", $kind),

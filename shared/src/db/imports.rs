@@ -62,7 +62,7 @@ pub enum Error {
 /// # Errors
 /// The database is unavailable.
 pub async fn find_taken(db: &Database, accounts: &[&ImportedAccount]) -> Result<Vec<TakenNames>, db::Error> {
-    // A statement with `or` would read the whole table if one of the lists were longer than the planner expects.
+    // Each select reads the index of its column.
     const SQL: &str = "
         select id, username_canonical, email_canonical from users where id = any($1)
         union

@@ -72,8 +72,8 @@ impl Error {
     }
 }
 
-/// Converts an error of the server: `Unavailable` if the statement may succeed later, and `SessionEnded` for a violated foreign key:
-/// all of them reference users, so a concurrent request has deleted the owner. `Rejected` otherwise.
+/// Converts an error of the server: `Unavailable` if the statement may succeed later, and `SessionEnded` for a violated foreign
+/// key, because all of them reference users, and a concurrent request has deleted the owner. `Rejected` otherwise.
 fn rejected(error: tokio_postgres::Error) -> Error {
     if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) {
         return Error::SessionEnded;

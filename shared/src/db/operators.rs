@@ -114,7 +114,7 @@ pub async fn update(
         ), switched as (
             select id from previous where disabled <> $3::boolean
         ), verified as (
-            select id from previous where not verified
+            select id from previous where not verified and $4::boolean
         ), ",
         record_event!("switch", "switched", "id", "null::uuid", "true", "$2", "$5", "$6", "$7", "$8", "$9"),
         ", ",
@@ -122,10 +122,8 @@ pub async fn update(
         "
         select * from changed"
     );
-    let switched =
-        patch.disabled.map(|disabled| if disabled { EventKind::AccountDisabled } else { EventKind::AccountEnabled });
-    let verified = patch.email_verified.filter(|verified| *verified).map(|_| EventKind::EmailVerified);
-    let [switched, verified] = [switched, verified].map(|kind| NewEvent::of_operator(kind, now));
+    let switched = if patch.disabled == Some(true) { EventKind::AccountDisabled } else { EventKind::AccountEnabled };
+    let [switched, verified] = [switched, EventKind::EmailVerified].map(|kind| NewEvent::of_operator(kind, now));
     let changing: &Parameters<'_> = &[
         (&user.uuid(), Type::UUID),
         (&now, Type::TIMESTAMPTZ),
@@ -153,7 +151,7 @@ pub async fn end_sessions(db: &Database, user: UserId, now: SystemTime) -> Resul
         "
         select (select count(*) from ended where expires_at > $2) as sessions from account"
     );
-    let event = NewEvent::of_operator(Some(EventKind::AllSessionsEnded), now);
+    let event = NewEvent::of_operator(EventKind::AllSessionsEnded, now);
     let ending: &Parameters<'_> = &[(&user.uuid(), Type::UUID), (&now, Type::TIMESTAMPTZ)];
     let row = run_locked(db, user, SQL, &[ending, &event.parameters()].concat()).await?;
     row.map(|row| column(&row, "sessions", "sessions")).transpose()

@@ -1,5 +1,6 @@
-//! Removal of expired sessions and mailed codes, of outdated counters, and of old events. Nothing needs them any more, but sessions
-//! and events have the network and the program of a user. [`super::data`] removes expired values, and [`super::known_networks`] unused networks.
+//! Removal of expired sessions and mailed codes, of outdated counters, and of old events. Nothing needs them any more, but
+//! sessions and events have the network and the program of a user. [`super::data`] removes expired values, and
+//! [`super::known_networks`] unused networks.
 
 use std::time::{Duration, SystemTime};
 

@@ -21,7 +21,14 @@ pub fn text(time: SystemTime) -> String {
 
 /// A timestamp that was sent, with any offset, from 1970 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timestamp(pub SystemTime);
+pub struct Timestamp(SystemTime);
+
+impl Timestamp {
+    /// Returns the time.
+    pub fn time(self) -> SystemTime {
+        self.0
+    }
+}
 
 /// A text that is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

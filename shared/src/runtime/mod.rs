@@ -122,14 +122,14 @@ impl Context for () {
 }
 
 /// The type of the function `handle` of an endpoint, which returns a reply or an error.
-pub trait Handler<C: Context>: Fn(C, Request) -> Self::Future + Clone + Send + Sync + 'static {
+pub trait Handler<C: Context>: Fn(C, Request) -> Self::Future + Send + Sync + 'static {
     /// The future that the handler returns.
     type Future: Future<Output = Result<Reply, ApiError>> + Send + 'static;
 }
 
 impl<C: Context, H, F> Handler<C> for H
 where
-    H: Fn(C, Request) -> F + Clone + Send + Sync + 'static,
+    H: Fn(C, Request) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Reply, ApiError>> + Send + 'static,
 {
     type Future = F;
@@ -164,38 +164,36 @@ impl<C: Context, H: Handler<C>> Endpoint for TypedEndpoint<C, H> {
 /// Serves an endpoint until the environment ends. If the start fails, reports the reason and returns a failure.
 pub fn serve<C: Context>(route: Route, handle: impl Handler<C>) -> LocalBoxFuture<'static, ExitCode> {
     let start = async { Ok(Arc::new(TypedEndpoint { context: C::start().await?, handle }) as Arc<dyn Endpoint>) };
-    boxed(route, Box::pin(start))
+    serve_endpoint(route, Box::pin(start))
 }
 
-/// Boxes the future of [`serve_endpoint`]. An async function is compiled by the crate that awaits or boxes it.
-fn boxed(
+/// The future is boxed here, because an async function is compiled by the crate that awaits or boxes it.
+fn serve_endpoint(
     route: Route,
     start: BoxFuture<'static, Result<Arc<dyn Endpoint>, BoxError>>,
 ) -> LocalBoxFuture<'static, ExitCode> {
-    Box::pin(serve_endpoint(route, start))
-}
-
-async fn serve_endpoint(route: Route, start: BoxFuture<'static, Result<Arc<dyn Endpoint>, BoxError>>) -> ExitCode {
-    let telemetry = telemetry::init();
-    let stopwatch = Stopwatch::start();
-    let served = async {
-        telemetry?;
-        let endpoint = start.await?;
-        let settle = SettleLayer(Arc::clone(&endpoint));
-        stats::record_init_time(stopwatch.elapsed());
-        let service = service_fn(move |event: LambdaEvent<Payload>| {
-            let (endpoint, route) = (Arc::clone(&endpoint), route.clone());
-            async move {
-                let LambdaEvent { payload, context: invocation, .. } = event;
-                Ok::<_, Infallible>(respond_in_scope(&*endpoint, &route, payload.as_str(), &invocation).await)
-            }
-        });
-        let timer = tokio::spawn(keep_early_timer());
-        log_end(Runtime::new(service).layer(settle).run_concurrent().await);
-        timer.abort();
-        Ok(())
-    };
-    exit_code(served.await).await
+    Box::pin(async move {
+        let telemetry = telemetry::init();
+        let stopwatch = Stopwatch::start();
+        let served = async {
+            telemetry?;
+            let endpoint = start.await?;
+            let settle = SettleLayer(Arc::clone(&endpoint));
+            stats::record_init_time(stopwatch.elapsed());
+            let service = service_fn(move |event: LambdaEvent<Payload>| {
+                let (endpoint, route) = (Arc::clone(&endpoint), route.clone());
+                async move {
+                    let LambdaEvent { payload, context: invocation, .. } = event;
+                    Ok::<_, Infallible>(respond_in_scope(&*endpoint, &route, payload.as_str(), &invocation).await)
+                }
+            });
+            let timer = tokio::spawn(keep_early_timer());
+            log_end(Runtime::new(service).layer(settle).run_concurrent().await);
+            timer.abort();
+            Ok(())
+        };
+        exit_code(served.await).await
+    })
 }
 
 /// Always has a timer that ends before the time limits of requests and statements. Otherwise each of these would be the earliest

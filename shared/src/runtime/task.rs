@@ -36,8 +36,8 @@ where
     .await
 }
 
-/// Serves a task without a database, or with one of its own. The start reads no settings or secrets, so that the task can report a wrong one
-/// to the invoker.
+/// Serves a task without a database, or with one of its own. The start reads no settings or secrets, so that the task can report
+/// a wrong one to the invoker.
 pub async fn serve_invocations<F, T>(task: impl Fn(Invocation) -> F + Clone + Send + 'static) -> ExitCode
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,

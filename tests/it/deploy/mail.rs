@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use tests::emulator::Emulator;
 use tests::port;
 use tests::process::{Running, spawn};
 
+use crate::support::http_server::HttpServer;
 use crate::support::workspace::{events_of, root};
 use crate::support::{
     Mailbox, Outcome, SECRET, SecretsManager, Service, authorization, binaries, database, emulate, settings, tools,
@@ -134,6 +136,33 @@ fn wrong_settings_are_named() -> Outcome {
         assert!(!output.status.success() && log.contains(name), "{name}={value:?}: {log}");
         assert!(!log.contains("a-password"), "{log}");
     }
+    Ok(())
+}
+
+/// The role of `mail-send` may get this one secret, and not a batch of secrets.
+#[tokio::test]
+async fn the_address_of_the_mail_server_is_read_from_its_secret() -> Outcome {
+    let (server, mailbox) = (MailServer::start()?, Mailbox::default());
+    put(&mailbox, "ada@example.com", SystemTime::now()).await?;
+    let (secret, actions) = (json!({ "SecretString": server.url() }).to_string(), Arc::<Mutex<Vec<String>>>::default());
+    let secrets_manager = HttpServer::start(1, {
+        let actions = Arc::clone(&actions);
+        move |request| {
+            let target = request.headers().iter().find(|header| header.field.equiv("x-amz-target"));
+            actions.lock().expect("no panic").extend(target.map(|target| target.value.to_string()));
+            let _ = request.respond(tiny_http::Response::from_string(&secret));
+        }
+    })?;
+    let output = std::process::Command::new(binaries().path("mail-send"))
+        .env_remove("AWS_LAMBDA_RUNTIME_API")
+        .envs([("MAIL_FROM", FROM), ("SMTP_URL_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:smtp")])
+        .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", secrets_manager.port()))
+        .env("MAIL_OUTBOX", mailbox.folder())
+        .output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(server.received()?.len(), 1);
+    assert_eq!(*actions.lock().map_err(|_| "a panic")?, ["secretsmanager.GetSecretValue"]);
     Ok(())
 }
 

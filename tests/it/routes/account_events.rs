@@ -1,5 +1,6 @@
 //! Tests of `GET /api/account/events`, and of what other routes record for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,7 +202,15 @@ async fn every_change_of_an_account_and_its_sessions_is_shown() -> Outcome {
         email.verified - - operator
         session.all_ended - - operator
         session.started 2001:db8:1:2::/64 Phone/1.0 session"#]]
-    .assert_eq(&summary(&client.sign_in("ada").await).await);
+    .assert_eq(&summary(&client.clone().sign_in("ada").await).await);
+
+    let ada = client.sign_in("ada").await;
+    let seen: BTreeSet<String> =
+        events(&ada).await.iter().filter_map(|event| event["event"].as_str().map(str::to_owned)).collect();
+    let document = service.anonymous().get("/api/openapi.json").await.json();
+    let text = document["paths"]["/api/account/events"]["get"]["description"].as_str().ok_or("a description")?;
+    let documented: BTreeSet<String> = text.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(seen, documented, "each kind is in the OpenAPI document");
     Ok(())
 }
 

@@ -54,12 +54,12 @@ impl FakeSecretsManager {
         Ok(Self { server, state, called })
     }
 
-    /// The endpoint for the SDK.
+    /// The endpoint.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.server.port())
     }
 
-    /// The credentials and the endpoint for the SDK.
+    /// The credentials and the endpoint.
     pub fn aws(&self) -> AwsCredentials {
         AwsCredentials {
             region: "eu-central-1".to_owned(),
@@ -85,7 +85,7 @@ impl FakeSecretsManager {
         self.state().behavior = Behavior::Hang;
     }
 
-    /// Denies further calls, which the SDK does not repeat.
+    /// Denies further calls, which are not repeated.
     pub fn deny(&self) {
         self.state().behavior = Behavior::Deny;
     }

@@ -27,7 +27,7 @@ impl SecretsManager {
         Ok(Self { url: format!("http://127.0.0.1:{port}"), _running: running })
     }
 
-    /// The endpoint for the SDK.
+    /// The endpoint.
     pub fn url(&self) -> &str {
         &self.url
     }
