@@ -66,6 +66,14 @@ def role_of(stack, name):
     return stack.resources[stack.functions()[LOGICAL_IDS[name]]["Role"]["Fn::GetAtt"][0]]["Properties"]
 
 
+def asynchronous_invocation_of(stack, name):
+    """Returns the retries and destinations of asynchronous invocations of a function."""
+    configs = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    (config,) = [config for config in configs if config["FunctionName"] == {"Ref": LOGICAL_IDS[name]}]
+    assert config["Qualifier"] == "live"
+    return config
+
+
 def log_group_of(logical_id):
     return logical_id.replace("Function", "LogGroup")
 
@@ -610,6 +618,10 @@ def test_files_with_accounts_are_encrypted_and_expire():
     assert function["Timeout"] == 900 and "Proxy" not in stack.text(function["Environment"]["Variables"]["DATABASE_HOST"])
 
 
+def test_an_import_is_not_repeated_by_lambda():
+    assert asynchronous_invocation_of(Stack(), "users-import")["MaximumRetryAttempts"] == 0
+
+
 def test_a_proxy_is_used_only_after_it_has_targets_and_not_in_the_deployment_before_its_removal():
     def host(stack):
         return stack.text(stack.functions()["DataGetFunction"]["Environment"]["Variables"]["DATABASE_HOST"])
@@ -725,7 +737,7 @@ def test_a_message_in_the_outbox_invokes_the_function_that_sends_it():
 
 def test_a_message_that_cannot_be_sent_is_kept_and_raises_an_alarm():
     stack = Stack(**MAIL)
-    (config,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    config = asynchronous_invocation_of(stack, "mail-send")
     assert config["MaximumRetryAttempts"] == 2
     assert config["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["MailDeadLetters", "Arn"]}}}
     days = stack.resources["Outbox"]["Properties"]["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"]
