@@ -52,7 +52,11 @@ impl Pair {
 
     /// Waits until the replica has all rows of the primary.
     async fn catch_up(&self) {
-        let written = Self::on(&self.old).await.query_one("select pg_current_wal_lsn()::text", &[]).await;
+        let primary = Self::on(&self.old).await;
+        // The server writes a commit some time after its response, but a synchronous one writes all commits before it.
+        let synchronous = "set synchronous_commit = on; select pg_logical_emit_message(true, 'catch up', '')";
+        primary.batch_execute(synchronous).await.expect("a commit");
+        let written = primary.query_one("select pg_current_wal_lsn()::text", &[]).await;
         let written: String = written.expect("a position").get(0);
         let replica = Self::on(&self.new).await;
         let reached = format!("select coalesce(pg_last_wal_replay_lsn() >= '{written}'::pg_lsn, false)");
