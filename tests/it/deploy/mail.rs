@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +20,10 @@ use crate::support::{
 };
 
 const FROM: &str = "Keyhold <no-reply@example.com>";
+
+/// The region and the credentials.
+const AWS: [(&str, &str); 3] =
+    [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
 
 /// An SMTP server, and the folder of the messages that it has accepted.
 struct MailServer {
@@ -60,14 +64,16 @@ async fn put(outbox: &Mailbox, to: &str, made_at: SystemTime) -> Outcome {
     Ok(outbox.outbox().put(uuid::Uuid::now_v7(), Some(&message), made_at).await?)
 }
 
-/// Runs `mail-send` as a program. Returns its result, or none if it failed. Its log has no address.
-fn send(outbox: &Path, smtp_url: &str) -> Result<Option<Value>, Box<dyn std::error::Error>> {
-    let output = std::process::Command::new(binaries().path("mail-send"))
-        .env_remove("AWS_LAMBDA_RUNTIME_API")
-        .env("MAIL_OUTBOX", outbox)
-        .env("MAIL_FROM", FROM)
-        .env("SMTP_URL", smtp_url)
-        .output()?;
+/// `mail-send` as a program.
+fn program() -> Command {
+    let mut command = Command::new(binaries().path("mail-send"));
+    command.env_remove("AWS_LAMBDA_RUNTIME_API").env("MAIL_FROM", FROM);
+    command
+}
+
+/// Runs `mail-send` with the settings of a mail server. Returns its result, or none if it failed. Its log has no address.
+fn send(outbox: &Path, server: &[(&str, &str)]) -> Result<Option<Value>, Box<dyn std::error::Error>> {
+    let output = program().env("MAIL_OUTBOX", outbox).envs(server.iter().copied()).output()?;
     let [log, errors] = [output.stdout, output.stderr].map(String::from_utf8);
     let (log, errors) = (log?, errors?);
     assert!(!format!("{log}{errors}").contains("@example.com"), "{log}{errors}");
@@ -83,7 +89,7 @@ async fn messages_are_sent_by_smtp() -> Outcome {
     put(&mailbox, "unknown@example.com", now).await?;
     put(&mailbox, "late@example.com", now - Duration::from_mins(15)).await?;
     mailbox.outbox().put(uuid::Uuid::now_v7(), None, now).await?;
-    let report = send(mailbox.folder(), &server.url())?;
+    let report = send(mailbox.folder(), &[("SMTP_URL", &server.url())])?;
     assert_eq!(report, Some(json!({ "sent": 2, "skipped": 2, "undeliverable": 1 })));
     assert_eq!(mailbox.entries(), 0);
     let received = server.received()?;
@@ -100,14 +106,21 @@ async fn messages_are_sent_by_smtp() -> Outcome {
 async fn a_message_that_was_not_sent_stays_in_the_outbox() -> Outcome {
     let (server, mailbox, now) = (MailServer::start()?, Mailbox::default(), SystemTime::now());
     put(&mailbox, "later@example.com", now).await?;
-    assert_eq!(send(mailbox.folder(), &server.url())?, None, "the server accepts no message for this address now");
+    assert_eq!(
+        send(mailbox.folder(), &[("SMTP_URL", &server.url())])?,
+        None,
+        "the server accepts no message for this address now"
+    );
     assert_eq!(mailbox.entries(), 1);
     let closed = format!("smtp://127.0.0.1:{}", port::free()?);
-    assert_eq!(send(mailbox.folder(), &closed)?, None, "the server is gone");
+    assert_eq!(send(mailbox.folder(), &[("SMTP_URL", &closed)])?, None, "the server is gone");
     assert_eq!(mailbox.entries(), 1);
     mailbox.take();
     put(&mailbox, "ada@example.com", now).await?;
-    assert_eq!(send(mailbox.folder(), &server.url())?, Some(json!({ "sent": 1, "skipped": 0, "undeliverable": 0 })));
+    assert_eq!(
+        send(mailbox.folder(), &[("SMTP_URL", &server.url())])?,
+        Some(json!({ "sent": 1, "skipped": 0, "undeliverable": 0 }))
+    );
     Ok(())
 }
 
@@ -115,7 +128,7 @@ async fn a_message_that_was_not_sent_stays_in_the_outbox() -> Outcome {
 fn wrong_settings_are_named() -> Outcome {
     let mailbox = Mailbox::default();
     let folder = mailbox.folder().to_string_lossy().into_owned();
-    let good = [("MAIL_OUTBOX", folder.as_str()), ("MAIL_FROM", FROM), ("MAIL_FOLDER", folder.as_str())];
+    let good = ["MAIL_OUTBOX", "MAIL_FOLDER"].map(|name| (name, folder.as_str()));
     for (name, value) in [
         ("MAIL_FROM", ""),
         ("MAIL_FROM", "Keyhold"),
@@ -127,11 +140,7 @@ fn wrong_settings_are_named() -> Outcome {
         ("MAIL_OUTBOX", "s3://Not_A_Bucket"),
         ("SMTP_URL", "http://user:a-password@host"),
     ] {
-        let output = std::process::Command::new(binaries().path("mail-send"))
-            .env_remove("AWS_LAMBDA_RUNTIME_API")
-            .envs(good)
-            .env(name, value)
-            .output()?;
+        let output = program().envs(good).env(name, value).output()?;
         let log = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && log.contains(name), "{name}={value:?}: {log}");
         assert!(!log.contains("a-password"), "{log}");
@@ -153,14 +162,11 @@ async fn the_address_of_the_mail_server_is_read_from_its_secret() -> Outcome {
             let _ = request.respond(tiny_http::Response::from_string(&secret));
         }
     })?;
-    let output = std::process::Command::new(binaries().path("mail-send"))
-        .env_remove("AWS_LAMBDA_RUNTIME_API")
-        .envs([("MAIL_FROM", FROM), ("SMTP_URL_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:smtp")])
-        .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
-        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", secrets_manager.port()))
-        .env("MAIL_OUTBOX", mailbox.folder())
-        .output()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let endpoint = format!("http://127.0.0.1:{}", secrets_manager.port());
+    let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:smtp";
+    let server_settings = [&AWS[..], &[("SMTP_URL_ARN", arn), ("AWS_ENDPOINT_URL", &endpoint)]].concat();
+    let report = send(mailbox.folder(), &server_settings)?;
+    assert_eq!(report, Some(json!({ "sent": 1, "skipped": 0, "undeliverable": 0 })));
     assert_eq!(server.received()?.len(), 1);
     assert_eq!(*actions.lock().map_err(|_| "a panic")?, ["secretsmanager.GetSecretValue"]);
     Ok(())
@@ -202,19 +208,14 @@ impl Aws {
     }
 
     fn emulate(&self, function: &str, database_url: &str) -> Result<Emulator, tests::Error> {
-        emulate(
-            &binaries().path(function),
-            &[
-                ("DATABASE_URL", database_url),
-                ("JWT_SECRET", SECRET),
-                ("MAIL_OUTBOX", "s3://outbox"),
-                ("MAIL_FROM", FROM),
-                ("AWS_ENDPOINT_URL", self.moto.url()),
-                ("AWS_REGION", "us-east-1"),
-                ("AWS_ACCESS_KEY_ID", "test"),
-                ("AWS_SECRET_ACCESS_KEY", "test"),
-            ],
-        )
+        let settings = [
+            ("DATABASE_URL", database_url),
+            ("JWT_SECRET", SECRET),
+            ("MAIL_OUTBOX", "s3://outbox"),
+            ("MAIL_FROM", FROM),
+            ("AWS_ENDPOINT_URL", self.moto.url()),
+        ];
+        emulate(&binaries().path(function), &[&AWS[..], &settings].concat())
     }
 }
 
